@@ -1,0 +1,139 @@
+"""The correspondence F: which cell of one modality is which cell of the other, sparse and with names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from jamie import io
+from jamie.errors import InputError
+
+
+@dataclass
+class Correspondence:
+    """F as a named sparse matrix.
+
+    Attributes
+    ----------
+    matrix
+        CSR float32 (n_1, n_2), values in [0, 1]: 1 the same cell, 0 not known to be, between: confidence.
+    row_names, col_names
+        Cell names of the first and the second modality, in the order of the axes.
+    """
+
+    matrix: sparse.csr_matrix
+    row_names: np.ndarray
+    col_names: np.ndarray
+
+    def __post_init__(self):
+        self.matrix = sparse.csr_matrix(self.matrix, dtype=np.float32)
+        self.matrix.eliminate_zeros()
+        self.matrix.sort_indices()
+        self.row_names = np.asarray(self.row_names, dtype=str)
+        self.col_names = np.asarray(self.col_names, dtype=str)
+        if self.matrix.shape != (len(self.row_names), len(self.col_names)):
+            raise InputError(
+                "The correspondence has the wrong shape",
+                expected=f"{len(self.row_names)} x {len(self.col_names)}, one row and one column per cell",
+                found=f"{self.matrix.shape[0]} x {self.matrix.shape[1]}",
+                change="the file under `correspondence:` of the dataset",
+            )
+        values = self.matrix.data
+        if len(values) and not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+            raise InputError(
+                "The correspondence holds values outside [0, 1]",
+                expected="0 = not known to be the same cell, 1 = the same cell, between = confidence",
+                found=f"values from {np.nanmin(values):g} to {np.nanmax(values):g}",
+                change="the file under `correspondence:` of the dataset",
+            )
+
+    def certain_pairs(self) -> np.ndarray:
+        """Pairs of value 1 whose row and column hold nothing else: int (n_pairs, 2) of row, column."""
+        n_row = np.diff(self.matrix.indptr)
+        n_col = np.bincount(self.matrix.indices, minlength=self.matrix.shape[1])
+        entries = self.matrix.tocoo()
+        keep = (entries.data == 1) & (n_row[entries.row] == 1) & (n_col[entries.col] == 1)
+        return np.column_stack([entries.row[keep], entries.col[keep]]).astype(np.int64)
+
+    def align(self, row_names, col_names) -> Correspondence:
+        """The same F for other cells or another order; cells it does not know get no partner."""
+        rows = pd.Index(self.row_names).get_indexer(np.asarray(row_names, dtype=str))
+        cols = pd.Index(self.col_names).get_indexer(np.asarray(col_names, dtype=str))
+        left = _selector(rows, self.matrix.shape[0])
+        right = _selector(cols, self.matrix.shape[1])
+        return Correspondence(left @ self.matrix @ right.T, row_names, col_names)
+
+    def save(self, path: str | Path) -> None:
+        """Write atomically; ``scipy.sparse.load_npz`` reads the matrix too."""
+        m = self.matrix
+        with io.atomic(path) as temporary, open(temporary, "wb") as handle:
+            np.savez_compressed(
+                handle,
+                format=np.array(b"csr"),
+                shape=m.shape,
+                data=m.data,
+                indices=m.indices,
+                indptr=m.indptr,
+                row_names=self.row_names,
+                col_names=self.col_names,
+            )
+
+    @classmethod
+    def load(cls, path: str | Path, row_names=None, col_names=None) -> Correspondence:
+        """Read; with names given, demand exactly these cells in exactly this order."""
+        with np.load(path, allow_pickle=False) as f:
+            matrix = sparse.csr_matrix((f["data"], f["indices"], f["indptr"]), shape=tuple(f["shape"]))
+            result = cls(matrix, f["row_names"], f["col_names"])
+        for side, have, want in (
+            ("rows", result.row_names, row_names),
+            ("columns", result.col_names, col_names),
+        ):
+            if want is not None and not np.array_equal(have, np.asarray(want, dtype=str)):
+                raise InputError(
+                    f"The {side} of {path} are not the cells of the dataset",
+                    expected=f"{len(want)} cells, the first {list(want[:2])}",
+                    found=f"{len(have)} cells, the first {have[:2].tolist()}",
+                    change="delete the file and run the workflow again",
+                )
+        return result
+
+
+def _selector(index: np.ndarray, n: int) -> sparse.csr_matrix:
+    """(len(index), n) matrix that picks rows; -1 picks none."""
+    known = np.flatnonzero(index >= 0)
+    return sparse.csr_matrix((np.ones(len(known)), (known, index[known])), shape=(len(index), n))
+
+
+def from_names(mdata) -> Correspondence:
+    """Equal ``obs_names`` in the two modalities mean the same cell."""
+    first, second = mdata.mod.values()
+    partner = pd.Index(second.obs_names).get_indexer(first.obs_names)
+    return Correspondence(_selector(partner, second.n_obs), first.obs_names, second.obs_names)
+
+
+def choose_known(
+    pairs: Correspondence, train_rows: np.ndarray, train_cols: np.ndarray, fraction: float, seed: int
+) -> Correspondence:
+    """The known F of a scenario: a random fraction of the pairs among training cells.
+
+    Parameters
+    ----------
+    pairs
+        All pairs the dataset knows.
+    train_rows, train_cols
+        bool (n_1,), bool (n_2,): cells that may be seen. A pair with a held-out cell is never kept.
+    fraction
+        Share of the remaining cells with a partner whose entries are shown.
+    """
+    among_train = sparse.diags(train_rows.astype(float)) @ pairs.matrix @ sparse.diags(train_cols.astype(float))
+    among_train = sparse.csr_matrix(among_train)
+    among_train.eliminate_zeros()
+    with_partner = np.flatnonzero(np.diff(among_train.indptr))
+    n_shown = round(fraction * len(with_partner))
+    shown = np.zeros(len(train_rows))
+    shown[np.random.default_rng(seed).permutation(with_partner)[:n_shown]] = 1
+    return Correspondence(sparse.diags(shown) @ among_train, pairs.row_names, pairs.col_names)

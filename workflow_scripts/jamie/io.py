@@ -1,0 +1,123 @@
+"""Reading and writing: every file appears whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from jamie.errors import InputError
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it on success, remove it on failure."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, content: dict) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, sort_keys=True, default=_plain) + "\n")
+
+
+def _plain(value):
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    raise TypeError(f"cannot write {type(value).__name__} as JSON")
+
+
+def read_json(path: str | Path) -> dict:
+    return json.loads(Path(path).read_text())
+
+
+def write_table(path: str | Path, table) -> None:
+    """Write a DataFrame as TSV without its index."""
+    with atomic(path) as temporary:
+        table.to_csv(temporary, sep="\t", index=False)
+
+
+def read_table(path: str | Path, **options):
+    import pandas as pd
+
+    return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=["", "nan"], **options)
+
+
+def write_h5mu(path: str | Path, mdata) -> None:
+    with atomic(path) as temporary:
+        mdata.write(str(temporary), compression="lzf")
+
+
+def read_h5mu(path: str | Path):
+    """Read a MuData; a file that is missing, truncated or of another format is an InputError."""
+    import mudata
+
+    mudata.set_options(pull_on_update=False)
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(
+            f"{path} is missing",
+            expected="an .h5mu file",
+            found="no such file",
+            change="the dataset's `files:` in the config, or run the rule that makes it",
+        )
+    try:
+        return mudata.read_h5mu(str(path))
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read as .h5mu",
+            expected="a complete MuData file (mudata.write_h5mu)",
+            found=f"{path.stat().st_size} bytes; {type(error).__name__}: {error}",
+            change="get the file again (it may be truncated), or choose another `reader:` for the dataset",
+        ) from error
+
+
+def append_obsm(
+    path: str | Path,
+    modality: str,
+    key: str,
+    n_columns: int,
+    rows: Callable[[slice], np.ndarray],
+    *,
+    chunk_rows: int = 4096,
+) -> None:
+    """Write ``obsm[key]`` of one modality of an existing ``.h5mu``, chunk by chunk of cells.
+
+    Parameters
+    ----------
+    rows
+        Called with a slice of cells; returns float32 (n_slice, n_columns). Only one chunk is in memory.
+    """
+    import h5py
+
+    with h5py.File(path, "r+") as f:
+        group = f[f"mod/{modality}"]
+        index = group["obs"].attrs["_index"]
+        n = group["obs"][index].shape[0]
+        data = group["obsm"].create_dataset(
+            key,
+            shape=(n, n_columns),
+            dtype="float32",
+            chunks=(max(1, min(n, 1024)), max(1, min(n_columns, 256))),
+            compression="lzf",
+        )
+        data.attrs["encoding-type"] = "array"
+        data.attrs["encoding-version"] = "0.2.0"
+        for start in range(0, n, chunk_rows):
+            part = slice(start, min(start + chunk_rows, n))
+            values = np.asarray(rows(part), dtype=np.float32)
+            if not np.isfinite(values).all():
+                raise FloatingPointError(f"{key}: {int((~np.isfinite(values)).sum())} values are not finite")
+            data[part] = values
