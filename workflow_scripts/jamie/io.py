@@ -39,6 +39,11 @@ def _plain(value):
     raise TypeError(f"cannot write {type(value).__name__} as JSON")
 
 
+def write_text(path: str | Path, text: str) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text(text)
+
+
 def read_json(path: str | Path) -> dict:
     return json.loads(Path(path).read_text())
 
@@ -84,31 +89,39 @@ def read_h5mu(path: str | Path):
         ) from error
 
 
-def append_obsm(
+def append_array(
     path: str | Path,
-    modality: str,
-    key: str,
-    n_columns: int,
+    location: str,
+    shape: tuple[int, int],
     rows: Callable[[slice], np.ndarray],
     *,
     chunk_rows: int = 4096,
 ) -> None:
-    """Write ``obsm[key]`` of one modality of an existing ``.h5mu``, chunk by chunk of cells.
+    """Write a dense array into an existing ``.h5mu``, chunk by chunk of cells.
 
     Parameters
     ----------
+    location
+        Such as ``mod/rna/obsm/imputed_atac`` or ``mod/atac_imputed/X``.
+    shape
+        (n_cells, n_columns).
     rows
         Called with a slice of cells; returns float32 (n_slice, n_columns). Only one chunk is in memory.
+
+    Raises
+    ------
+    FloatingPointError
+        A value is not finite.
     """
     import h5py
 
+    n, n_columns = shape
     with h5py.File(path, "r+") as f:
-        group = f[f"mod/{modality}"]
-        index = group["obs"].attrs["_index"]
-        n = group["obs"][index].shape[0]
-        data = group["obsm"].create_dataset(
-            key,
-            shape=(n, n_columns),
+        if location in f:
+            del f[location]
+        data = f.create_dataset(
+            location,
+            shape=shape,
             dtype="float32",
             chunks=(max(1, min(n, 1024)), max(1, min(n_columns, 256))),
             compression="lzf",
@@ -119,5 +132,5 @@ def append_obsm(
             part = slice(start, min(start + chunk_rows, n))
             values = np.asarray(rows(part), dtype=np.float32)
             if not np.isfinite(values).all():
-                raise FloatingPointError(f"{key}: {int((~np.isfinite(values)).sum())} values are not finite")
+                raise FloatingPointError(f"{location}: {int((~np.isfinite(values)).sum())} values are not finite")
             data[part] = values

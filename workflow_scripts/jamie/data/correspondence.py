@@ -59,6 +59,14 @@ class Correspondence:
         keep = (entries.data == 1) & (n_row[entries.row] == 1) & (n_col[entries.col] == 1)
         return np.column_stack([entries.row[keep], entries.col[keep]]).astype(np.int64)
 
+    def best_pairs(self) -> np.ndarray:
+        """Rows and columns that are each other's strongest partner: int (n_pairs, 2)."""
+        by_row = np.asarray(self.matrix.argmax(axis=1)).ravel()
+        by_col = np.asarray(self.matrix.argmax(axis=0)).ravel()
+        rows = np.flatnonzero(np.diff(self.matrix.indptr))
+        rows = rows[by_col[by_row[rows]] == rows]
+        return np.column_stack([rows, by_row[rows]])
+
     def align(self, row_names, col_names) -> Correspondence:
         """The same F for other cells or another order; cells it does not know get no partner."""
         rows = pd.Index(self.row_names).get_indexer(np.asarray(row_names, dtype=str))

@@ -1,0 +1,25 @@
+# Dataset in, report out. What is computed is said in config/config.yaml, how in the rules.
+from snakemake.utils import min_version
+
+min_version("9.14.8")
+
+
+configfile: f"{workflow.basedir}/config/config.yaml"
+
+
+report: "report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/correspondence.smk"
+include: "rules/jamie.smk"
+include: "rules/baselines.smk"
+include: "rules/metrics.smk"
+include: "rules/figures.smk"
+
+
+rule all:
+    input:
+        all_results(),
+    default_target: True

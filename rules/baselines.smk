@@ -1,0 +1,28 @@
+# Every other method, fitted and applied in one job: one rule for all of them.
+
+
+rule fit_baseline:
+    input:
+        prepared=f"{DATA}/prepared.h5mu",
+        known=f"{DATA}/correspondence.npz",
+        pairs=f"{DATASET}/pairs.npz",
+    output:
+        embedding=f"{METHOD}/embedding.h5mu",
+        imputed=f"{METHOD}/imputed.h5mu",
+        run_info=f"{METHOD}/run_info.json",
+    params:
+        base=method_option("base"),
+        options=method_option("options"),
+        code=baseline_code,
+    log:
+        "logs/fit_baseline/{dataset}.{scenario}.{method}.{seed}.log",
+    benchmark:
+        "benchmarks/fit_baseline/{dataset}.{scenario}.{method}.{seed}.tsv"
+    wildcard_constraints:
+        method="|".join(BASELINES) or "none",
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=8000,
+    script:
+        "../workflow_scripts/fit_baseline.py"

@@ -1,0 +1,92 @@
+# The checked configuration, where files are, and the few functions the rules share.
+import sys
+
+sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
+
+from jamie import InputError, registry
+from jamie.config import check as check_config
+from jamie.entry import code_digest
+
+try:
+    CONFIG = check_config(config)
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+RUN = CONFIG["run"]
+SPECS = registry.specs()
+
+DATASET = "results/{dataset}"
+DATA = "results/{dataset}/{scenario}/data/seed{seed}"
+METHOD = "results/{dataset}/{scenario}/{method}/seed{seed}"
+FIGURES = "results/{dataset}/{scenario}/figures"
+
+
+wildcard_constraints:
+    dataset="[A-Za-z0-9_]+",
+    scenario="[A-Za-z0-9_]+",
+    method="(?!data$|figures$|applied$)[a-z][a-z0-9_]*",
+    seed=r"\d+",
+
+
+def spec(method):
+    """SPEC of a method or variant."""
+    return SPECS[CONFIG["methods"][method]["base"]]
+
+
+METHODS = RUN["methods"]
+TRAINED = [m for m in METHODS if spec(m).trains]
+BASELINES = [m for m in METHODS if not spec(m).trains]
+# the method whose embedding the figures show and which completes the dataset
+SHOWN = TRAINED[:1]
+
+
+def every(pattern, **fixed):
+    """A path pattern for everything that is run."""
+    names = {
+        "dataset": RUN["datasets"],
+        "scenario": RUN["scenarios"],
+        "method": METHODS,
+        "seed": RUN["seeds"],
+    }
+    return expand(pattern, **(names | fixed))
+
+
+def dataset_entry(wildcards):
+    """A rule parameter: the dataset's config entry."""
+    return CONFIG["datasets"][wildcards.dataset]
+
+
+def dataset_option(key):
+    """A rule parameter: one option of the dataset's config entry."""
+    return lambda wildcards: CONFIG["datasets"][wildcards.dataset][key]
+
+
+def method_option(key):
+    return lambda wildcards: CONFIG["methods"][wildcards.method][key]
+
+
+def baseline_code(wildcards):
+    """Digest of the one file a baseline is."""
+    base = CONFIG["methods"][wildcards.method]["base"]
+    return code_digest("methods/base.py", f"methods/{base}.py", "data/projection.py")
+
+
+def saved_model(wildcards):
+    """Folder of a saved model."""
+    return CONFIG["models"][wildcards.model]["path"]
+
+
+def scenario_option(key):
+    return lambda wildcards: CONFIG["scenarios"][wildcards.scenario][key]
+
+
+def all_results():
+    """What `rule all` asks for."""
+    results = every("results/{dataset}/applied/{model}/completed.h5mu", model=RUN["apply"])
+    if METHODS and RUN["scenarios"]:
+        results += ["results/metrics.tsv", "results/summary.rst"]
+        results += every(f"{FIGURES}/scores.svg")
+    if SHOWN and RUN["scenarios"]:
+        results += every(f"{METHOD}/completed.h5mu", method=SHOWN, seed=RUN["seeds"][0])
+        results += every(FIGURES + "/{figure}.svg", figure=FIGURES_OF_METHOD)
+    return results

@@ -1,0 +1,98 @@
+# From a source to prepared data: fetch or simulate, ingest, split, preprocess.
+
+
+def raw_input(wildcards):
+    """What ingest reads: the simulation, or the list of fetched files and every local file on it."""
+    entry = CONFIG["datasets"][wildcards.dataset]
+    if entry["reader"] == "simulate":
+        return {"simulation": f"resources/{wildcards.dataset}/simulated.h5mu"}
+    sources = [*entry["files"].values(), entry["correspondence"] or {}]
+    local = [s["path"] for s in sources if s.get("path") and os.path.exists(s["path"])]
+    return {"files": f"resources/{wildcards.dataset}/files.json", "local": local}
+
+
+rule fetch_dataset:
+    output:
+        files="resources/{dataset}/files.json",
+    params:
+        entry=dataset_entry,
+        mirror=CONFIG["mirror"],
+    log:
+        "logs/fetch_dataset/{dataset}.log",
+    conda:
+        "../envs/environment.yaml"
+    localrule: True
+    script:
+        "../workflow_scripts/fetch_dataset.py"
+
+
+rule simulate_dataset:
+    output:
+        data="resources/{dataset}/simulated.h5mu",
+        links="resources/{dataset}/true_links.tsv",
+    params:
+        options=dataset_option("options"),
+        code=code_digest("data/simulate.py"),
+    log:
+        "logs/simulate_dataset/{dataset}.log",
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=2000,
+    script:
+        "../workflow_scripts/simulate_dataset.py"
+
+
+rule ingest_dataset:
+    input:
+        unpack(raw_input),
+    output:
+        data=f"{DATASET}/ingested.h5mu",
+        pairs=f"{DATASET}/pairs.npz",
+    params:
+        entry=dataset_entry,
+        code=code_digest("data/readers.py", "data/checks.py", "data/correspondence.py"),
+    log:
+        "logs/ingest_dataset/{dataset}.log",
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=8000,
+    script:
+        "../workflow_scripts/ingest_dataset.py"
+
+
+rule split_cells:
+    input:
+        data=f"{DATASET}/ingested.h5mu",
+        pairs=f"{DATASET}/pairs.npz",
+    output:
+        split=f"{DATA}/split.tsv",
+    params:
+        held_out=scenario_option("held_out"),
+        code=code_digest("data/split.py"),
+    log:
+        "logs/split_cells/{dataset}.{scenario}.{seed}.log",
+    conda:
+        "../envs/environment.yaml"
+    script:
+        "../workflow_scripts/split_cells.py"
+
+
+rule preprocess:
+    input:
+        data=f"{DATASET}/ingested.h5mu",
+        split=f"{DATA}/split.tsv",
+    output:
+        prepared=f"{DATA}/prepared.h5mu",
+    params:
+        modalities=dataset_option("modalities"),
+        code=code_digest("data/preprocess.py"),
+    log:
+        "logs/preprocess/{dataset}.{scenario}.{seed}.log",
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=8000,
+    script:
+        "../workflow_scripts/preprocess.py"

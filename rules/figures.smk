@@ -1,0 +1,137 @@
+# Every figure of the report. Each rule writes the figure and, beside it, the numbers its caption quotes.
+FIGURES_OF_METHOD = [
+    "embedding",
+    "history",
+    "features",
+    "distributions",
+    "js_curves",
+]
+
+
+def shown(pattern, every_seed=True):
+    """Files of the method the figures show: of every seed, or of the first."""
+    seeds = RUN["seeds"] if every_seed else RUN["seeds"][:1]
+    return expand(pattern, method=SHOWN, seed=seeds, allow_missing=True)
+
+
+def scored(pattern, methods=METHODS):
+    return expand(pattern, method=methods, seed=RUN["seeds"], allow_missing=True)
+
+
+def figure(name, title, category):
+    """Output of a figure rule: the figure with its place in the report."""
+    return report(
+        f"{FIGURES}/{name}.svg",
+        caption=f"../report/{name}.rst",
+        category=category,
+        subcategory="{dataset}, {scenario}",
+        labels={"dataset": "{dataset}", "scenario": "{scenario}", "figure": title},
+    )
+
+
+rule plot_embedding:
+    input:
+        completed=shown(f"{METHOD}/completed.h5mu", every_seed=False),
+        split=shown(f"{DATA}/split.tsv", every_seed=False),
+    output:
+        figure=figure("embedding", "raw and joint space", "Embedding"),
+        numbers=f"{FIGURES}/embedding.rst",
+    params:
+        shown=SHOWN,
+        code=code_digest("plots/umap.py", "plots/style.py"),
+    log:
+        "logs/plot_embedding/{dataset}.{scenario}.log",
+    conda:
+        "../envs/environment.yaml"
+    script:
+        "../workflow_scripts/plot_embedding.py"
+
+
+rule plot_history:
+    input:
+        history=shown(f"{METHOD}/history.tsv"),
+        run_info=shown(f"{METHOD}/run_info.json"),
+    output:
+        figure=figure("history", "loss curves", "Training"),
+        numbers=f"{FIGURES}/history.rst",
+    params:
+        seeds=RUN["seeds"],
+        code=code_digest("plots/history.py", "plots/style.py"),
+    log:
+        "logs/plot_history/{dataset}.{scenario}.log",
+    conda:
+        "../envs/environment.yaml"
+    script:
+        "../workflow_scripts/plot_history.py"
+
+
+rule plot_scores:
+    input:
+        metrics="results/metrics.tsv",
+    output:
+        figure=figure("scores", "scores of all methods", "Scores"),
+        numbers=f"{FIGURES}/scores.rst",
+    params:
+        shown=SHOWN,
+        code=code_digest("plots/scores.py", "plots/style.py"),
+    log:
+        "logs/plot_scores/{dataset}.{scenario}.log",
+    conda:
+        "../envs/environment.yaml"
+    script:
+        "../workflow_scripts/plot_scores.py"
+
+
+rule plot_features:
+    input:
+        scores=scored(f"{METHOD}/feature_scores.tsv"),
+    output:
+        figure=figure("features", "feature by feature against KNN", "Imputation"),
+        numbers=f"{FIGURES}/features.rst",
+    params:
+        shown=SHOWN,
+        code=code_digest("plots/features.py", "plots/style.py"),
+    log:
+        "logs/plot_features/{dataset}.{scenario}.log",
+    conda:
+        "../envs/environment.yaml"
+    script:
+        "../workflow_scripts/plot_features.py"
+
+
+rule plot_distributions:
+    input:
+        prepared=shown(f"{DATA}/prepared.h5mu", every_seed=False),
+        known=shown(f"{DATA}/correspondence.npz", every_seed=False),
+        pairs=f"{DATASET}/pairs.npz",
+        imputed=shown(f"{METHOD}/imputed.h5mu", every_seed=False),
+        scores=shown(f"{METHOD}/feature_scores.tsv", every_seed=False),
+    output:
+        figure=figure("distributions", "measured and imputed values", "Imputation"),
+        numbers=f"{FIGURES}/distributions.rst",
+    params:
+        show_features=dataset_option("show_features"),
+        code=code_digest("plots/distributions.py", "plots/style.py"),
+    log:
+        "logs/plot_distributions/{dataset}.{scenario}.log",
+    conda:
+        "../envs/environment.yaml"
+    script:
+        "../workflow_scripts/plot_distributions.py"
+
+
+rule plot_js_curves:
+    input:
+        scores=scored(f"{METHOD}/feature_scores.tsv"),
+    output:
+        figure=figure("js_curves", "Jensen-Shannon similarity", "Imputation"),
+        numbers=f"{FIGURES}/js_curves.rst",
+    params:
+        shown=SHOWN,
+        code=code_digest("plots/distributions.py", "plots/style.py"),
+    log:
+        "logs/plot_js_curves/{dataset}.{scenario}.log",
+    conda:
+        "../envs/environment.yaml"
+    script:
+        "../workflow_scripts/plot_js_curves.py"

@@ -1,0 +1,81 @@
+# JAMIE: train (on a GPU where there is one), embed and impute every cell, complete the dataset.
+JAMIE_CODE = code_digest("model", "methods/jamie.py", "methods/base.py", "data/projection.py")
+
+
+rule train_jamie:
+    input:
+        prepared=f"{DATA}/prepared.h5mu",
+        known=f"{DATA}/correspondence.npz",
+    output:
+        model=directory(f"{METHOD}/model"),
+        history=f"{METHOD}/history.tsv",
+        run_info=f"{METHOD}/run_info.json",
+    params:
+        options=method_option("options"),
+        code=JAMIE_CODE,
+    log:
+        "logs/train_jamie/{dataset}.{scenario}.{method}.{seed}.log",
+    benchmark:
+        "benchmarks/train_jamie/{dataset}.{scenario}.{method}.{seed}.tsv"
+    wildcard_constraints:
+        method="|".join(TRAINED) or "none",
+    conda:
+        "../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        gpu=1,
+    script:
+        "../workflow_scripts/train_jamie.py"
+
+
+rule embed_impute:
+    input:
+        prepared=f"{DATA}/prepared.h5mu",
+        model=f"{METHOD}/model",
+    output:
+        embedding=f"{METHOD}/embedding.h5mu",
+        imputed=f"{METHOD}/imputed.h5mu",
+    params:
+        code=JAMIE_CODE,
+    log:
+        "logs/embed_impute/{dataset}.{scenario}.{method}.{seed}.log",
+    wildcard_constraints:
+        method="|".join(TRAINED) or "none",
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=8000,
+    script:
+        "../workflow_scripts/embed_impute.py"
+
+
+rule complete_dataset:
+    input:
+        data=f"{DATASET}/ingested.h5mu",
+        pairs=f"{DATASET}/pairs.npz",
+        model=f"{METHOD}/model",
+        scores=f"{METHOD}/feature_scores.tsv",
+    output:
+        completed=f"{METHOD}/completed.h5mu",
+    params:
+        code=code_digest("complete.py", "model"),
+    log:
+        "logs/complete_dataset/{dataset}.{scenario}.{method}.{seed}.log",
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=8000,
+    script:
+        "../workflow_scripts/complete_dataset.py"
+
+
+use rule complete_dataset as apply_model with:
+    input:
+        data=f"{DATASET}/ingested.h5mu",
+        pairs=f"{DATASET}/pairs.npz",
+        model=saved_model,
+    output:
+        completed="results/{dataset}/applied/{model}/completed.h5mu",
+    log:
+        "logs/apply_model/{dataset}.{model}.log",

@@ -1,0 +1,72 @@
+# Scores: all methods of one dataset, scenario and seed together, then one table of everything.
+
+
+rule score_methods:
+    input:
+        prepared=f"{DATA}/prepared.h5mu",
+        known=f"{DATA}/correspondence.npz",
+        pairs=f"{DATASET}/pairs.npz",
+        run_info=expand(f"{METHOD}/run_info.json", method=METHODS, allow_missing=True),
+        embedding=expand(f"{METHOD}/embedding.h5mu", method=METHODS, allow_missing=True),
+        imputed=expand(f"{METHOD}/imputed.h5mu", method=METHODS, allow_missing=True),
+    output:
+        metrics=expand(f"{METHOD}/metrics.tsv", method=METHODS, allow_missing=True),
+        features=expand(f"{METHOD}/feature_scores.tsv", method=METHODS, allow_missing=True),
+    params:
+        methods=METHODS,
+        code=code_digest("metrics"),
+    log:
+        "logs/score_methods/{dataset}.{scenario}.{seed}.log",
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=8000,
+    script:
+        "../workflow_scripts/score_methods.py"
+
+
+rule collect_scores:
+    input:
+        metrics=every(f"{METHOD}/metrics.tsv"),
+    output:
+        metrics="results/metrics.tsv",
+        summary=report(
+            "results/metrics_summary.tsv",
+            category="Scores",
+            labels={"figure": "all scores, mean and spread over seeds"},
+            caption="../report/metrics.rst",
+        ),
+    params:
+        code=code_digest("metrics/score.py"),
+    log:
+        "logs/collect_scores.log",
+    conda:
+        "../envs/environment.yaml"
+    localrule: True
+    script:
+        "../workflow_scripts/collect_scores.py"
+
+
+rule summarise_run:
+    input:
+        metrics="results/metrics.tsv",
+        run_info=every(f"{METHOD}/run_info.json"),
+        split=every(f"{DATA}/split.tsv", seed=RUN["seeds"][0]),
+        known=every(f"{DATA}/correspondence.npz", seed=RUN["seeds"][0]),
+        pairs=every(f"{DATASET}/pairs.npz"),
+    output:
+        page="results/summary.rst",
+    params:
+        shown=SHOWN,
+        seeds=RUN["seeds"],
+        bases={m: CONFIG["methods"][m]["base"] for m in METHODS},
+        datasets={d: CONFIG["datasets"][d] for d in RUN["datasets"]},
+        scenarios={s: CONFIG["scenarios"][s] for s in RUN["scenarios"]},
+        code=code_digest("summary.py"),
+    log:
+        "logs/summarise_run.log",
+    conda:
+        "../envs/environment.yaml"
+    localrule: True
+    script:
+        "../workflow_scripts/summarise_run.py"

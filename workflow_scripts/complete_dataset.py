@@ -1,0 +1,18 @@
+"""The dataset with its joint embedding, UMAP, clusters, and the modality each cell lacks."""
+
+from jamie import JAMIE, entry, io
+from jamie.complete import write_completed
+from jamie.data.correspondence import Correspondence
+
+with entry.job(snakemake):
+    entry.use_threads(snakemake.threads)
+    mdata = io.read_h5mu(snakemake.input.data)
+    pairs = Correspondence.load(snakemake.input.pairs)
+    scores = snakemake.input.get("scores")
+    write_completed(
+        snakemake.output.completed,
+        mdata,
+        pairs,
+        JAMIE.load(snakemake.input.model),
+        None if scores is None else io.read_table(scores, dtype={"feature": str}),
+    )

@@ -1,0 +1,39 @@
+"""Fit a method to the training cells, then embed and impute every cell."""
+
+from itertools import permutations
+
+from jamie import entry, io, registry
+from jamie.data.correspondence import Correspondence
+from jamie.methods import base
+
+with entry.job(snakemake):
+    name, seed = snakemake.wildcards.method, int(snakemake.wildcards.seed)
+    spec = registry.specs()[snakemake.params.base]
+    info = entry.RunInfo(seed=seed, code=snakemake.params.code)
+    prepared = io.read_h5mu(snakemake.input.prepared)
+    known = Correspondence.load(snakemake.input.known, *(a.obs_names for a in prepared.mod.values()))
+    reason = base.reason_to_exclude(spec, known)
+    latent, imputers = {}, {}
+    if not reason:
+        method = registry.build(snakemake.params.base, seed, snakemake.params.options)
+        if spec.uses_truth:
+            method.show_truth(Correspondence.load(snakemake.input.pairs))
+        start = entry.time.perf_counter()
+        method.fit(*base.training_part(prepared, known))
+        info.content["fit_s"] = round(entry.time.perf_counter() - start, 3)
+        latent = method.embed(prepared) if spec.embeds else {}
+        if spec.imputes:
+            imputers = {(a, b): method.imputer(prepared, a, b) for a, b in permutations(prepared.mod, 2)}
+    base.write_embedding(snakemake.output.embedding, prepared, latent, name)
+    base.write_imputed(snakemake.output.imputed, prepared, imputers)
+    io.write_json(
+        snakemake.output.run_info,
+        info.finish(
+            status="excluded" if reason else "ok",
+            reason=reason,
+            embeds=bool(latent),
+            imputes=bool(imputers),
+            options=dict(spec.options) | dict(snakemake.params.options),
+            n_cells={m: a.n_obs for m, a in prepared.mod.items()},
+        ),
+    )

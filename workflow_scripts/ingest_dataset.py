@@ -1,0 +1,21 @@
+"""Read a dataset in whatever format, check it, and write it as MuData with its pairs."""
+
+from pathlib import Path
+
+from jamie import entry, io
+from jamie.data import checks, readers
+
+with entry.job(snakemake):
+    dataset = snakemake.params.entry
+    if dataset["reader"] == "simulate":
+        files = {"data": Path(snakemake.input.simulation)}
+        dataset = dataset | {"reader": "h5mu"}
+    else:
+        files = {role: Path(path) for role, path in io.read_json(snakemake.input.files).items()}
+    mdata = readers.read(dataset, files)
+    if dataset["drop_empty"]:
+        mdata = checks.drop_empty(mdata)
+    checks.check_dataset(mdata, snakemake.wildcards.dataset, labels=dataset["cell_type"] is not None)
+    pairs = readers.pairs_of(dataset, mdata, files)
+    io.write_h5mu(snakemake.output.data, mdata)
+    pairs.save(snakemake.output.pairs)

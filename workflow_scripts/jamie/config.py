@@ -1,0 +1,185 @@
+"""The configuration: its schema, its defaults, and messages a user can act on."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import inspect
+from pathlib import Path
+
+from jamie import registry
+from jamie.errors import InputError
+
+SCHEMA = Path(__file__).parents[2] / "config" / "schemas" / "config.schema.yaml"
+
+
+def load_schema() -> dict:
+    import yaml
+
+    return yaml.safe_load(SCHEMA.read_text())
+
+
+def check(config: dict) -> dict:
+    """Check a configuration and return it with every default filled in.
+
+    Raises
+    ------
+    InputError
+        For an unknown key (with the nearest known one), a wrong type or value, a selection under ``run:`` that
+        names no catalogue entry, or a method's option that does not exist.
+    """
+    import jsonschema
+
+    schema = load_schema()
+    config = copy.deepcopy(dict(config))
+    errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(config), key=lambda e: list(e.path))
+    if errors:
+        raise _explain(errors[0])
+    config = with_defaults(config, schema, schema)
+    for name in config["run"]["methods"]:
+        config["methods"].setdefault(name, {"base": None, "options": {}})
+    for name, entry in config["methods"].items():
+        entry["base"] = entry["base"] or name
+        _check_method(name, entry)
+    for kind in ("datasets", "scenarios"):
+        for name in config["run"][kind]:
+            _check_known(name, config[kind], f"run: {kind}")
+    for name in config["run"]["apply"]:
+        _check_known(name, config["models"], "run: apply")
+    return config
+
+
+def with_defaults(value, schema: dict, root: dict):
+    """``value`` with the schema's defaults where keys are absent."""
+    schema = _resolve(schema, root)
+    if not isinstance(value, dict):
+        return value
+    filled = dict(value)
+    for key, part in schema.get("properties", {}).items():
+        part = _resolve(part, root)
+        if key not in filled and "default" in part:
+            filled[key] = copy.deepcopy(part["default"])
+        if key in filled:
+            filled[key] = with_defaults(filled[key], part, root)
+    rest = schema.get("additionalProperties")
+    if isinstance(rest, dict):
+        for key in filled:
+            if key not in schema.get("properties", {}):
+                filled[key] = with_defaults(filled[key], rest, root)
+    return filled
+
+
+def describe() -> str:
+    """The table of every key, in Markdown: the body of ``config/README.md``."""
+    schema = load_schema()
+    lines = ["| key | default | meaning |", "|---|---|---|"]
+    lines += _rows(schema, "", schema)
+    return "\n".join(lines) + "\n"
+
+
+def describe_methods() -> str:
+    """The table of methods and their options, in Markdown, from the registry."""
+    lines = ["| method | what it does | options (default) |", "|---|---|---|"]
+    for name, spec in registry.specs().items():
+        options = ", ".join(f"`{k}` ({v})" for k, v in spec.options.items()) or "none"
+        lines.append(f"| `{name}` | {spec.summary} | {options} |")
+    return "\n".join(lines) + "\n"
+
+
+def describe_jamie_options() -> str:
+    """JAMIE's options with their meaning, in Markdown, from the docstring of `Options`."""
+    from jamie.model.options import Options
+
+    text = inspect.cleandoc(Options.__doc__).split("----------\n", 1)[1]
+    lines = ["| option | meaning |", "|---|---|"]
+    name, words = "", []
+    for line in [*text.splitlines(), "end"]:
+        if line.startswith(" "):
+            words.append(line.strip())
+            continue
+        if name:
+            lines.append(f"| {', '.join(f'`{n.strip()}`' for n in name.split(','))} | {' '.join(words)} |")
+        name, words = line, []
+    return "\n".join(lines) + "\n"
+
+
+def _rows(schema: dict, prefix: str, root: dict) -> list[str]:
+    lines = []
+    for key, part in schema.get("properties", {}).items():
+        part = _resolve(part, root)
+        lines.append(f"| `{prefix}{key}` | {_default(part)} | {' '.join(part['description'].split())} |")
+        lines += _rows(part, f"{prefix}{key}.", root)
+    rest = schema.get("additionalProperties")
+    if isinstance(rest, dict):
+        part = _resolve(rest, root)
+        if "properties" in part:
+            lines += _rows(part, f"{prefix}*.", root)
+    return lines
+
+
+def _default(part: dict) -> str:
+    if "default" not in part:
+        return "required"
+    import json
+
+    return f"`{json.dumps(part['default'])}`"
+
+
+def _resolve(schema: dict, root: dict) -> dict:
+    if "$ref" not in schema:
+        return schema
+    return root["$defs"][schema["$ref"].rsplit("/", 1)[1]] | {k: v for k, v in schema.items() if k != "$ref"}
+
+
+def _explain(error) -> InputError:
+    """One sentence about the first error, with the key it is at."""
+    place = ": ".join(str(p) for p in error.path) or "the top level"
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        unknown = sorted(set(error.instance) - set(known))
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        return InputError(
+            f"Unknown config key {unknown[0]!r} at {place}",
+            expected="one of " + ", ".join(known),
+            found=", ".join(unknown),
+            change=f"did you mean {near[0]!r}?" if near else f"remove it (config/README.md lists every key)",
+        )
+    if error.validator == "required":
+        return InputError(
+            f"A config key is missing at {place}",
+            expected=error.message,
+            found=", ".join(error.instance) or "nothing",
+            change=f"add it under {place}",
+        )
+    return InputError(
+        f"The config value at {place} is not valid",
+        expected=_resolve(error.schema, {}).get("description", str(error.validator_value)).strip(),
+        found=f"{error.instance!r} ({error.message})",
+        change=f"`{place}` in the config file",
+    )
+
+
+def _check_known(name: str, catalogue: dict, place: str) -> None:
+    if name not in catalogue:
+        near = difflib.get_close_matches(name, catalogue, n=1)
+        raise InputError(
+            f"`{place}` names {name!r}, which is not in the catalogue",
+            expected="one of " + ", ".join(catalogue),
+            found=name,
+            change=f"did you mean {near[0]!r}?" if near else f"add {name!r} to the catalogue",
+        )
+
+
+def _check_method(name: str, entry: dict) -> None:
+    specs = registry.specs()
+    _check_known(entry["base"], specs, f"methods: {name}: base" if entry["base"] != name else "run: methods")
+    known = specs[entry["base"]].options
+    for option in entry["options"]:
+        if option not in known:
+            near = difflib.get_close_matches(option, known, n=1)
+            raise InputError(
+                f"Method {name!r} has no option {option!r}",
+                expected="one of " + (", ".join(known) or "no option at all"),
+                found=option,
+                change=f"did you mean {near[0]!r}?" if near else f"`methods: {name}: options`",
+            )

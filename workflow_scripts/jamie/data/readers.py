@@ -1,0 +1,295 @@
+"""Reading a dataset: its reader (one function a format), then one form for all of them; and its pairs."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from scipy.io import mmread
+
+from jamie import contract as c
+from jamie.data import checks, correspondence, formats
+from jamie.data.correspondence import Correspondence
+from jamie.data.readers_r import read_patchseq_rda
+from jamie.errors import InputError
+
+log = logging.getLogger(__name__)
+
+PEAK_NAME = r"^(?P<chrom>.+?)[:_-](?P<start>\d+)[-_](?P<end>\d+)$"
+RESERVED_OBS = (c.CELL_TYPE, c.BATCH, c.ROLE)
+
+
+def read(dataset: dict, files: dict[str, Path]):
+    """Read a dataset with its ``reader`` and bring it into the one form.
+
+    Parameters
+    ----------
+    dataset
+        Config entry, checked against the schema.
+    files
+        Role -> local path, from `jamie.data.sources.fetch_all`. A table under ``labels`` (first column: cell
+        names) joins the ``obs`` of both modalities.
+
+    Returns
+    -------
+    MuData
+        As `harmonise`.
+
+    Raises
+    ------
+    InputError
+        Unknown reader, a role missing, a file that cannot be read, a modality, layer or column not in it.
+    """
+    if dataset["reader"] not in READERS:
+        raise InputError(
+            "There is no such reader",
+            expected=", ".join(READERS),
+            found=str(dataset["reader"]),
+            change="`reader:` of the dataset",
+        )
+    reader, roles = READERS[dataset["reader"]]
+    needed = set(roles or dataset["modalities"])
+    if not needed <= set(files) <= needed | {"labels", "correspondence"}:
+        raise InputError(
+            f"The files do not fit the reader {dataset['reader']}",
+            expected=", ".join(sorted(needed)) + ("" if "labels" in needed else " (and, if wanted, labels)"),
+            found=", ".join(sorted(set(files) - {"correspondence"})) or "none",
+            change="the names under `files:` of the dataset",
+        )
+    paths = {role: Path(path) for role, path in files.items()}
+    contents = reader(dataset, paths)
+    if "labels" in set(paths) - needed:
+        labels = formats.read_frame(paths["labels"])
+        for adata in contents.values():
+            adata.obs = formats.join_labels(adata.obs, labels, paths["labels"])
+    return harmonise(contents, dataset)
+
+
+def harmonise(contents: dict, dataset: dict):
+    """Bring what a reader returned into the form the rest works on.
+
+    Parameters
+    ----------
+    contents
+        Modality -> AnnData (n_m cells, p_m features).
+    dataset
+        Config entry: ``modalities`` (two, ordered), ``cell_type``, ``batch``.
+
+    Returns
+    -------
+    MuData
+        Exactly the configured modalities, in order. ``X``: raw values, float32; CSR for rna, atac, protein
+        (dense if normalised and dense in the file); dense for continuous and methylation, where NaN = not
+        measured. ``uns``: ``kind`` and ``values``. ``obs``: as in the file, with the configured columns
+        renamed to ``cell_type`` and ``batch`` (categories, NaN kept); a column that had one of these names
+        by itself becomes ``original_<name>``. ``var``: as in the file; for atac also ``chrom``, ``start``,
+        ``end`` in bp, 0-based half-open, where they can be had. Cells of equal name are the same cell.
+
+    Raises
+    ------
+    InputError
+        A layer or column that is not there; counts given as kind continuous.
+    """
+    import mudata
+
+    mudata.set_options(pull_on_update=False)
+    modalities = {
+        name: _harmonise_one(contents[name], name, spec, dataset)
+        for name, spec in dataset["modalities"].items()
+    }
+    with warnings.catch_warnings():  # repeated names are an error of check_dataset, with a clear message
+        warnings.simplefilter("ignore", UserWarning)
+        return mudata.MuData(modalities)
+
+
+def _harmonise_one(adata, name: str, spec: dict, dataset: dict):
+    import anndata
+
+    kind = spec["kind"]
+    matrix, var = _layer(adata, name, spec["layer"])
+    if kind in c.COUNT_KINDS and (sparse.issparse(matrix) or spec["values"] == c.COUNTS):
+        matrix = sparse.csr_matrix(matrix, dtype=np.float32)
+        if not matrix.data.all():
+            matrix = matrix.copy()
+            matrix.eliminate_zeros()
+    else:
+        if sparse.issparse(matrix):
+            if kind == c.CONTINUOUS:
+                checks.check_not_counts(matrix, name, f"modalities.{name}")
+            matrix = matrix.toarray()
+        matrix = np.asarray(matrix, dtype=np.float32)
+    var = _with_peaks(var, name) if kind == c.ATAC else var.copy()
+    result = anndata.AnnData(matrix, obs=_harmonise_obs(adata.obs, name, dataset), var=var)
+    result.uns[c.KIND] = kind
+    result.uns[checks.VALUES] = spec["values"]
+    return result
+
+
+def _layer(adata, name: str, layer: str | None) -> tuple:
+    """Values (n_m, p_m) and their ``var``; layer "raw" is ``adata.raw`` unless a layer has that name."""
+    if layer is None and adata.X is not None:
+        return adata.X, adata.var
+    if layer in adata.layers:
+        return adata.layers[layer], adata.var
+    if layer == "raw" and adata.raw is not None:
+        return adata.raw.X, adata.raw.var
+    there = [
+        *([] if adata.X is None else ["null (X)"]),
+        *adata.layers,
+        *([] if adata.raw is None else ["raw"]),
+    ]
+    raise InputError(
+        f"{name} has no values in layer {layer}" if layer else f"{name} has no X",
+        expected="a layer of the file",
+        found=", ".join(there) or "none",
+        change=f"`modalities.{name}.layer` of the dataset",
+    )
+
+
+def _harmonise_obs(obs: pd.DataFrame, name: str, dataset: dict) -> pd.DataFrame:
+    wanted = {key: dataset.get(key) for key in (c.CELL_TYPE, c.BATCH) if dataset.get(key)}
+    for key, column in wanted.items():
+        if column not in obs:
+            raise InputError(
+                f"{name} has no column {column}",
+                expected=f"obs column {column}, with the {key} of each cell",
+                found=", ".join(map(str, obs.columns)) or "no column",
+                change=f"`{key}:` of the dataset (null if there is none), or a table under `files.labels`",
+            )
+    chosen = {key: obs[column] for key, column in wanted.items()}
+    # a column that is called cell_type but is not the configured one must not be taken for it
+    result = obs.drop(columns=[*wanted.values()]).rename(
+        columns={key: f"original_{key}" for key in RESERVED_OBS}
+    )
+    for key, values in reversed(chosen.items()):
+        category = values.astype("category").cat.remove_unused_categories()
+        result.insert(0, key, category.cat.rename_categories(category.cat.categories.astype(str)))
+    for column in result.select_dtypes(include=object).columns:  # mixed types cannot be written as h5mu
+        values = result[column]
+        result[column] = values.astype(str).where(values.notna()).astype("category")
+    result.index = result.index.astype(str)
+    result.index.name = None
+    return result
+
+
+def _with_peaks(var: pd.DataFrame, name: str) -> pd.DataFrame:
+    """``var`` with the coordinates of each peak, from its ``interval`` or its name (chr1:100-200)."""
+    if set(c.PEAK_COLUMNS) <= set(var.columns):
+        return var
+    text = pd.Series(var.get("interval", var.index), index=var.index).astype(str)
+    parts = text.str.extract(PEAK_NAME)
+    unknown = parts["chrom"].isna()
+    if unknown.any():
+        log.warning("%s: %d peaks without coordinates, first %s", name, unknown.sum(), text[unknown].iloc[0])
+        return var
+    return var.assign(
+        chrom=parts["chrom"], start=parts["start"].astype("int64"), end=parts["end"].astype("int64")
+    )
+
+
+def pairs_of(dataset: dict, mdata, files: dict[str, Path]) -> Correspondence:
+    """All pairs a dataset knows: from its ``correspondence`` file, else from equal cell names.
+
+    ``mdata`` holds the cells as read: call this before `jamie.data.checks.drop_empty` (a file without names
+    is in the order of the cells), and ``align`` the result with the cells that were kept.
+    """
+    if not dataset.get("correspondence"):
+        return correspondence.from_names(mdata)
+    first, second = mdata.mod.values()
+    return read_correspondence(files["correspondence"], first.obs_names, second.obs_names)
+
+
+def read_correspondence(path: Path, row_names, col_names) -> Correspondence:
+    """Read which cell of the first modality is which of the second.
+
+    Parameters
+    ----------
+    path
+        ``.npz`` saved by `Correspondence.save` (names inside), or by scipy, or ``.mtx``, ``.mtx.gz``:
+        (n_1, n_2) in the order of the cells. ``.tsv``, ``.csv``, ``.txt`` (or .gz): cell of modality 1, cell of
+        modality 2, confidence (optional, default 1); a first row that names no cell is taken as the header.
+    row_names, col_names
+        Cell names of the two modalities, as read.
+
+    Returns
+    -------
+    Correspondence
+        (n_1, n_2) for exactly these cells; a cell that the file does not name has no partner.
+
+    Raises
+    ------
+    InputError
+        Unknown cells, a pair named twice, values outside [0, 1], another shape, a file that cannot be read.
+    """
+    path, names = Path(path), [np.asarray(n, dtype=str) for n in (row_names, col_names)]
+    with checks.readable(path, "a correspondence: .npz, .mtx, .tsv or .csv"):
+        *cells, values = _entries(path, names)
+    for side, known in enumerate(names):
+        if cells[side].dtype.kind not in "iu":
+            given, cells[side] = cells[side], pd.Index(known).get_indexer(cells[side])
+            unknown = pd.unique(given[cells[side] < 0])
+            if len(unknown):
+                problem = f"names cells that are not in the {('first', 'second')[side]} modality"
+                raise _bad_pairs(path, problem, f"names such as {', '.join(known[:2])}", unknown)
+    outside = np.flatnonzero(~((values >= 0) & (values <= 1)))
+    repeated = np.flatnonzero(pd.DataFrame({"row": cells[0], "col": cells[1]}).duplicated())
+    for bad, problem, expected in (
+        (outside, "holds values outside [0, 1]", "0 = another cell, 1 = the same cell, between = confidence"),
+        (repeated, "names a pair more than once", "each pair once"),
+    ):
+        if len(bad):
+            first = [f"{names[0][cells[0][k]]} / {names[1][cells[1][k]]} = {values[k]:g}" for k in bad[:3]]
+            raise _bad_pairs(path, problem, expected, first + [""] * (len(bad) - len(first)))
+    shape = (len(names[0]), len(names[1]))
+    return Correspondence(sparse.csr_matrix((values, tuple(cells)), shape=shape), *names)
+
+
+def _entries(path: Path, names: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cells of modality 1, cells of modality 2 (names, or positions if int), and values, one per entry."""
+    suffixes = path.name.removesuffix(".gz")
+    if suffixes.endswith((".npz", ".mtx")):
+        matrix = sparse.coo_matrix(sparse.load_npz(path) if path.suffix == ".npz" else mmread(path))
+        if path.suffix == ".npz":
+            with np.load(path) as content:
+                if "row_names" in content.files:
+                    return content["row_names"][matrix.row], content["col_names"][matrix.col], matrix.data
+        shape = tuple(len(n) for n in names)
+        if matrix.shape != shape:
+            raise InputError(
+                f"{path} has the wrong shape",
+                expected=f"{shape[0]} x {shape[1]}: cells of the first x cells of the second modality",
+                found=f"{matrix.shape[0]} x {matrix.shape[1]}",
+                change="the file under `correspondence:` of the dataset",
+            )
+        return matrix.row, matrix.col, matrix.data
+    table = pd.read_csv(path, sep=formats.separator(path), header=None, dtype=str, keep_default_na=False)
+    if table.shape[1] not in (2, 3):
+        found = [f"{table.shape[1]} columns"]
+        raise _bad_pairs(path, "has another number of columns", "cell, cell, and maybe a confidence", found)
+    if not (np.isin(table.iloc[0, 0], names[0]) or np.isin(table.iloc[0, 1], names[1])):
+        table = table.iloc[1:]
+    values = pd.to_numeric(table[2]).to_numpy(dtype=float) if table.shape[1] == 3 else np.ones(len(table))
+    return table[0].to_numpy(dtype=str), table[1].to_numpy(dtype=str), values
+
+
+def _bad_pairs(path: Path, problem: str, expected: str, found) -> InputError:
+    return InputError(
+        f"{path} {problem}",
+        expected=expected,
+        found=f"{len(found)}: {', '.join(found[:3])}",
+        change="the file under `correspondence:` of the dataset",
+    )
+
+
+READERS = {
+    "h5mu": (formats.read_h5mu, ("data",)),
+    "h5ad": (formats.read_h5ad, ()),
+    "10x_h5": (formats.read_10x_h5, ("data",)),
+    "10x_mtx": (formats.read_10x_mtx, ("data",)),
+    "table": (formats.read_table, ()),
+    "patchseq_rda": (read_patchseq_rda, ("expression", "ephys", "labels")),
+}  # reader -> function, roles it needs (empty: one file per modality)

@@ -1,0 +1,62 @@
+"""Which cells are held out: never seen by any fitted step."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from jamie.contract import ROLE, SPLIT_COLUMNS, TEST, TRAIN, check_two_modalities
+from jamie.data.correspondence import Correspondence
+from jamie.errors import InputError
+
+
+def split_cells(pairs: Correspondence, held_out: float, seed: int) -> dict[int, np.ndarray]:
+    """Hold out a random share of the cells measured in both modalities.
+
+    Only for these is the truth known, so holding out others would cost training cells and score nothing.
+
+    Parameters
+    ----------
+    pairs
+        All pairs of the dataset.
+    held_out
+        Share of the certain pairs whose two sides are held out, 0-1.
+
+    Returns
+    -------
+    Bool arrays {0: (n_1,), 1: (n_2,)}, True for cells that may be seen in training.
+    """
+    certain = pairs.certain_pairs()
+    chosen = np.random.default_rng(seed).permutation(len(certain))[: round(held_out * len(certain))]
+    roles = {}
+    for axis in (0, 1):
+        roles[axis] = np.ones(pairs.matrix.shape[axis], dtype=bool)
+        roles[axis][certain[chosen, axis]] = False
+    return roles
+
+
+def to_table(mdata, is_train: dict[int, np.ndarray]) -> pd.DataFrame:
+    """The content of ``split.tsv``: one row per modality and cell."""
+    parts = [
+        pd.DataFrame(
+            {"modality": name, "cell": mdata.mod[name].obs_names, ROLE: np.where(is_train[i], TRAIN, TEST)}
+        )
+        for i, name in enumerate(check_two_modalities(mdata))
+    ]
+    return pd.concat(parts, ignore_index=True)[list(SPLIT_COLUMNS)]
+
+
+def from_table(mdata, table: pd.DataFrame) -> dict[int, np.ndarray]:
+    """Bool arrays {0: (n_1,), 1: (n_2,)} from ``split.tsv``, True for training cells."""
+    is_train = {}
+    for i, name in enumerate(check_two_modalities(mdata)):
+        part = table[table["modality"] == name]
+        if part["cell"].tolist() != mdata.mod[name].obs_names.tolist():
+            raise InputError(
+                "split.tsv is not of this dataset",
+                expected=f"the cells of {name}, in order",
+                found=f"{len(part)} other cells or another order",
+                change="delete split.tsv and run again",
+            )
+        is_train[i] = (part[ROLE] == TRAIN).to_numpy()
+    return is_train

@@ -1,0 +1,91 @@
+"""What every entry script needs: a log, a seed, threads, an account of how it ran, and readable errors."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from jamie.errors import InputError
+
+PACKAGE = Path(__file__).parent
+log = logging.getLogger("jamie")
+
+
+@contextmanager
+def job(snakemake) -> Iterator[None]:
+    """Log to the rule's log file and to stderr; an InputError ends the job with its message alone."""
+    handlers = [logging.FileHandler(snakemake.log[0], mode="w"), logging.StreamHandler(sys.stderr)]
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers, force=True)
+    try:
+        yield
+    except InputError as error:
+        log.error("\nError: %s\n", error)
+        sys.exit(1)
+    except Exception:
+        log.exception("The job failed")
+        raise
+
+
+def use_threads(n: int) -> None:
+    """Keep torch to the threads the rule was given."""
+    import torch
+
+    torch.set_num_threads(max(1, n))
+
+
+class RunInfo:
+    """How a job ran: for ``run_info.json``."""
+
+    def __init__(self, *, seed: int, code: str):
+        self.start = time.perf_counter()
+        self.content: dict = {"seed": seed, "code": code, "packages": versions()}
+
+    def finish(self, **more) -> dict:
+        """Wall time, peak memory and whatever the method adds."""
+        import resource
+
+        peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return {
+            "device": "cpu",
+            "peak_gpu_mb": _peak_gpu_mb(),
+            **self.content,
+            "wall_time_s": round(time.perf_counter() - self.start, 3),
+            "peak_rss_mb": round(peak_kb / 1024, 1),
+            **more,
+        }
+
+
+def _peak_gpu_mb() -> float:
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return 0.0
+    return round(torch.cuda.max_memory_allocated() / 2**20, 1)
+
+
+def versions() -> dict[str, str]:
+    from importlib import metadata
+
+    names = ("torch", "numpy", "scipy", "scikit-learn", "anndata", "mudata", "scanpy", "muon", "snakemake")
+    return {"python": sys.version.split()[0]} | {name: metadata.version(name) for name in names}
+
+
+def code_digest(*parts: str) -> str:
+    """Digest of modules of the package, so that editing one reruns what depends on it.
+
+    Parameters
+    ----------
+    parts
+        Files or folders relative to the package, such as "data/preprocess.py" or "model".
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        path = PACKAGE / part
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(os.fspath(file.relative_to(PACKAGE)).encode() + file.read_bytes())
+    return digest.hexdigest()[:16]

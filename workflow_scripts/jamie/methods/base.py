@@ -1,0 +1,119 @@
+"""The protocol every method follows, and how its outputs are written.
+
+A method is one file in this folder with a ``SPEC`` and a class ``Method``::
+
+    Method(seed=0, **options)
+        .fit(train, known)                    MuData of training cells, Correspondence of exactly these cells
+        .embed(mdata)                         {modality: float32 (n, d)} of any cells
+        .imputer(mdata, source, target)       function: slice of source cells -> float32 (n_slice, p_target)
+
+``train`` and ``mdata`` are prepared (see `jamie.contract`). ``fit`` never sees a held-out cell, and `imputer`
+reads nothing but ``mdata.mod[source]``, except for controls that declare ``uses_truth``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jamie import contract as c
+from jamie import io
+from jamie.data.correspondence import Correspondence
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a method declares.
+
+    Attributes
+    ----------
+    label
+        How figures and tables call it.
+    summary
+        One sentence for the docs.
+    citation
+        Where it comes from.
+    embeds, imputes
+        Which outputs it has.
+    min_pairs
+        Known pairs it cannot do without; with fewer it is excluded, with the reason.
+    control
+        "floor" or "ceiling": bounds every score rather than competing; empty for a method.
+    uses_truth
+        Reads what is hidden. Only a ceiling may.
+    trains
+        Fitted by its own rule with a GPU where there is one.
+    options
+        Its settings and their defaults.
+    """
+
+    label: str
+    summary: str
+    citation: str = ""
+    embeds: bool = True
+    imputes: bool = True
+    min_pairs: int = 0
+    control: str = ""
+    uses_truth: bool = False
+    trains: bool = False
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+def training_part(prepared, known: Correspondence):
+    """The training cells of prepared data, and F of exactly these."""
+    import mudata
+
+    mudata.set_options(pull_on_update=False)
+    train = mudata.MuData(
+        {name: a[(a.obs[c.ROLE] == c.TRAIN).to_numpy()].copy() for name, a in prepared.mod.items()}
+    )
+    first, second = train.mod.values()
+    return train, known.align(first.obs_names, second.obs_names)
+
+
+def reason_to_exclude(spec: Spec, known: Correspondence) -> str:
+    """Why the method cannot run on these pairs; empty if it can."""
+    n_pairs = len(known.best_pairs())
+    if n_pairs < spec.min_pairs:
+        return f"needs at least {spec.min_pairs} known pairs, the scenario shows {n_pairs}"
+    return ""
+
+
+def write_embedding(path: str | Path, prepared, latent: dict, name: str) -> None:
+    """``embedding.h5mu``: ``mod[m].obsm["X_{name}"]`` for the cells of ``prepared``."""
+    mdata = _skeleton(prepared)
+    for modality, values in latent.items():
+        mdata.mod[modality].obsm[c.embedding_key(name)] = values
+    if latent:
+        c.check_embedding(mdata, prepared, c.embedding_key(name), str(path))
+    io.write_h5mu(path, mdata)
+
+
+def write_imputed(path: str | Path, prepared, imputers: dict) -> None:
+    """``imputed.h5mu``: ``mod[source].obsm["imputed_{target}"]``, written in chunks of cells.
+
+    Parameters
+    ----------
+    imputers
+        {(source, target): function of a slice of source cells}.
+    """
+    mdata = _skeleton(prepared)
+    for source, target in imputers:
+        mdata.mod[source].uns[c.imputed_key(target)] = prepared.mod[target].var_names.to_numpy(dtype=str)
+    with io.atomic(path) as temporary:
+        mdata.write(str(temporary))
+        for (source, target), rows in imputers.items():
+            shape = (prepared.mod[source].n_obs, prepared.mod[target].n_vars)
+            io.append_array(temporary, f"mod/{source}/obsm/{c.imputed_key(target)}", shape, rows)
+
+
+def _skeleton(prepared):
+    """The same cells without any values."""
+    import anndata
+    import mudata
+
+    mudata.set_options(pull_on_update=False)
+    return mudata.MuData(
+        {name: anndata.AnnData(obs=a.obs[[c.ROLE]].copy()) for name, a in prepared.mod.items()}
+    )

@@ -1,0 +1,34 @@
+"""JAMIE itself; the model is in `jamie.model`."""
+
+from __future__ import annotations
+
+from jamie.methods.base import Spec
+from jamie.model.options import Options
+
+SPEC = Spec(
+    label="JAMIE",
+    summary="Joint variational autoencoders whose latents are mixed over known pairs; encoder of one modality, "
+    "decoder of the other for imputation.",
+    citation="Cohen Kalafut, Huang & Wang, Nature Machine Intelligence 5, 631-642 (2023)",
+    trains=True,
+    options={"preset": "default", **Options().to_dict()},
+)
+
+
+class Method:
+    """The estimator behind the protocol of all methods."""
+
+    def __init__(self, *, seed: int = 0, **options):
+        from jamie.model.estimator import JAMIE
+
+        self.model = JAMIE(seed=seed, **options)
+
+    def fit(self, train, known) -> Method:
+        self.model.fit(train, known)
+        return self
+
+    def embed(self, mdata) -> dict:
+        return self.model.embed(mdata)
+
+    def imputer(self, mdata, source: str, target: str):
+        return self.model.imputer(mdata, source, target)

@@ -1,0 +1,286 @@
+"""How well imputed values agree with measured ones, feature by feature.
+
+Every metric takes blocks (n_cells, p) whose rows are the same cells, and returns one value per feature (p,).
+NaN means that the truth leaves the metric undefined for this feature; such features do not enter any mean.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from scipy import special, stats
+
+from jamie.metrics.base import NotApplicable, metric
+
+MIN_VALUES = 3  # measured values a feature needs
+_FLAT = 1e-6  # relative to the largest value: a range below it is rounding of float32
+
+
+def _valid(measured, missing) -> np.ndarray:
+    return np.ones(measured.shape, dtype=bool) if missing is None else ~np.asarray(missing, dtype=bool)
+
+
+def _is_flat(values, valid) -> np.ndarray:
+    """bool (p,): the valid values of this feature are one value."""
+    high = np.where(valid, values, -np.inf).max(axis=0)
+    low = np.where(valid, values, np.inf).min(axis=0)
+    return ~(high - low > _FLAT * np.maximum(np.abs(high), np.abs(low)))
+
+
+def _ratio(numerator, denominator, defined) -> np.ndarray:
+    """numerator / denominator (p,), NaN where not defined or where the denominator is 0."""
+    denominator = np.asarray(denominator, dtype=np.float64)
+    out = np.full(denominator.shape, np.nan)
+    return np.divide(numerator, denominator, out=out, where=defined & (denominator > 0))
+
+
+def _undefined(measured, valid) -> np.ndarray:
+    """bool (p,): too few measured values, or the truth is constant."""
+    return (valid.sum(axis=0) < MIN_VALUES) | _is_flat(measured, valid)
+
+
+@metric(
+    "pearson",
+    needs=("measured", "imputed", "missing"),
+    better="higher",
+    perfect=1.0,
+    chance=0.0,
+    description="Pearson correlation of measured and imputed values over cells, mean of features.",
+    per="modality",
+)
+def pearson(measured, imputed, missing=None) -> np.ndarray:
+    """Pearson r per feature.
+
+    Parameters
+    ----------
+    measured, imputed
+        (n_cells, p), on one scale.
+    missing
+        bool (n_cells, p): entries of ``measured`` that are not truth; None = all are.
+
+    Returns
+    -------
+    float (p,). A constant imputed feature has no linear information: 0. A feature whose truth is constant, or
+    has fewer than 3 values, is undefined: NaN.
+    """
+    valid = _valid(measured, missing)
+    n = np.maximum(valid.sum(axis=0), 1)
+
+    def centred(values):
+        values = np.where(valid, values, 0).astype(np.float64)
+        return np.where(valid, values - values.sum(axis=0) / n, 0)
+
+    x, y = centred(measured), centred(imputed)
+    spread = np.sqrt((x * x).sum(axis=0) * (y * y).sum(axis=0))
+    flat = _is_flat(imputed, valid) | (spread == 0)
+    r = _ratio((x * y).sum(axis=0), np.where(flat, 1, spread), ~_undefined(measured, valid))
+    return np.clip(np.where(flat & np.isfinite(r), 0, r), -1, 1)
+
+
+def binarise(measured, counts=None, missing=None) -> np.ndarray:
+    """The truth as yes / no, per feature: count > 0, or without counts value > median of the feature.
+
+    Parameters
+    ----------
+    measured, counts, missing
+        (n_cells, p); ``counts`` None for a modality without counts.
+
+    Returns
+    -------
+    bool (n_cells, p); False where missing.
+    """
+    valid = _valid(measured, missing)
+    if counts is not None:
+        return (np.asarray(counts) > 0) & valid
+    if valid.all():
+        return measured > np.median(measured, axis=0)
+    with warnings.catch_warnings():  # a feature without any value: all False, which auroc leaves out
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+        median = np.nanmedian(np.where(valid, measured, np.nan), axis=0)
+    return (measured > median) & valid
+
+
+@metric(
+    "auroc",
+    needs=("positive", "imputed", "missing"),
+    better="higher",
+    perfect=1.0,
+    chance=0.5,
+    description="Area under the ROC curve for the truth binarised per feature, mean of features.",
+    per="modality",
+)
+def auroc(positive, imputed, missing=None) -> np.ndarray:
+    """Area under the ROC curve per feature, from ranks (Mann-Whitney U; ties count half).
+
+    Parameters
+    ----------
+    positive
+        bool (n_cells, p), see :func:`binarise`.
+    imputed, missing
+        (n_cells, p), as in :func:`pearson`.
+
+    Returns
+    -------
+    float (p,), NaN where the truth has one class only.
+    """
+    valid = _valid(positive, missing)
+    positive = np.asarray(positive, dtype=bool) & valid
+    n, n_positive = valid.sum(axis=0), positive.sum(axis=0)
+    # missing entries take the lowest ranks, which are then taken off again
+    ranks = stats.rankdata(np.where(valid, imputed, -np.inf), axis=0) - (len(positive) - n)
+    u = np.where(positive, ranks, 0).sum(axis=0) - n_positive * (n_positive + 1) / 2
+    return _ratio(u, n_positive * (n - n_positive), n >= MIN_VALUES)
+
+
+@metric(
+    "rmse",
+    needs=("measured", "imputed", "missing", "sd"),
+    better="lower",
+    perfect=0.0,
+    chance=None,
+    description="Root mean squared error in training standard deviations of the feature, mean of features.",
+    per="modality",
+)
+def rmse(measured, imputed, missing=None, sd=1.0) -> np.ndarray:
+    """Root mean squared error per feature, in training standard deviations.
+
+    Parameters
+    ----------
+    measured, imputed, missing
+        (n_cells, p), as in :func:`pearson`.
+    sd
+        (p,): standard deviation of the feature over training cells.
+
+    Returns
+    -------
+    float (p,), NaN where ``sd`` is 0 or there are fewer than 3 values.
+    """
+    valid = _valid(measured, missing)
+    n = valid.sum(axis=0)
+    error = np.where(valid, np.subtract(measured, imputed, dtype=np.float64), 0)
+    root = np.sqrt((error**2).sum(axis=0) / np.maximum(n, 1))
+    return _ratio(root, np.broadcast_to(sd, root.shape), n >= MIN_VALUES)
+
+
+@metric(
+    "r2",
+    needs=("measured", "imputed", "missing", "mean"),
+    better="higher",
+    perfect=1.0,
+    chance=0.0,
+    description="1 - squared error / squared error of the feature's training mean, mean of features.",
+    per="modality",
+)
+def r2(measured, imputed, missing=None, mean=0.0) -> np.ndarray:
+    """Coefficient of determination per feature against the training mean: below 0 is worse than the mean.
+
+    Parameters
+    ----------
+    measured, imputed, missing
+        (n_cells, p), as in :func:`pearson`.
+    mean
+        (p,): mean of the feature over training cells.
+
+    Returns
+    -------
+    float (p,), NaN where the truth is constant in these cells or has fewer than 3 values.
+    """
+    valid = _valid(measured, missing)
+    error = np.where(valid, np.subtract(measured, imputed, dtype=np.float64), 0)
+    baseline = np.where(valid, np.subtract(measured, mean, dtype=np.float64), 0)
+    return 1 - _ratio((error**2).sum(axis=0), (baseline**2).sum(axis=0), ~_undefined(measured, valid))
+
+
+def _histogram(bins, valid, n_bins) -> np.ndarray:
+    """Counts (p, n_bins) of bin numbers (n_cells, p), where valid."""
+    p = bins.shape[1]
+    flat = bins + np.arange(p) * n_bins
+    return np.bincount(flat[valid], minlength=p * n_bins).reshape(p, n_bins)
+
+
+@metric(
+    "js_distance",
+    needs=("measured", "imputed", "missing", "cell_types"),
+    better="lower",
+    perfect=0.0,
+    chance=None,
+    description="Jensen-Shannon distance of measured and imputed values within types of 10 cells or more.",
+    per="modality",
+)
+def js_distance(measured, imputed, missing=None, cell_types=None, n_bins=20, min_cells=10) -> np.ndarray:
+    """Jensen-Shannon distance per feature between the two distributions, in [0, 1].
+
+    Histograms of ``n_bins`` equal bins over the joint range of the feature's measured and imputed values; one
+    distance per cell type, averaged with the number of cells as weight. Square root of the divergence, base 2
+    (Endres & Schindelin 2003): 0 for identical, 1 for disjoint histograms.
+
+    Parameters
+    ----------
+    measured, imputed, missing
+        (n_cells, p), as in :func:`pearson`.
+    cell_types
+        int (n_cells,), below 0 = not known and left out; None = one group of all cells.
+    min_cells
+        A cell type with fewer values of a feature is left out for this feature.
+
+    Returns
+    -------
+    float (p,), NaN where no cell type has enough values.
+    """
+    valid = _valid(measured, missing)
+    cell_types = np.zeros(len(measured), dtype=int) if cell_types is None else np.asarray(cell_types)
+    both = [np.asarray(values, dtype=np.float64) for values in (measured, imputed)]
+    low = np.min([np.where(valid, values, np.inf).min(axis=0) for values in both], axis=0)
+    high = np.max([np.where(valid, values, -np.inf).max(axis=0) for values in both], axis=0)
+    differs = high - low > _FLAT * np.maximum(np.abs(high), np.abs(low))
+    width = np.where(differs, high - low, np.inf) / n_bins  # one value: all in the first bin
+    low = np.where(np.isfinite(low), low, 0)
+    binned = [np.clip((values - low) / width, 0, n_bins - 1).astype(np.int64) for values in both]
+    total, weight = np.zeros(len(low)), np.zeros(len(low))
+    for code in np.unique(cell_types[cell_types >= 0]):
+        rows = cell_types == code
+        p, q = (_histogram(bins[rows], valid[rows], n_bins) for bins in binned)
+        n = p.sum(axis=1)
+        p, q = p / np.maximum(n, 1)[:, None], q / np.maximum(n, 1)[:, None]
+        middle = (p + q) / 2
+        divergence = (special.rel_entr(p, middle) + special.rel_entr(q, middle)).sum(axis=1) / 2 / np.log(2)
+        used = np.where(n >= min_cells, n, 0)
+        total += used * np.sqrt(np.clip(divergence, 0, 1))  # rounding can leave [0, 1] by 1e-16
+        weight += used
+    return _ratio(total, weight, weight > 0)
+
+
+@metric(
+    "win_rate_knn",
+    needs=("scores", "knn_scores"),
+    better="higher",
+    perfect=1.0,
+    chance=0.5,
+    description="Share of features with a higher Pearson correlation than knn reaches; ties count half.",
+    per="modality",
+)
+def win_rate_knn(scores, knn_scores) -> tuple[float, int]:
+    """Share of features whose Pearson r is higher than that of knn; ties count half.
+
+    Parameters
+    ----------
+    scores, knn_scores
+        DataFrames with columns ``feature`` and ``pearson``, of the same cells. Features that are NaN in one
+        of them are left out.
+
+    Returns
+    -------
+    Share in [0, 1], and the number of features compared.
+
+    Raises
+    ------
+    NotApplicable
+        No feature has a correlation in both.
+    """
+    columns = ["feature", "pearson"]
+    both = scores[columns].merge(knn_scores[columns], on="feature", suffixes=("", "_knn")).dropna()
+    if both.empty:
+        raise NotApplicable("no feature has a correlation in both methods")
+    difference = (both["pearson"] - both["pearson_knn"]).to_numpy()
+    return float(((difference > 0) + 0.5 * (difference == 0)).mean()), len(both)

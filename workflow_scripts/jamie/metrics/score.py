@@ -1,0 +1,220 @@
+"""Scores of one method's output on each group of cells, and what compares the scores of many methods."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from jamie import contract
+from jamie.metrics.alignment import MIN_CELLS, TOO_FEW
+from jamie.metrics.base import (
+    COMPARISON_INPUTS,
+    FEATURE_INPUTS,
+    LATENT_INPUTS,
+    Metric,
+    NotApplicable,
+    load_metrics,
+)
+from jamie.metrics.feature_scores import score_features
+from jamie.metrics.groups import Group, make_groups
+
+REFERENCE = "knn"  # the method every other is compared with
+NO_PAIRS, NO_LABELS = "no pairs with known truth", "no labels"
+_RUN = ["dataset", "scenario", "seed", "protocol", "cells", "modality"]
+
+
+def score_method(
+    prepared,
+    truth,
+    shown,
+    embedding,
+    imputed_path: str | Path | None,
+    *,
+    dataset: str,
+    scenario: str,
+    method: str,
+    seed: int,
+    status: str = contract.OK,
+    reason: str = "",
+    block_features: int | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Every registered metric of one method's output, for each group; not those that compare methods.
+
+    Parameters
+    ----------
+    prepared, truth, shown
+        As in :func:`make_groups`; ``mod[m].X`` is the scale on which imputation is judged.
+    embedding
+        MuData with the method's latents in ``obsm``; None if it does not embed.
+    imputed_path
+        imputed.h5mu; None if the method does not impute. Read in blocks of ``block_features`` (None: 64 MB).
+    status, reason
+        Not "ok": the method was excluded or failed; only the primary group is reported, without values.
+
+    Returns
+    -------
+    Tables with the columns METRIC_COLUMNS and FEATURE_SCORE_COLUMNS.
+
+    Raises
+    ------
+    InputError
+        An output breaks its contract, as by a value that is not finite.
+    """
+    run = {"dataset": dataset, "scenario": scenario, "method": method, "seed": seed}
+    names = contract.check_two_modalities(prepared)
+    latent, key = None, contract.embedding_key(method)
+    if embedding is not None and status == contract.OK:
+        contract.check_embedding(embedding, prepared, key)
+        latent = {m: np.asarray(embedding.mod[m].obsm[key]) for m in names}
+    groups = make_groups(prepared, truth, shown, latent)
+    if status == contract.OK:
+        rows, features = _score_groups(prepared, groups, imputed_path, block_features)
+    else:
+        metrics = [m for m in load_metrics().values() if m.inputs != COMPARISON_INPUTS]
+        rows = [r for m in metrics for r in _empty_rows(groups[0], m, status, reason)]
+        features = pd.DataFrame()
+    metrics = pd.DataFrame(rows).assign(**run)[list(contract.METRIC_COLUMNS)]
+    contract.check_metrics(metrics, f"the scores of {method}")
+    return metrics, features.assign(**run).reindex(columns=list(contract.FEATURE_SCORE_COLUMNS))
+
+
+def _score_groups(prepared, groups: list[Group], path, block_features) -> tuple[list[dict], pd.DataFrame]:
+    """Rows of metrics.tsv, and scores per feature, of a method that ran."""
+    rows = [row for group in groups for row in _latent_rows(group)]
+    tables = []
+    first, second = groups[0].modalities
+    for source, target in ((first, second), (second, first)):
+        ends = [np.column_stack([g.paired_rows(source), g.paired_rows(target)]) for g in groups]
+        data = prepared.mod[source], prepared.mod[target]
+        found = score_features(*data, (source, target), ends, path, block_features)
+        for group, table in zip(groups, found, strict=True):
+            rows += _imputation_rows(group, target, table, path)
+            tables.append(table.assign(protocol=group.protocol, cells=group.cells, modality=target))
+    return rows, pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
+
+
+def _row(
+    group: Group, metric: Metric, modality: str, value=np.nan, n_features=0, status=contract.OK, reason=""
+):
+    return {
+        "protocol": group.protocol,
+        "cells": group.cells,
+        "metric": metric.name,
+        "modality": modality,
+        "value": value,
+        "n_cells": group.size(metric, modality),
+        "n_features": n_features,
+        "status": status,
+        "reason": reason,
+    }
+
+
+def _empty_rows(group: Group, metric: Metric, status: str, reason: str) -> list[dict]:
+    modalities = [""] if metric.inputs == LATENT_INPUTS else []
+    if metric.per == "modality":
+        modalities = [*group.modalities, *modalities]
+    return [_row(group, metric, m, status=status, reason=reason) for m in modalities]
+
+
+def _latent_rows(group: Group) -> list[dict]:
+    rows = []
+    for metric in load_metrics().values():
+        if metric.inputs != LATENT_INPUTS:
+            continue
+        try:
+            value = metric.function(**_latent_inputs(group, metric))
+        except NotApplicable as why:
+            rows += _empty_rows(group, metric, contract.NOT_APPLICABLE, str(why))
+            continue
+        if metric.per == "modality":
+            rows += [_row(group, metric, m, v) for m, v in zip(group.modalities, value, strict=True)]
+        rows.append(_row(group, metric, "", float(np.mean(value))))
+    return rows
+
+
+def _latent_inputs(group: Group, metric: Metric) -> dict:
+    if group.latent is None:
+        raise NotApplicable("method does not embed")
+    if "labels" in metric.needs and group.labels is None:
+        raise NotApplicable(NO_LABELS)
+    if "pairs" in metric.needs and not len(group.pairs):
+        raise NotApplicable(NO_PAIRS)
+    sides = group.modalities
+    available = {"latents": tuple(group.latent[m] for m in sides), "pairs": group.pairs}
+    if group.labels is not None:
+        available["labels"] = tuple(group.labels[m] for m in sides)
+    return {need: available[need] for need in metric.needs}
+
+
+def _imputation_rows(group: Group, target: str, table: pd.DataFrame, imputed_path) -> list[dict]:
+    reason = "undefined for every feature in these cells (too few, or the truth is constant)"
+    if imputed_path is None:
+        reason = "method does not impute"
+    elif len(group.pairs) < MIN_CELLS:
+        reason = TOO_FEW if len(group.pairs) else NO_PAIRS
+    rows = []
+    for metric in load_metrics().values():
+        if metric.inputs != FEATURE_INPUTS:
+            continue
+        values = table[metric.name].to_numpy(dtype=float)
+        n = int(np.isfinite(values).sum())
+        if n:
+            rows.append(_row(group, metric, target, float(np.nanmean(values)), n))
+        else:
+            rows.append(_row(group, metric, target, status=contract.NOT_APPLICABLE, reason=reason))
+    return rows
+
+
+def add_win_rates(metrics: pd.DataFrame, feature_scores: pd.DataFrame) -> pd.DataFrame:
+    """Add the rows of ``win_rate_knn``: every method against knn on the same cells, of the same run.
+
+    Parameters
+    ----------
+    metrics, feature_scores
+        Tables of all methods, as from :func:`score_method`.
+
+    Returns
+    -------
+    ``metrics`` with one row more for each of its rows of ``pearson``.
+    """
+    metric = load_metrics()["win_rate_knn"]
+    metrics = metrics[metrics["metric"] != metric.name]
+    tables = {key: part for key, part in feature_scores.groupby([*_RUN, "method"])}
+    rows = []
+    for row in metrics[metrics["metric"] == "pearson"].to_dict("records"):
+        row |= {"metric": metric.name, "value": np.nan, "n_features": 0}
+        if row["status"] == contract.OK:
+            run = tuple(row[column] for column in _RUN)
+            try:
+                if (*run, REFERENCE) not in tables:
+                    raise NotApplicable(f"{REFERENCE} was not run")
+                inputs = tables[*run, row["method"]], tables[*run, REFERENCE]
+                row["value"], row["n_features"] = metric.function(*inputs)
+            except NotApplicable as why:
+                row |= {"status": contract.NOT_APPLICABLE, "reason": str(why)}
+        rows.append(row)
+    if not rows:
+        return metrics.reset_index(drop=True)
+    added = pd.DataFrame(rows, columns=list(contract.METRIC_COLUMNS))
+    return pd.concat([metrics, added], ignore_index=True)
+
+
+def summarise(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Spread over seeds of every score with status ok.
+
+    Parameters
+    ----------
+    metrics
+        Table with the columns METRIC_COLUMNS.
+
+    Returns
+    -------
+    One row per dataset, scenario, method, protocol, cells, metric and modality: mean, sd (n - 1; NaN for one
+    seed), n_seeds, min, max.
+    """
+    keys = ["dataset", "scenario", "method", "protocol", "cells", "metric", "modality"]
+    ok = metrics[metrics["status"] == contract.OK].fillna({"modality": ""})
+    columns = {"mean": "mean", "sd": "std", "n_seeds": "count", "min": "min", "max": "max"}
+    return ok.astype({"value": float}).groupby(keys, sort=False)["value"].agg(**columns).reset_index()

@@ -1,0 +1,88 @@
+"""Structure of the joint embedding: do cell types separate, do modalities mix?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from jamie.metrics.alignment import MIN_CELLS, TOO_FEW
+from jamie.metrics.base import NotApplicable, metric
+
+MAX_CELLS = 20_000
+
+
+def _silhouette_values(latent: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Silhouette width per cell (at most MAX_CELLS of them): latent (n, d), codes (n,) of any type."""
+    from sklearn.metrics import silhouette_samples
+
+    if len(latent) > MAX_CELLS:
+        chosen = np.random.default_rng(0).choice(len(latent), MAX_CELLS, replace=False)
+        latent, codes = latent[chosen], codes[chosen]
+    n_codes = len(np.unique(codes))
+    if not 2 <= n_codes < len(codes):
+        raise NotApplicable("fewer than two labels" if n_codes < 2 else "no label has two cells")
+    return silhouette_samples(latent, codes)
+
+
+def _stack(latents) -> np.ndarray:
+    if min(len(z) for z in latents) < MIN_CELLS:
+        raise NotApplicable(TOO_FEW)
+    return np.concatenate([np.asarray(z, dtype=np.float64) for z in latents])
+
+
+@metric(
+    "silhouette",
+    needs=("latents", "labels"),
+    better="higher",
+    perfect=1.0,
+    chance=0.0,
+    description="Mean silhouette width by cell type, over the cells of both modalities together.",
+    per="both",
+)
+def silhouette(latents, labels) -> float:
+    """Mean silhouette width by label, in [-1, 1] (Rousseeuw 1987).
+
+    Above 20,000 cells it is the mean over a random 20,000 of them, chosen with a fixed seed.
+
+    Parameters
+    ----------
+    latents
+        Pair of arrays (n_1, d) and (n_2, d), stacked.
+    labels
+        Pair of string arrays (n_1,) and (n_2,); "" = not known, such a cell is left out.
+
+    Raises
+    ------
+    NotApplicable
+        Fewer than 3 cells in a modality, fewer than two labels, or no label with two cells.
+    """
+    names = np.concatenate([np.asarray(label).astype(str) for label in labels])
+    latent = _stack(latents)
+    return float(_silhouette_values(latent[names != ""], names[names != ""]).mean())
+
+
+@metric(
+    "modality_mixing",
+    needs=("latents",),
+    better="higher",
+    perfect=1.0,
+    chance=None,
+    description="Mean of 1 - |silhouette width by modality|: 1 where modalities mix, 0 where they are apart.",
+    per="both",
+)
+def modality_mixing(latents) -> float:
+    """Mean over cells of 1 - |silhouette width by modality|, in [0, 1].
+
+    Above 20,000 cells it is the mean over a random 20,000 of them, chosen with a fixed seed.
+
+    Parameters
+    ----------
+    latents
+        Pair of arrays (n_1, d) and (n_2, d).
+
+    Raises
+    ------
+    NotApplicable
+        Fewer than 3 cells in a modality.
+    """
+    modality = np.repeat([0, 1], [len(z) for z in latents])
+    return float((1 - np.abs(_silhouette_values(_stack(latents), modality))).mean())

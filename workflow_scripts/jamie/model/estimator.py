@@ -1,0 +1,318 @@
+"""JAMIE as an estimator: fit, embed, impute, save, load."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from jamie import contract as c
+from jamie import io
+from jamie.data import preprocess
+from jamie.data.correspondence import Correspondence, from_names
+from jamie.data.projection import Projection
+from jamie.errors import InputError
+from jamie.model.options import Options
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1  # of the saved model
+CHUNK = 8192  # cells encoded at once
+
+
+class JAMIE:
+    """Joint variational autoencoders for two partially paired modalities.
+
+    Parameters
+    ----------
+    preset
+        "default", or "paper": the settings of the reference.
+    seed
+        Of initialisation, mini-batches and noise; the same seed gives identical results on the CPU.
+    progress
+        Show a progress bar with the loss terms.
+    **options
+        Any field of `jamie.model.options.Options`.
+
+    Attributes
+    ----------
+    history_
+        DataFrame epoch, term, value (unweighted), weight.
+    fit_info_
+        Device, epochs, steps, numbers of cells, learned delta.
+
+    Examples
+    --------
+    >>> model = JAMIE(seed=0).fit(mdata)             # doctest: +SKIP
+    >>> model.embed(mdata)["rna"].shape              # doctest: +SKIP
+    (1000, 16)
+    """
+
+    def __init__(self, preset: str = "default", *, seed: int = 0, progress: bool = True, **options):
+        self.options = Options.of(preset, **options)
+        self.seed, self.progress = seed, progress
+
+    def fit(self, mdata, correspondence=None, estimated: Correspondence | None = None) -> JAMIE:
+        """Fit to two modalities.
+
+        Parameters
+        ----------
+        mdata
+            MuData of two modalities, either raw (preprocessed here, on all its cells; the kind of each is
+            ``mod[m].uns["kind"]`` or, failing that, told from the modality's name) or prepared by the
+            workflow (then only cells with ``obs["role"] == "train"`` are used).
+        correspondence
+            Known F: a `Correspondence`, or a sparse matrix (n_1, n_2) of values in [0, 1] in the order of the
+            cells. None: cells with equal names are the same cell.
+        estimated
+            F~ for the alignment term.
+        """
+        from jamie.model.train import train
+
+        mdata = training_cells(self._prepared(mdata))
+        self.modalities = c.check_two_modalities(mdata)
+        first, second = (mdata.mod[m] for m in self.modalities)
+        f = as_correspondence(mdata, correspondence)
+        self.states = {m: mdata.mod[m].uns[c.PREPROCESSING] for m in self.modalities}
+        self.projections = {
+            m: Projection.fit(mdata.mod[m].X, self.states[m]["sd"], self.options.n_components)
+            for m in self.modalities
+        }
+        result = train(
+            tuple(self.projections[m].transform(mdata.mod[m].X) for m in self.modalities),
+            f.matrix,
+            self.options,
+            f_estimated=None if estimated is None else estimated.align(first.obs_names, second.obs_names).matrix,
+            seed=self.seed,
+            progress=self.progress,
+        )
+        self.model, self.history_, self.fit_info_ = result.model, result.history, result.info
+        return self
+
+    def embed(self, mdata) -> dict[str, np.ndarray]:
+        """Latent mean of every cell, by its own modality's encoder.
+
+        Cells need not have been seen in training; one modality is enough. Returns {modality: float32 (n, d)}.
+        """
+        return {m: self._encode(mdata, m) for m in self.modalities if m in mdata.mod}
+
+    def impute(self, mdata, source: str, target: str) -> np.ndarray:
+        """Modality ``target`` imputed from ``source`` for each cell of ``source``: float32 (n_source, p_target).
+
+        On the scale of prepared ``X``; columns are `feature_names(target)`. See `to_native` for native units.
+        """
+        return self.imputer(mdata, source, target)(slice(None))
+
+    def imputer(self, mdata, source: str, target: str) -> Callable[[slice], np.ndarray]:
+        """The same for a slice of cells at a time, for outputs that do not fit in memory."""
+        self._check_modality(source)
+        self._check_modality(target)
+        latent = self._encode(mdata, source)
+        return lambda rows: self._decode(latent[rows], target)
+
+    def feature_names(self, modality: str) -> np.ndarray:
+        """Names of the features the model knows, in the order of its columns."""
+        self._check_modality(modality)
+        return np.asarray(self.states[modality]["features"], dtype=str)
+
+    def to_native(self, values: np.ndarray, modality: str, size: np.ndarray | None = None) -> np.ndarray:
+        """Imputed values in native units (expected counts of a median cell, fractions, physical units)."""
+        self._check_modality(modality)
+        return preprocess.invert(values, self.states[modality], size)
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``weights.safetensors`` and ``config.json``; the folder appears whole or not at all."""
+        from safetensors.numpy import save_file
+
+        arrays = {f"network.{k}": v.cpu().numpy() for k, v in self.model.state_dict().items()}
+        for m in self.modalities:
+            arrays |= {f"projection.{m}.{k}": v for k, v in self.projections[m].arrays().items()}
+        with io.atomic(folder) as temporary:
+            temporary.mkdir()
+            save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary / "weights.safetensors")
+            io.write_json(
+                temporary / "config.json",
+                {
+                    "format": FORMAT,
+                    "options": self.options.to_dict(),
+                    "seed": self.seed,
+                    "modalities": list(self.modalities),
+                    "preprocessing": self.states,
+                    "fit_info": self.fit_info_,
+                },
+            )
+            if Path(folder).is_dir():
+                shutil.rmtree(folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> JAMIE:
+        """Read a saved model; it embeds and imputes exactly as the one that was saved."""
+        import torch
+        from safetensors.numpy import load_file
+
+        from jamie.model.network import JointVAE
+
+        folder = Path(folder)
+        if not (folder / "config.json").is_file():
+            raise InputError(
+                f"{folder} holds no saved model",
+                expected="config.json and weights.safetensors, as written by JAMIE.save",
+                found=", ".join(sorted(p.name for p in folder.glob("*"))) or "nothing",
+                change="the path of the model",
+            )
+        config = io.read_json(folder / "config.json")
+        if config["format"] != FORMAT:
+            raise InputError(
+                f"{folder} was saved by another version",
+                expected=f"format {FORMAT}",
+                found=f"format {config['format']}",
+                change="fit the model again",
+            )
+        self = cls(seed=config["seed"], **config["options"])
+        self.modalities = tuple(config["modalities"])
+        self.states = {
+            m: {k: np.asarray(v) if isinstance(v, list) else v for k, v in state.items()}
+            for m, state in config["preprocessing"].items()
+        }
+        arrays = load_file(folder / "weights.safetensors")
+        self.projections = {
+            m: Projection.from_arrays(_with_prefix(arrays, f"projection.{m}.")) for m in self.modalities
+        }
+        n_inputs = tuple(len(self.projections[m].components) for m in self.modalities)
+        self.model = JointVAE(n_inputs, self.options)
+        self.model.load_state_dict({k: torch.as_tensor(v) for k, v in _with_prefix(arrays, "network.").items()})
+        self.model.eval()
+        self.fit_info_ = config["fit_info"]
+        return self
+
+    def _prepared(self, mdata):
+        if all(c.PREPROCESSING in a.uns for a in mdata.mod.values()):
+            return mdata
+        import mudata
+
+        raw = mudata.MuData({m: with_kind(a, m) for m, a in mdata.mod.items()})
+        c.check_two_modalities(raw)
+        return preprocess.prepare(raw, {i: np.ones(a.n_obs, bool) for i, a in enumerate(raw.mod.values())})
+
+    def _check_modality(self, name: str) -> None:
+        if name not in self.modalities:
+            raise InputError(
+                f"The model does not know a modality {name!r}",
+                expected=" or ".join(self.modalities),
+                found=repr(name),
+                change="the name of the modality",
+            )
+
+    def model_input(self, mdata, modality: str) -> np.ndarray:
+        """Scaled principal components, float32 (n, k); raw cells are preprocessed with the model's statistics."""
+        if modality not in mdata.mod:
+            raise InputError(
+                f"The data have no modality {modality!r}",
+                expected=f"a modality {modality!r} to start from",
+                found=", ".join(mdata.mod),
+                change="the data, or `source`",
+            )
+        adata = mdata.mod[modality]
+        state = self.states[modality]
+        same = c.PREPROCESSING in adata.uns and _same_state(adata.uns[c.PREPROCESSING], state)
+        if not same:
+            adata = preprocess.apply(_raw(with_kind(adata, modality, state)), state)
+        return self.projections[modality].transform(adata.X)
+
+    def _encode(self, mdata, modality: str) -> np.ndarray:
+        import torch
+
+        vae = self.model.vaes[self.modalities.index(modality)]
+        device = next(vae.parameters()).device
+        x = self.model_input(mdata, modality)
+        with torch.no_grad():
+            parts = [
+                vae.encode(torch.as_tensor(x[i : i + CHUNK], device=device))[0].cpu().numpy()
+                for i in range(0, len(x), CHUNK)
+            ]
+        return np.concatenate(parts)
+
+    def _decode(self, latent: np.ndarray, target: str) -> np.ndarray:
+        import torch
+
+        vae = self.model.vaes[self.modalities.index(target)]
+        device = next(vae.parameters()).device
+        with torch.no_grad():
+            scores = vae.decode(torch.as_tensor(latent, device=device)).cpu().numpy()
+        return self.projections[target].inverse(scores)
+
+
+def training_cells(mdata):
+    """The cells whose role is train (all of them where no role is given)."""
+    import mudata
+
+    mudata.set_options(pull_on_update=False)
+    parts = {}
+    for name, adata in mdata.mod.items():
+        keep = (adata.obs[c.ROLE] == c.TRAIN).to_numpy() if c.ROLE in adata.obs else slice(None)
+        parts[name] = adata[keep].copy()
+    return mudata.MuData(parts)
+
+
+def as_correspondence(mdata, given) -> Correspondence:
+    """F of exactly the cells of ``mdata``, from names, a `Correspondence`, or a matrix in the cells' order."""
+    first, second = mdata.mod.values()
+    if given is None:
+        return from_names(mdata)
+    if isinstance(given, Correspondence):
+        return given.align(first.obs_names, second.obs_names)
+    return Correspondence(given, first.obs_names, second.obs_names)
+
+
+NAMES_OF_KINDS = {
+    "rna": c.RNA,
+    "gex": c.RNA,
+    "atac": c.ATAC,
+    "adt": c.PROTEIN,
+    "prot": c.PROTEIN,
+    "protein": c.PROTEIN,
+    "methylation": c.METHYLATION,
+    "ephys": c.CONTINUOUS,
+    "continuous": c.CONTINUOUS,
+}
+
+
+def with_kind(adata, name: str, state: dict | None = None):
+    """The AnnData with ``uns["kind"]`` and ``uns["values"]`` set, told from the model's state or its name."""
+    kind = adata.uns.get(c.KIND) or (state or {}).get("kind") or NAMES_OF_KINDS.get(name.lower())
+    if kind not in c.KINDS:
+        raise InputError(
+            f"The kind of modality {name!r} is not known",
+            expected=f"mdata.mod[{name!r}].uns['kind'] to be one of {', '.join(c.KINDS)}",
+            found=repr(kind),
+            change=f"mdata.mod[{name!r}].uns['kind'] = 'rna' (or another kind)",
+        )
+    adata = adata.copy()
+    adata.uns[c.KIND] = kind
+    adata.uns.setdefault("values", (state or {}).get("values", "counts"))
+    return adata
+
+
+def _raw(adata):
+    """Prepared data of another split go back to their counts before other statistics are applied."""
+    if c.PREPROCESSING in adata.uns and c.COUNTS in adata.layers:
+        raise InputError(
+            "The data are prepared with other statistics than the model's",
+            expected="raw values, or the prepared data the model was fitted on",
+            found="prepared data of another split or dataset",
+            change="pass the raw data",
+        )
+    return adata
+
+
+def _same_state(a: dict, b: dict) -> bool:
+    return np.array_equal(np.asarray(a["features"], str), np.asarray(b["features"], str)) and np.allclose(
+        a["mean"], b["mean"], rtol=1e-6, atol=1e-9
+    )
+
+
+def _with_prefix(arrays: dict, prefix: str) -> dict:
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}

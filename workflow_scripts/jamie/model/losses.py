@@ -1,0 +1,143 @@
+"""The loss, term by term. Every term is a mean per element, so that its weight does not depend on the sizes.
+
+l = l_KL + alpha l_combination + beta l_reconstruction + gamma l_alignment  (Cohen Kalafut et al. 2023), and
+two optional terms on known pairs that the ``paper`` preset leaves off: cross-reconstruction and contrastive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+import torch.nn.functional as functional
+
+from jamie.model.aggregate import aggregate
+from jamie.model.network import JointVAE, sample
+from jamie.model.options import Options
+
+
+@dataclass
+class LossTerms:
+    """Unweighted terms; None where a term does not apply (no pairs in the batch, no F~, or switched off)."""
+
+    kl: torch.Tensor | None = None
+    combination: torch.Tensor | None = None
+    reconstruction: torch.Tensor | None = None
+    alignment: torch.Tensor | None = None
+    cross_reconstruction: torch.Tensor | None = None
+    contrastive: torch.Tensor | None = None
+
+    def items(self) -> list[tuple[str, torch.Tensor]]:
+        """The terms that apply, by name."""
+        pairs = [(f.name, getattr(self, f.name)) for f in fields(self)]
+        return [(name, value) for name, value in pairs if value is not None]
+
+    def total(self, weights: dict[str, float]) -> torch.Tensor:
+        return sum(weights[name] * value for name, value in self.items())
+
+
+def weights(options: Options, annealing: float) -> dict[str, float]:
+    """Weight of each term; ``annealing`` in [0, 1] scales the KL term."""
+    return {
+        "kl": options.kl_weight * annealing,
+        "combination": options.alpha,
+        "reconstruction": options.beta,
+        "alignment": options.gamma,
+        "cross_reconstruction": options.cross_reconstruction,
+        "contrastive": options.contrastive,
+    }
+
+
+def kl(mu: torch.Tensor, log_var: torch.Tensor) -> torch.Tensor:
+    """KL(q(z|x) || N(0, I)) = -1/2 (1 + log sigma^2 - mu^2 - sigma^2), mean over cells and dimensions.
+
+    Each cell of each modality enters with its own log variance.
+    """
+    return -0.5 * (1 + log_var - mu.square() - log_var.exp()).mean()
+
+
+def combination(latent: torch.Tensor, mixed: torch.Tensor) -> torch.Tensor:
+    """||L - M||^2: aggregation must not distort a modality. Mean over cells and dimensions."""
+    return (latent - mixed).square().mean()
+
+
+def reconstruction(x: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:
+    """||X - X~||^2, mean over cells and inputs."""
+    return (x - decoded).square().mean()
+
+
+def alignment(mixed_x: torch.Tensor, mixed_y: torch.Tensor, f_estimated: torch.Tensor) -> torch.Tensor | None:
+    """||M^X - F~ M^Y||^2 over the cells of X for which F~ (b_X, b_Y) holds any mass; None if for none."""
+    known = f_estimated.sum(1) > 0
+    if not known.any():
+        return None
+    return (mixed_x - f_estimated @ mixed_y)[known].square().mean()
+
+
+def cross_reconstruction(y: torch.Tensor, decoded: torch.Tensor, confidence: torch.Tensor) -> torch.Tensor:
+    """||Y_j - f_D^Y(L^X_i)||^2 over known pairs (i, j), weighted by F_ij. Shapes (k, p), (k, p), (k,)."""
+    return ((y - decoded).square().mean(1) * confidence).sum() / confidence.sum()
+
+
+def contrastive(
+    mu_x: torch.Tensor, mu_y: torch.Tensor, confidence: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    """Symmetric InfoNCE over known pairs (van den Oord et al. 2018; as in CLIP).
+
+    ``mu_x``, ``mu_y`` (k, d): row i of both is a pair; similarity is the cosine over the temperature.
+    """
+    similarity = functional.normalize(mu_x, dim=1) @ functional.normalize(mu_y, dim=1).T / temperature
+    target = torch.arange(len(mu_x), device=mu_x.device)
+    both = functional.cross_entropy(similarity, target, reduction="none") + functional.cross_entropy(
+        similarity.T, target, reduction="none"
+    )
+    return (both * confidence).sum() / confidence.sum() / 2
+
+
+def joint_loss(
+    model: JointVAE,
+    x: tuple[torch.Tensor, torch.Tensor],
+    n_own: tuple[int, int],
+    f: torch.Tensor,
+    f_estimated: torch.Tensor | None,
+    options: Options,
+) -> LossTerms:
+    """All terms of one mini-batch.
+
+    Parameters
+    ----------
+    x
+        Model input of the two modalities, (b_1, p_1) and (b_2, p_2): own rows first, then extra partners.
+    n_own
+        The loss is over this many first rows of each.
+    f, f_estimated
+        (b_1, b_2) blocks of F and F~.
+    """
+    encoded = [vae.encode(values) for vae, values in zip(model.vaes, x, strict=True)]
+    latent = [sample(mu, log_var) if model.training else mu for mu, log_var in encoded]
+    mixed = aggregate(*latent, f, model.delta)
+    own = [slice(0, n) for n in n_own]
+    terms = LossTerms()
+    terms.kl = sum(kl(mu[o], log_var[o]) for (mu, log_var), o in zip(encoded, own, strict=True))
+    terms.combination = sum(combination(z[o], m[o]) for z, m, o in zip(latent, mixed, own, strict=True))
+    decoded = [vae.decode(m[o]) for vae, m, o in zip(model.vaes, mixed, own, strict=True)]
+    terms.reconstruction = sum(reconstruction(v[o], d) for v, d, o in zip(x, decoded, own, strict=True))
+    if f_estimated is not None and options.gamma:
+        terms.alignment = alignment(mixed[0][own[0]], mixed[1], f_estimated[own[0]])
+    i, j = torch.nonzero(f[own[0], own[1]], as_tuple=True)
+    if len(i) > 1 and options.cross_reconstruction:
+        terms.cross_reconstruction = cross_reconstruction(
+            x[1][j], model.vaes[1].decode(latent[0][i]), f[i, j]
+        ) + cross_reconstruction(x[0][i], model.vaes[0].decode(latent[1][j]), f[i, j])
+    if len(i) > 1 and options.contrastive:
+        i, j = _one_partner_each(f[own[0], own[1]])
+        terms.contrastive = contrastive(encoded[0][0][i], encoded[1][0][j], f[i, j], options.temperature)
+    return terms
+
+
+def _one_partner_each(f: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pairs (i, j) that are each other's best partner, so that no cell is its own negative."""
+    best_j = f.argmax(1)
+    rows = torch.arange(len(f), device=f.device)
+    keep = (f[rows, best_j] > 0) & (f.argmax(0)[best_j] == rows)
+    return rows[keep], best_j[keep]

@@ -1,0 +1,62 @@
+"""One variational autoencoder per modality. Rows are cells: x (b, p), z (b, d)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from jamie.model.options import Options
+
+
+def _stack(widths: list[int], dropout: float) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
+        layers += [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out), nn.LeakyReLU(), nn.Dropout(dropout)]
+    return nn.Sequential(*layers)
+
+
+class VAE(nn.Module):
+    """Encoder to (mu, log variance) and decoder, with BatchNorm, LeakyReLU and dropout.
+
+    Parameters
+    ----------
+    n_input
+        Width p of the model input (principal components of one modality).
+    """
+
+    def __init__(self, n_input: int, options: Options):
+        super().__init__()
+        unit = n_input if options.hidden_relative else 1
+        hidden = [max(2, round(width * unit)) for width in options.hidden_layers]
+        self.encoder = _stack([n_input, *hidden], options.dropout)
+        self.mu = nn.Linear(hidden[-1], options.n_latent)
+        self.log_var = nn.Linear(hidden[-1], options.n_latent)
+        self.decoder = _stack([options.n_latent, *hidden[::-1]], options.dropout)
+        self.output = nn.Linear(hidden[0], n_input)
+
+    def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """x (b, p) to mu (b, d) and log variance (b, d)."""
+        h = self.encoder(x)
+        return self.mu(h), self.log_var(h).clamp(-10, 10)
+
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
+        """z (b, d) to x (b, p)."""
+        return self.output(self.decoder(z))
+
+
+class JointVAE(nn.Module):
+    """Two VAEs and the learned delta > 0 that balances the two sides of the aggregation."""
+
+    def __init__(self, n_inputs: tuple[int, int], options: Options):
+        super().__init__()
+        self.vaes = nn.ModuleList([VAE(n, options) for n in n_inputs])
+        self.log_delta = nn.Parameter(torch.zeros(()))
+
+    @property
+    def delta(self) -> torch.Tensor:
+        return self.log_delta.exp()
+
+
+def sample(mu: torch.Tensor, log_var: torch.Tensor) -> torch.Tensor:
+    """z = mu + sigma * eps."""
+    return mu + torch.exp(0.5 * log_var) * torch.randn_like(mu)

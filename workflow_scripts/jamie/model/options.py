@@ -1,0 +1,135 @@
+"""Settings of JAMIE and its two presets. No heavy imports: the config schema and the docs read this."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import asdict, dataclass, fields, replace
+
+from jamie.errors import InputError
+
+
+@dataclass(frozen=True)
+class Options:
+    """Every setting of a fit; the defaults are the ``default`` preset.
+
+    Attributes
+    ----------
+    n_components
+        Principal components each modality is reduced to before its encoder.
+    n_latent
+        Dimensions of the latent space, d.
+    hidden_layers
+        Widths of the encoder's hidden layers; the decoder mirrors them.
+    hidden_relative
+        True: the widths are multiples of the number of components.
+    dropout
+        Share of hidden units dropped in training.
+    batch_size
+        Cells per modality in a mini-batch.
+    optimizer
+        "adamw" or "adam".
+    schedule
+        "one_cycle" or "constant" learning rate.
+    learning_rate, weight_decay
+        Of the optimiser (the peak, for one_cycle).
+    gradient_clip
+        Largest norm of the gradient.
+    max_epochs, min_steps
+        Passes over the cells, and the least number of optimiser steps for small data.
+    min_epochs, patience
+        With a constant learning rate: stop after ``patience`` epochs without a better loss, not before
+        ``min_epochs``. The loss is that of validation cells where there are any.
+    validation_fraction
+        Share of the known pairs, and of the unpaired training cells, kept out of the fit to watch it.
+    kl_weight, kl_midpoint
+        Weight of the KL term when fully on, and the epoch at which its sigmoid annealing is half way
+        (None: a quarter of max_epochs).
+    alpha, beta, gamma
+        Weights of the combination, reconstruction and alignment terms.
+    cross_reconstruction
+        Weight of an extra term: the latent of one modality of a known pair, decoded as the other. 0 = off.
+    contrastive, temperature
+        Weight (0 = off) and temperature of an extra term: symmetric InfoNCE on the cosine similarity of the
+        latent means of known pairs.
+    device
+        "auto" (CUDA if there is one, else CPU), "cpu" or "cuda".
+    """
+
+    n_components: int = 30
+    n_latent: int = 16
+    hidden_layers: tuple[float, ...] = (256, 128)
+    hidden_relative: bool = False
+    dropout: float = 0.2
+    batch_size: int = 128
+    optimizer: str = "adamw"
+    schedule: str = "one_cycle"
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-2
+    gradient_clip: float = 1.0
+    max_epochs: int = 90
+    min_steps: int = 700
+    min_epochs: int = 0
+    patience: int | None = None
+    validation_fraction: float = 0.1
+    kl_weight: float = 0.032
+    kl_midpoint: int | None = None
+    alpha: float = 32.0
+    beta: float = 1.0
+    gamma: float = 1.0
+    cross_reconstruction: float = 1.0
+    contrastive: float = 0.2
+    temperature: float = 0.3
+    device: str = "auto"
+
+    @classmethod
+    def of(cls, preset: str = "default", **changes) -> Options:
+        """A preset with some options changed; unknown names are an InputError that suggests the nearest."""
+        if preset not in PRESETS:
+            raise InputError(
+                f"Unknown preset {preset!r}",
+                expected=" or ".join(sorted(PRESETS)),
+                found=repr(preset),
+                change="`preset` under the method's `options:`",
+            )
+        known = [f.name for f in fields(cls)]
+        for name in changes:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                raise InputError(
+                    f"JAMIE has no option {name!r}",
+                    expected="one of " + ", ".join(known),
+                    found=name,
+                    change=f"did you mean {near[0]!r}?" if near else "the method's `options:`",
+                )
+        if "hidden_layers" in changes:
+            changes["hidden_layers"] = tuple(changes["hidden_layers"])
+        return replace(PRESETS[preset], **changes)
+
+    def to_dict(self) -> dict:
+        return asdict(self) | {"hidden_layers": list(self.hidden_layers)}
+
+
+PRESETS = {
+    "default": Options(),
+    # The settings of the reference (Cohen Kalafut et al. 2023); dropout 0.6 when imputation is the aim
+    "paper": Options(
+        n_components=512,
+        n_latent=32,
+        hidden_layers=(2, 1),
+        hidden_relative=True,
+        dropout=0.0,
+        batch_size=512,
+        optimizer="adam",
+        schedule="constant",
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        max_epochs=10_000,
+        min_steps=0,
+        min_epochs=2_500,
+        patience=500,
+        validation_fraction=0.0,
+        kl_midpoint=1_250,
+        cross_reconstruction=0.0,
+        contrastive=0.0,
+    ),
+}

@@ -1,0 +1,138 @@
+"""Two methods compared feature by feature."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.stats import binomtest
+
+from jamie.contract import FEATURE_SCORE_COLUMNS
+from jamie.plots import style
+
+SCORES = ("pearson", "auroc")
+
+
+def sign_test(a, b) -> tuple[int, int, float]:
+    """Two-sided sign test of paired values.
+
+    Parameters
+    ----------
+    a, b
+        (n_features,) scores of two methods for the same features. Pairs with a NaN are left out; ties
+        count for neither side.
+
+    Returns
+    -------
+    n_above, n_below, p_value
+        How often ``a > b``, how often ``a < b``, and the probability of a split at least as uneven if both
+        sides were equally likely; 1.0 where every pair is a tie. Features are taken as independent, which
+        correlated genes are not: read the p value as a lower bound.
+    """
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    n_above, n_below = int((a > b).sum()), int((a < b).sum())
+    if n_above + n_below == 0:
+        return 0, 0, 1.0
+    return n_above, n_below, float(binomtest(n_above, n_above + n_below).pvalue)
+
+
+@style.styled
+def win_scatter(
+    feature_scores: pd.DataFrame,
+    *,
+    method: str = "jamie",
+    against: str = "knn",
+    protocol: str | None = None,
+    cells: str | None = None,
+) -> Figure:
+    """A point per feature, ``against`` on x and ``method`` on y; columns are the imputed modalities.
+
+    Parameters
+    ----------
+    feature_scores
+        Columns of ``FEATURE_SCORE_COLUMNS``; seeds are averaged per feature.
+    method, against
+        The two methods.
+    protocol, cells
+        Which rows to draw; may be left out where there is only one.
+
+    Raises
+    ------
+    ValueError
+        When one of the methods has no imputation scores, or the rows mix several cases.
+    """
+    style.require(feature_scores, FEATURE_SCORE_COLUMNS, "feature scores")
+    rows = style.select_case(feature_scores, "feature scores", protocol=protocol, cells=cells)
+    for name in (method, against):
+        if not rows.loc[rows["method"] == name, list(SCORES)].notna().any(axis=None):
+            raise ValueError(f"There are no imputation scores of {style.label(name)} to compare.")
+    rows = rows[rows["method"].isin((method, against))]
+    modalities = list(dict.fromkeys(rows["modality"]))
+    means = rows.groupby(["modality", "feature", "method"])[list(SCORES)].mean()
+    width = max(7.0, 0.4 + 3.5 * len(modalities))
+    figure = Figure(figsize=(width, 8.0), layout="constrained", facecolor="white")
+    grid = figure.add_gridspec(len(SCORES), len(modalities))
+    wins = []
+    for j, modality in enumerate(modalities):
+        for i, score in enumerate(SCORES):
+            ax = figure.add_subplot(grid[i, j])
+            table = means.loc[modality, score].unstack("method").reindex(columns=[method, against]).dropna()
+            n_above, verdict = _draw_panel(ax, table, score, method, against)
+            ax.set_title(f"{style.label(score)}, imputed {style.label(modality)}\n{verdict}")
+            if score == "pearson" and len(table):
+                wins.append(f"{n_above:,} of {len(table):,} ({style.label(modality)})")
+    case = style.case_words(rows["protocol"].iloc[0], rows["cells"].iloc[0], rows["seed"].nunique())
+    message = f"Features imputed better by {style.label(method)} than by {style.label(against)}"
+    if wins:
+        message += f" (Pearson r):\n{', '.join(wins)}"
+    style.headline(figure, message, f"{case}, a point per feature: mean of the seeds")
+    return figure
+
+
+def _draw_panel(ax: Axes, table: pd.DataFrame, score: str, method: str, against: str) -> tuple[int, str]:
+    """Draw one comparison; returns the number of features above the diagonal, and the test in words."""
+    style.clean(ax)
+    ax.set_box_aspect(1)
+    ax.set_xlabel(f"{style.label(against)}: {style.label(score)}")
+    ax.set_ylabel(f"{style.label(method)}: {style.label(score)}")
+    if table.empty:
+        ax.text(0.5, 0.5, "n/a", ha="center", va="center", color=style.GREY, transform=ax.transAxes)
+        ax.set(xticks=[], yticks=[])
+        return 0, "no feature has this score in both methods"
+    x, y = table[against].to_numpy(), table[method].to_numpy()
+    both = (method, against)
+    colors = np.where(x == y, style.GREY, np.where(y > x, *(style.method_color(m, both) for m in both)))
+    n = len(table)
+    order = np.random.default_rng(0).permutation(n)
+    size, alpha = float(np.clip(9000 / n, 3, 22)), float(np.clip(400 / n, 0.25, 0.8))
+    ax.axline((0, 0), slope=1, color=style.GREY, linewidth=0.8, zorder=1)
+    style.scatter(ax, x[order], y[order], c=colors[order].tolist(), s=size, alpha=alpha, zorder=2)
+    low, high = min(x.min(), y.min()), max(x.max(), y.max())
+    pad = 0.06 * (high - low) or 0.05
+    ax.set(xlim=(low - pad, high + pad), ylim=(low - pad, high + pad))
+    ax.locator_params(nbins=5)
+    n_above, n_below, p_value = sign_test(y, x)
+    corners = (
+        (method, n_above, 0.03, 0.97, "left", "top"),
+        (against, n_below, 0.97, 0.03, "right", "bottom"),
+    )
+    for name, count, x_at, y_at, ha, va in corners:
+        ax.text(
+            x_at,
+            y_at,
+            f"{style.label(name)} better: {count:,}",
+            ha=ha,
+            va=va,
+            color=style.method_color(name, both),
+            fontweight="bold",
+            transform=ax.transAxes,
+            bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.5},
+        )
+    return n_above, f"n = {n:,}, two-sided sign test {_p_words(p_value)}"
+
+
+def _p_words(p_value: float) -> str:
+    if p_value < 1e-300:
+        return "p < 1e-300"
+    return f"p = {p_value:.2g}" if p_value >= 1e-3 else f"p = {p_value:.0e}"

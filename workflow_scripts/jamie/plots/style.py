@@ -1,0 +1,299 @@
+"""How every figure looks: colours, words, sizes, and how a figure is written.
+
+Colours of methods, modalities and up to eight groups come from palettes made for colour-blind readers: Okabe
+and Ito, "Color universal design" (2008), and the "muted" scheme of Paul Tol's technical note
+SRON/EPS/TN/09-002.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from jamie.contract import ALL, HELD_OUT, HIDDEN, PAIRED, TEST, TRANSDUCTIVE
+from jamie.io import atomic
+
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#F0E442")
+TEXT, GREY, LIGHT_GREY = "#222222", "#767676", "#D0D0D0"
+DPI = 200
+RASTERISE_ABOVE = 2000  # points: a vector file with more is slow to open
+FONT_SIZE = 8.0
+
+_METHOD_COLORS = {
+    "jamie": "#D55E00",
+    "jamie_paper": "#E69F00",
+    "knn": "#0072B2",
+    "cca": "#56B4E9",
+    "ridge": "#009E73",
+    "nlma": "#CC79A7",
+    "unioncom": "#332288",
+    "mmd_ma": "#882255",
+    "babel": "#000000",
+    "lma": "#661100",
+}
+_MODALITY_COLORS = {
+    "rna": "#0072B2",
+    "atac": "#E69F00",
+    "adt": "#009E73",
+    "ephys": "#CC79A7",
+    "methylation": "#999933",
+}
+_SPARE_COLORS = ("#44AA99", "#AA4499", "#6699CC", "#DDCC77", "#117733", "#CC6677")
+_CONTROL_COLORS = {"ceiling": "#4D4D4D"}
+
+_LABELS = {
+    "rna": "RNA",
+    "atac": "ATAC",
+    "adt": "ADT (protein)",
+    "protein": "protein",
+    "ephys": "electrophysiology",
+    "methylation": "DNA methylation",
+    "jamie": "JAMIE",
+    "jamie_paper": "JAMIE (paper)",
+    "knn": "KNN",
+    "cca": "CCA",
+    "lma": "LMA",
+    "nlma": "NLMA",
+    "unioncom": "UnionCom",
+    "mmd_ma": "MMD-MA",
+    "babel": "BABEL",
+    "ridge": "ridge",
+    "floor_mean": "floor: feature mean",
+    "floor_shuffled": "floor: shuffled pairs",
+    "ceiling": "ceiling: truth",
+    "foscttm": "FOSCTTM",
+    "lta": "label transfer accuracy",
+    "silhouette": "silhouette",
+    "modality_mixing": "modality mixing",
+    "pearson": "Pearson r",
+    "auroc": "AUROC",
+    "rmse": "RMSE",
+    "r2": "R²",
+    "js_distance": "Jensen-Shannon distance",
+    "win_rate_knn": "share of features won against KNN",
+    "kl": "KL divergence",
+    "cell_type": "cell type",
+    HELD_OUT: "held-out protocol",
+    TRANSDUCTIVE: "transductive protocol",
+    TEST: "cells never seen in training",
+    HIDDEN: "cells whose pair was hidden",
+    PAIRED: "cells whose pair was shown",
+    ALL: "cells, all",
+}
+
+_RC = {
+    "font.family": "DejaVu Sans",
+    "font.size": FONT_SIZE,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.labelsize": FONT_SIZE,
+    "legend.fontsize": FONT_SIZE,
+    "legend.frameon": False,
+    "xtick.labelsize": FONT_SIZE,
+    "ytick.labelsize": FONT_SIZE,
+    "text.color": TEXT,
+    "axes.labelcolor": TEXT,
+    "axes.edgecolor": GREY,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": TEXT,
+    "ytick.labelcolor": TEXT,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.hashsalt": "jamie",
+    "svg.fonttype": "path",
+}
+
+
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Run a drawing function under the report's settings and leave matplotlib's own settings as they were."""
+
+    @wraps(draw)
+    def wrapped(*args, **kwargs):
+        with matplotlib.rc_context(_RC):
+            return draw(*args, **kwargs)
+
+    return wrapped
+
+
+def label(name: str) -> str:
+    """Words for a modality, method, metric, protocol or cell group; an unknown name stays as it is."""
+    return _LABELS.get(name, name)
+
+
+def is_control(method: str) -> bool:
+    """Whether a method bounds the scores (``floor_*`` or ``ceiling``) instead of competing."""
+    return method == "ceiling" or method.startswith("floor")
+
+
+def order_methods(methods: Iterable[str]) -> list[str]:
+    """JAMIE, then its variants, then the others by name; controls last."""
+    return sorted(set(methods), key=lambda m: (is_control(m), m != "jamie", not m.startswith("jamie_"), m))
+
+
+def _color(name: str, everyone: Iterable[str], fixed: dict[str, str]) -> str:
+    if name in fixed:
+        return fixed[name]
+    unknown = sorted({other for other in everyone if other not in fixed and not is_control(other)} | {name})
+    spare = [*_SPARE_COLORS, *_large_palette()]
+    return spare[unknown.index(name) % len(spare)]
+
+
+def method_color(name: str, all_methods: Iterable[str]) -> str:
+    """Hex colour of a method: the same in every figure for known methods, grey for controls.
+
+    Methods that are not in the table get spare colours in the order of their names among ``all_methods``.
+    """
+    if is_control(name):
+        return _CONTROL_COLORS.get(name, "#8C8C8C")
+    return _color(name, all_methods, _METHOD_COLORS)
+
+
+def modality_color(name: str, all_modalities: Iterable[str]) -> str:
+    """Hex colour of a modality: the same in every figure for known modalities."""
+    return _color(name, all_modalities, _MODALITY_COLORS)
+
+
+def control_dashes(name: str) -> str | tuple:
+    """Line style that tells the grey controls apart."""
+    return {"ceiling": (0, (6, 2)), "floor_shuffled": (0, (1, 1.5))}.get(name, (0, (3, 2)))
+
+
+def natural_order(names: Iterable[str]) -> list[str]:
+    """Sorted so that cluster 10 comes after cluster 2."""
+    return sorted(
+        set(names), key=lambda s: [int(p) if p.isdigit() else p.lower() for p in re.split(r"(\d+)", s)]
+    )
+
+
+def _large_palette() -> list[str]:
+    """54 colours: the strong half of tab20, its light half, then tab20b and tab20c; no plain greys."""
+    maps = {
+        name: [to_hex(c) for c in matplotlib.colormaps[name].colors] for name in ("tab20", "tab20b", "tab20c")
+    }
+    tab20 = [c for i, c in enumerate(maps["tab20"]) if i not in (14, 15)]
+    return (
+        tab20[::2]
+        + tab20[1::2]
+        + maps["tab20b"][::2]
+        + maps["tab20c"][:16:2]
+        + maps["tab20b"][1::2]
+        + (maps["tab20c"][1:16:2])
+    )
+
+
+def group_colors(groups: Sequence[str]) -> dict[str, str]:
+    """Colour per group, in the order given: Okabe-Ito up to 8 groups, 54 colours in turn above."""
+    palette = OKABE_ITO if len(groups) <= len(OKABE_ITO) else _large_palette()
+    return {group: palette[i % len(palette)] for i, group in enumerate(groups)}
+
+
+def clean(ax: Axes, *, grid: str | None = None) -> None:
+    """Fix tick sizes (ticks are made lazily, after the settings are gone) and draw an optional faint grid."""
+    ax.tick_params(labelsize=FONT_SIZE, length=2.5, width=0.6, color=GREY, labelcolor=TEXT)
+    if grid:
+        ax.grid(axis=grid, color="#EBEBEB", linewidth=0.6)
+        ax.set_axisbelow(True)
+
+
+def scatter(ax: Axes, x, y, *, rasterise_from: int | None = None, **options):
+    """Scatter without outlines; inside an SVG, many points become one picture and labels stay vector."""
+    n = len(x) if rasterise_from is None else rasterise_from
+    return ax.scatter(x, y, linewidths=0, rasterized=n > RASTERISE_ABOVE, **options)
+
+
+def point_size(n: int) -> float:
+    """Marker area in points² for ``n`` points in a panel of about 2.6 inches, from 177 to 100,000 cells."""
+    return float(np.clip(8000 / max(n, 1), 0.5, 14))
+
+
+def require(table: pd.DataFrame, columns: Iterable[str], what: str) -> None:
+    """Raise ValueError unless ``table`` has rows and the columns."""
+    missing = [c for c in columns if c not in table.columns]
+    if missing:
+        raise ValueError(f"The {what} table lacks the column(s) {', '.join(missing)}.")
+    if table.empty:
+        raise ValueError(f"The {what} table holds no rows.")
+
+
+def select_case(table: pd.DataFrame, what: str, **chosen: str | None) -> pd.DataFrame:
+    """Rows of one dataset, scenario, protocol and group of cells; ``None`` takes the only one there is.
+
+    Raises
+    ------
+    ValueError
+        When no row is left, or when rows of several cases would be mixed in one figure.
+    """
+    for column, wanted in chosen.items():
+        if wanted is not None:
+            table = table[table[column] == wanted]
+    if table.empty:
+        wanted = ", ".join(f"{column} {value}" for column, value in chosen.items() if value is not None)
+        raise ValueError(f"There are no {what} for {wanted}.")
+    for column in ("dataset", "scenario", *chosen):
+        found = table[column].dropna().unique()
+        if len(found) > 1:
+            raise ValueError(
+                f"The {what} hold more than one {column} ({', '.join(map(str, found))}); choose one."
+            )
+    return table
+
+
+def case_words(protocol: str, cells: str, n_seeds: int) -> str:
+    """For example ``held-out protocol, cells never seen in training, 3 seeds``."""
+    return f"{label(protocol)}, {label(cells)}, {n_seeds} seed{'s' if n_seeds != 1 else ''}"
+
+
+def headline(figure: Figure, message: str, about: str = "") -> None:
+    """Bold message at the top left and a plain line of context below it, kept clear of the panels."""
+    height = figure.get_figheight()
+    n_lines = message.count("\n") + 1
+    figure.text(
+        0.1 / figure.get_figwidth(), 1 - 0.1 / height, message, va="top", fontsize=10.5, fontweight="bold"
+    )
+    about_top = 0.1 + 0.19 * n_lines
+    if about:
+        figure.text(
+            0.1 / figure.get_figwidth(), 1 - about_top / height, about, va="top", color=GREY, fontsize=9
+        )
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.set(rect=(0, 0, 1, 1 - (about_top + 0.2 * bool(about) + 0.04) / height))
+
+
+@styled
+def notice(text: str) -> Figure:
+    """A figure that only says why another one does not apply."""
+    figure = Figure(figsize=(7.5, 1.4), facecolor="white")
+    figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=10, color=GREY, wrap=True)
+    return figure
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure whole or not at all, as SVG or PNG by the suffix; equal figures give equal bytes.
+
+    Raises
+    ------
+    ValueError
+        When the suffix is neither ``.svg`` nor ``.png``.
+    """
+    path = Path(path)
+    metadata = {".svg": {"Date": None}, ".png": {"Software": None}}
+    if path.suffix not in metadata:
+        raise ValueError(
+            f"A figure is written as .svg or .png, not as {path.suffix or 'a file without suffix'}."
+        )
+    with matplotlib.rc_context(_RC), atomic(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:], dpi=DPI, metadata=metadata[path.suffix])

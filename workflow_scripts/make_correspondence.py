@@ -1,0 +1,14 @@
+"""The known F of a scenario: never a pair of a held-out cell."""
+
+from jamie import contract, entry, io
+from jamie.data.correspondence import Correspondence, choose_known
+
+with entry.job(snakemake):
+    pairs = Correspondence.load(snakemake.input.pairs)
+    table = io.read_table(snakemake.input.split, dtype=str)
+    train = [
+        (part[contract.ROLE] == contract.TRAIN).to_numpy()
+        for _, part in table.groupby("modality", sort=False)
+    ]
+    known = choose_known(pairs, *train, snakemake.params.known_pairs, int(snakemake.wildcards.seed))
+    known.save(snakemake.output.correspondence)

@@ -1,0 +1,20 @@
+"""JAMIE against KNN, feature by feature."""
+
+import pandas as pd
+
+from jamie import entry, io, summary
+from jamie.plots import features, style
+
+with entry.job(snakemake):
+    paths = snakemake.input.scores
+    table = pd.concat([io.read_table(p, dtype={"feature": str}) for p in paths], ignore_index=True)
+    shown = snakemake.params.shown[0]
+    reason = summary.why_no_comparison(table, shown, "knn")
+    if reason:
+        figure, words = style.notice(reason), reason
+    else:
+        part = table[table["cells"] == summary.strictest_cells(table)]
+        figure = features.win_scatter(part, method=shown, against="knn")
+        words = summary.wins_in_words(part, shown, "knn")
+    style.save(figure, snakemake.output.figure)
+    io.write_text(snakemake.output.numbers, words + "\n")

@@ -1,0 +1,23 @@
+"""Loss curves of every seed."""
+
+import pandas as pd
+
+from jamie import entry, io
+from jamie.plots import history, style
+
+with entry.job(snakemake):
+    tables = []
+    for path, seed in zip(snakemake.input.history, snakemake.params.seeds, strict=True):
+        tables.append(io.read_table(path).assign(seed=seed))
+    infos = [io.read_json(path) for path in snakemake.input.run_info]
+    style.save(history.loss_curves(pd.concat(tables, ignore_index=True)), snakemake.output.figure)
+    epochs = ", ".join(str(i["n_epochs"]) for i in infos)
+    seconds = ", ".join(f"{i['fit_s']:.0f}" for i in infos)
+    deltas = ", ".join(f"{i['delta']:.2f}" for i in infos)
+    watched = sum(infos[0]["n_validation"]) > 0
+    io.write_text(
+        snakemake.output.numbers,
+        f"Seeds {', '.join(map(str, snakemake.params.seeds))}: {epochs} epochs in {seconds} s on "
+        f"{infos[0]['device']}; learned delta {deltas}. "
+        + ("Dashed: cells kept out of the fit to watch it.\n" if watched else "No validation cells were kept out.\n"),
+    )

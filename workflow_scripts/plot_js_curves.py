@@ -1,0 +1,25 @@
+"""Jensen-Shannon similarity of measured and imputed distributions, for every method."""
+
+import pandas as pd
+
+from jamie import entry, io, summary
+from jamie.plots import distributions, style
+
+with entry.job(snakemake):
+    paths = snakemake.input.scores
+    table = pd.concat([io.read_table(p, dtype={"feature": str}) for p in paths], ignore_index=True)
+    reason = summary.why_no_scores(table)
+    if reason:
+        figure, words = style.notice(reason), reason
+    else:
+        part = table[table["cells"] == summary.strictest_cells(table)]
+        figure = distributions.js_curves(part)
+        mean = 1 - part.groupby(["modality", "method"], sort=False)["js_distance"].mean()
+        words = "; ".join(
+            f"{style.label(modality)}: "
+            + ", ".join(f"{style.label(m)} {v:.2f}" for (_, m), v in rows.items())
+            for modality, rows in mean.groupby(level=0, sort=False)
+        )
+        words = f"Mean similarity on {summary.cells_in_words(part)}. {words}."
+    style.save(figure, snakemake.output.figure)
+    io.write_text(snakemake.output.numbers, words + "\n")

@@ -1,0 +1,29 @@
+"""The first page of the report, in plain words."""
+
+from jamie import entry, io, summary
+from jamie.data.correspondence import Correspondence
+
+with entry.job(snakemake):
+    p = snakemake.params
+    runs = [
+        (dataset, scenario)
+        for dataset in p.datasets
+        for scenario in p.scenarios
+    ]
+    facts = {}
+    for i, run in enumerate(runs):
+        split = io.read_table(snakemake.input.split[i], dtype=str)
+        known = Correspondence.load(snakemake.input.known[i])
+        pairs = Correspondence.load(snakemake.input.pairs[list(p.datasets).index(run[0])])
+        facts[run] = summary.Facts.of(split, known, pairs)
+    infos = [io.read_json(path) for path in snakemake.input.run_info]
+    page = summary.first_page(
+        io.read_table(snakemake.input.metrics),
+        facts,
+        datasets=p.datasets,
+        scenarios=p.scenarios,
+        seeds=p.seeds,
+        shown=p.shown,
+        infos=infos,
+    )
+    io.write_text(snakemake.output.page, page)

@@ -1,0 +1,30 @@
+"""Fit JAMIE to the training cells and the known pairs."""
+
+from jamie import JAMIE, entry, io
+from jamie.data.correspondence import Correspondence
+
+with entry.job(snakemake):
+    entry.use_threads(snakemake.threads)
+    seed = int(snakemake.wildcards.seed)
+    info = entry.RunInfo(seed=seed, code=snakemake.params.code)
+    prepared = io.read_h5mu(snakemake.input.prepared)
+    known = Correspondence.load(snakemake.input.known, *(a.obs_names for a in prepared.mod.values()))
+    model = JAMIE(seed=seed, **snakemake.params.options)
+    start = entry.time.perf_counter()
+    model.fit(prepared, known)
+    fit_s = round(entry.time.perf_counter() - start, 3)
+    model.save(snakemake.output.model)
+    io.write_table(snakemake.output.history, model.history_)
+    io.write_json(
+        snakemake.output.run_info,
+        info.finish(
+            status="ok",
+            reason="",
+            embeds=True,
+            imputes=True,
+            fit_s=fit_s,
+            options=model.options.to_dict(),
+            n_cells={name: a.n_obs for name, a in prepared.mod.items()},
+            **model.fit_info_,
+        ),
+    )
