@@ -5,9 +5,10 @@ import mudata
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
+
 from jamie.data import checks
 from jamie.errors import InputError
-from scipy import sparse
 
 mudata.set_options(pull_on_update=False)
 N = 24
@@ -29,7 +30,12 @@ def modality(kind="rna", values="counts", n=N, p=5, matrix=None):
 
 
 def dataset(first=None, second=None):
-    return mudata.MuData({"one": first or modality(), "two": second or modality("continuous")})
+    return mudata.MuData(
+        {
+            "one": modality() if first is None else first,
+            "two": modality("continuous", p=6) if second is None else second,
+        }
+    )
 
 
 def refused(mdata, *, labels=True):
@@ -132,7 +138,7 @@ def test_empty_cells_and_features_are_listed_and_dropped(caplog):
     )
     with caplog.at_level("INFO"):
         kept = checks.drop_empty(mdata)
-    assert kept["one"].shape == (N - 2, 4) and kept["two"].shape == (N, 5)
+    assert kept["one"].shape == (N - 2, 4) and kept["two"].shape == (N, 6)
     assert "cell4" not in kept["one"].obs_names and sparse.issparse(kept["one"].X)
     assert list(kept.mod) == ["one", "two"] and kept["one"].uns["kind"] == "rna"
     assert "2 empty cells, 1 empty features" in caplog.text

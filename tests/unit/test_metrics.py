@@ -44,6 +44,8 @@ KNOWN_ANSWERS = {
         (((TWO_BLOBS, TWO_BLOBS), (BLOB_NAMES, BLOB_NAMES[::-1])), (0.0, 0.0)),
         # three neighbours of one label outvote the one of the other
         (((LINE, LINE), (np.array(list("aaab")), np.array(list("aaab")))), (0.75, 0.75)),
+        # the answer stands with the modality whose labels are predicted
+        (((LINE, LINE), (np.array(list("aaab")), np.array(list("aaaa")))), (0.75, 1.0)),
     ],
     "silhouette": [
         (((np.zeros((3, 1)), np.ones((3, 1))), (np.array(list("aaa")), np.array(list("bbb")))), 1.0),
@@ -228,7 +230,7 @@ def test_silhouette_of_many_cells_is_repeatable_and_near_the_whole(monkeypatch):
 def test_missing_entries_are_not_truth(name):
     truth, imputed = RNG.normal(size=(60, 3)), RNG.normal(size=(60, 3))
     missing = RNG.random((60, 3)) < 0.3
-    spoiled = np.where(missing, 99.0, truth), np.where(missing, -55.0, imputed)
+    spoiled = np.where(missing, 99.0, truth), np.where(missing, 55.0, imputed)
     function = METRICS[name].function
     prepare = imputation.binarise if name == "auroc" else (lambda x, counts, gaps: x)
     value = function(prepare(spoiled[0], None, missing), spoiled[1], missing)

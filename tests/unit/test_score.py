@@ -13,7 +13,7 @@ from jamie.data.correspondence import Correspondence, from_names
 from jamie.errors import InputError
 from jamie.metrics import score
 from jamie.metrics.base import COMPARISON_INPUTS, METRICS, load_metrics
-from jamie.metrics.imputation import pearson
+from jamie.metrics.imputation import js_distance, pearson
 
 load_metrics()
 NAMES = ("rna", "atac")
@@ -160,6 +160,11 @@ def test_imputed_values_are_compared_with_the_truth_of_the_same_cell(prepared, t
     expected = pearson(prepared.mod["atac"].X[rows["atac"]], values["rna"][rows["rna"]])
     found = features.query("cells == 'hidden' and modality == 'atac'")
     np.testing.assert_allclose(found["pearson"].astype(float), expected)
+    types = np.array(HIDDEN) % 2
+    expected_js = js_distance(
+        prepared.mod["atac"].X[rows["atac"]], values["rna"][rows["rna"]], cell_types=types
+    )
+    np.testing.assert_allclose(found["js_distance"].astype(float), expected_js)
     assert list(found["feature"]) == list(prepared.mod["atac"].var_names)
     row = row_of(metrics, "hidden", "pearson", "atac")
     assert row["value"] == pytest.approx(expected.mean()) and (row["n_cells"], row["n_features"]) == (24, 5)

@@ -9,6 +9,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
 from jamie.data import sources
 from jamie.errors import InputError
 
@@ -23,6 +24,10 @@ def source(**given):
     return {"path": None, "url": None, "pypi": None, "member": None, "sha256": None} | given
 
 
+def offset(header):
+    return int(header.removeprefix("bytes=").removesuffix("-"))
+
+
 class Handler(BaseHTTPRequestHandler):
     """Serves CONTENT under any name; the server says whether it knows ranges and which requests it breaks."""
 
@@ -34,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         start = 0
         if server.ranges and self.headers.get("Range"):
-            start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+            start = offset(self.headers["Range"])
             if start >= len(CONTENT):
                 self.send_error(416)
                 return
@@ -105,7 +110,7 @@ def test_broken_download_is_continued(serve, tmp_path, ranges):
     server, url = serve(ranges=ranges, n_broken=1)
     got = sources.fetch(source(url=f"{url}/x.csv", sha256=sha(CONTENT)), tmp_path)
     assert got.read_bytes() == CONTENT
-    assert server.requests == [None, f"bytes={len(CONTENT) // 2}-"]
+    assert len(server.requests) == 2 and 0 < offset(server.requests[1]) <= len(CONTENT) // 2
 
 
 def test_part_is_kept_between_runs(serve, tmp_path, monkeypatch):
@@ -116,7 +121,7 @@ def test_part_is_kept_between_runs(serve, tmp_path, monkeypatch):
         sources.fetch(wanted, tmp_path)
     assert not (tmp_path / "x.csv").exists()
     assert sources.fetch(wanted, tmp_path).read_bytes() == CONTENT
-    assert server.requests[1] == f"bytes={len(CONTENT) // 2}-"
+    assert len(server.requests) == 2 and 0 < offset(server.requests[1]) <= len(CONTENT) // 2
 
 
 def test_part_beyond_the_file_is_started_again(serve, tmp_path):

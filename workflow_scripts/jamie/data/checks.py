@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -100,7 +101,9 @@ def drop_empty(mdata):
                 log.info("%s: dropped %d empty cells, %d empty features", modality, n_cells, n_features)
                 adata = adata[cells, features].copy()
         kept[modality] = adata
-    return mudata.MuData(kept)
+    with warnings.catch_warnings():  # a gene may name a feature of both modalities
+        warnings.simplefilter("ignore", UserWarning)
+        return mudata.MuData(kept)
 
 
 def _is_counts(adata) -> bool:

@@ -210,8 +210,9 @@ def read_correspondence(path: Path, row_names, col_names) -> Correspondence:
     ----------
     path
         ``.npz`` saved by `Correspondence.save` (names inside), or by scipy, or ``.mtx``, ``.mtx.gz``:
-        (n_1, n_2) in the order of the cells. ``.tsv``, ``.csv``, ``.txt`` (or .gz): cell of modality 1, cell of
-        modality 2, confidence (optional, default 1); a first row that names no cell is taken as the header.
+        (n_1, n_2) in the order of the cells. Or a table ``.tsv``, ``.csv``, ``.txt`` (or .gz): cell of
+        modality 1, cell of modality 2, confidence (optional, default 1); a first row that names no cell is
+        taken as the header.
     row_names, col_names
         Cell names of the two modalities, as read.
 
@@ -272,7 +273,7 @@ def _entries(path: Path, names: list[np.ndarray]) -> tuple[np.ndarray, np.ndarra
         raise _bad_pairs(path, "has another number of columns", "cell, cell, and maybe a confidence", found)
     if not (np.isin(table.iloc[0, 0], names[0]) or np.isin(table.iloc[0, 1], names[1])):
         table = table.iloc[1:]
-    values = pd.to_numeric(table[2]).to_numpy(dtype=float) if table.shape[1] == 3 else np.ones(len(table))
+    values = table[2].to_numpy(dtype=str).astype(float) if table.shape[1] == 3 else np.ones(len(table))
     return table[0].to_numpy(dtype=str), table[1].to_numpy(dtype=str), values
 
 

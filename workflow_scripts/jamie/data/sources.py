@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 ORIGINS = ("path", "url", "pypi")
 TRIES = 3
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5, 60
-CHUNK_BYTES = 1 << 18
+CHUNK_BYTES = 1 << 16
 REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9.+!_-]*)")
 
 

@@ -45,10 +45,8 @@ def score_features(
     pairs
         For each group of cells int (k, 2): row of ``source``, row of ``target``, of the same cell. The value
         imputed for the first is compared with the value measured in the second.
-    path
-        imputed.h5mu, or None if the method does not impute.
-    block_features
-        Features read at once; None: as many as fit about 64 MB.
+    path, block_features
+        imputed.h5mu (None if the method does not impute); features read at once (None: about 64 MB).
 
     Returns
     -------

@@ -63,11 +63,7 @@ def score_method(
         An output breaks its contract, as by a value that is not finite.
     """
     run = {"dataset": dataset, "scenario": scenario, "method": method, "seed": seed}
-    names = contract.check_two_modalities(prepared)
-    latent, key = None, contract.embedding_key(method)
-    if embedding is not None and status == contract.OK:
-        contract.check_embedding(embedding, prepared, key)
-        latent = {m: np.asarray(embedding.mod[m].obsm[key]) for m in names}
+    latent = None if embedding is None or status != contract.OK else _latents(embedding, prepared, method)
     groups = make_groups(prepared, truth, shown, latent)
     if status == contract.OK:
         rows, features = _score_groups(prepared, groups, imputed_path, block_features)
@@ -78,6 +74,13 @@ def score_method(
     metrics = pd.DataFrame(rows).assign(**run)[list(contract.METRIC_COLUMNS)]
     contract.check_metrics(metrics, f"the scores of {method}")
     return metrics, features.assign(**run).reindex(columns=list(contract.FEATURE_SCORE_COLUMNS))
+
+
+def _latents(embedding, prepared, method: str) -> dict[str, np.ndarray]:
+    """Latents (n_m, d) per modality, after a check against the contract."""
+    key = contract.embedding_key(method)
+    contract.check_embedding(embedding, prepared, key)
+    return {m: np.asarray(embedding.mod[m].obsm[key]) for m in prepared.mod}
 
 
 def _score_groups(prepared, groups: list[Group], path, block_features) -> tuple[list[dict], pd.DataFrame]:
