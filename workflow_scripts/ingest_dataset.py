@@ -13,9 +13,10 @@ with entry.job(snakemake):
     else:
         files = {role: Path(path) for role, path in io.read_json(snakemake.input.files).items()}
     mdata = readers.read(dataset, files)
+    # a correspondence without names is in the order of the cells as they were read
+    pairs = readers.pairs_of(dataset, mdata, files)
     if dataset["drop_empty"]:
         mdata = checks.drop_empty(mdata)
     checks.check_dataset(mdata, snakemake.wildcards.dataset, labels=dataset["cell_type"] is not None)
-    pairs = readers.pairs_of(dataset, mdata, files)
     io.write_h5mu(snakemake.output.data, mdata)
-    pairs.save(snakemake.output.pairs)
+    pairs.align(*(a.obs_names for a in mdata.mod.values())).save(snakemake.output.pairs)

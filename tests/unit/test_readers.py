@@ -250,6 +250,15 @@ def test_10x(tmp_path, form):
         readers.read(dataset, {"data": path})
 
 
+def test_10x_antibody_may_be_named_as_its_gene(tmp_path):
+    write_10x_mtx(tmp_path / "data", compressed=False)
+    features = "1\tCD4\tGene Expression\n" * 4 + "2\tCD4\tAntibody Capture\n" * 3
+    (tmp_path / "data" / "features.tsv").write_text(features)
+    dataset = entry("10x_mtx", rna=spec("rna"), tags=spec("protein"))
+    mdata = readers.read(dataset, {"data": tmp_path / "data"})
+    assert list(mdata["tags"].var_names) == ["CD4", "CD4-1", "CD4-2"]
+
+
 def test_10x_folder_that_lacks_a_file(tmp_path):
     write_10x_mtx(tmp_path / "data")
     (tmp_path / "data" / "features.tsv.gz").unlink()

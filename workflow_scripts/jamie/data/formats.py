@@ -63,10 +63,12 @@ def read_h5ad(dataset: dict, files: dict[str, Path]) -> dict:
 def _split_by_feature_type(adata, dataset: dict) -> dict:
     types = adata.var.groupby("feature_types", observed=True).indices
     contents = {}
-    adata.var_names_make_unique()  # 10x names features by gene symbol, some of which are shared
     for name, spec in dataset["modalities"].items():
         source = spec["source"] or FEATURE_TYPES.get(spec["kind"], name)
-        contents[name] = adata[:, np.sort(pick(types, name, source, "feature type"))].copy()
+        with warnings.catch_warnings():  # features are named by symbol, which some genes share
+            warnings.simplefilter("ignore", UserWarning)
+            contents[name] = adata[:, np.sort(pick(types, name, source, "feature type"))].copy()
+            contents[name].var_names_make_unique()
     return contents
 
 
@@ -90,7 +92,7 @@ def read_10x_mtx(dataset: dict, files: dict[str, Path]) -> dict:
 
     folder, form = files["data"], "a folder of Cell Ranger 3 or later: matrix.mtx, features.tsv, barcodes.tsv"
     with checks.readable(folder, form), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # repeated symbols, as above
+        warnings.simplefilter("ignore", UserWarning)  # repeated symbols, made unique below
         matrix = sparse.csr_matrix(mmread(_one_of(folder, "matrix.mtx")).T)
         features = pd.read_csv(_one_of(folder, "features.tsv"), sep="\t", header=None, keep_default_na=False)
         barcodes = pd.read_csv(_one_of(folder, "barcodes.tsv"), sep="\t", header=None, dtype=str)
