@@ -1,4 +1,5 @@
 # The checked configuration, where files are, and the few functions the rules share.
+import os
 import sys
 
 sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
@@ -52,12 +53,12 @@ def every(pattern, **fixed):
 
 
 def dataset_entry(wildcards):
-    """A rule parameter: the dataset's config entry."""
+    """The dataset's config entry, as a parameter."""
     return CONFIG["datasets"][wildcards.dataset]
 
 
 def dataset_option(key):
-    """A rule parameter: one option of the dataset's config entry."""
+    """One option of the dataset's config entry, as a parameter."""
     return lambda wildcards: CONFIG["datasets"][wildcards.dataset][key]
 
 
@@ -80,6 +81,37 @@ def scenario_option(key):
     return lambda wildcards: CONFIG["scenarios"][wildcards.scenario][key]
 
 
+def raw_input(wildcards):
+    """What ingest reads: the simulation, or the list of fetched files and every local file on it."""
+    entry = CONFIG["datasets"][wildcards.dataset]
+    if entry["reader"] == "simulate":
+        return {"simulation": f"resources/{wildcards.dataset}/simulated.h5mu"}
+    sources = [*entry["files"].values(), entry["correspondence"] or {}]
+    local = [s["path"] for s in sources if s.get("path") and os.path.exists(s["path"])]
+    return {"files": f"resources/{wildcards.dataset}/files.json", "local": local}
+
+
+def shown(pattern, every_seed=True):
+    """Files of the method the figures show: of every seed, or of the first."""
+    seeds = RUN["seeds"] if every_seed else RUN["seeds"][:1]
+    return expand(pattern, method=SHOWN, seed=seeds, allow_missing=True)
+
+
+def scored(pattern, methods=METHODS):
+    return expand(pattern, method=methods, seed=RUN["seeds"], allow_missing=True)
+
+
+def figure(name, title, category):
+    """Output of a figure rule: the figure with its place in the report."""
+    return report(
+        f"{FIGURES}/{name}.svg",
+        caption=f"../report/{name}.rst",
+        category=category,
+        subcategory="{dataset}, {scenario}",
+        labels={"dataset": "{dataset}", "scenario": "{scenario}", "figure": title},
+    )
+
+
 def all_results():
     """What `rule all` asks for."""
     results = every("results/{dataset}/applied/{model}/completed.h5mu", model=RUN["apply"])
@@ -88,5 +120,5 @@ def all_results():
         results += every(f"{FIGURES}/scores.svg")
     if SHOWN and RUN["scenarios"]:
         results += every(f"{METHOD}/completed.h5mu", method=SHOWN, seed=RUN["seeds"][0])
-        results += every(FIGURES + "/{figure}.svg", figure=FIGURES_OF_METHOD)
+        results += every(f"{FIGURES}/{{figure}}.svg", figure=FIGURES_OF_METHOD)
     return results

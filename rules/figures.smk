@@ -8,27 +8,6 @@ FIGURES_OF_METHOD = [
 ]
 
 
-def shown(pattern, every_seed=True):
-    """Files of the method the figures show: of every seed, or of the first."""
-    seeds = RUN["seeds"] if every_seed else RUN["seeds"][:1]
-    return expand(pattern, method=SHOWN, seed=seeds, allow_missing=True)
-
-
-def scored(pattern, methods=METHODS):
-    return expand(pattern, method=methods, seed=RUN["seeds"], allow_missing=True)
-
-
-def figure(name, title, category):
-    """Output of a figure rule: the figure with its place in the report."""
-    return report(
-        f"{FIGURES}/{name}.svg",
-        caption=f"../report/{name}.rst",
-        category=category,
-        subcategory="{dataset}, {scenario}",
-        labels={"dataset": "{dataset}", "scenario": "{scenario}", "figure": title},
-    )
-
-
 rule plot_embedding:
     input:
         completed=shown(f"{METHOD}/completed.h5mu", every_seed=False),

@@ -19,5 +19,9 @@ with entry.job(snakemake):
         snakemake.output.numbers,
         f"Seeds {', '.join(map(str, snakemake.params.seeds))}: {epochs} epochs in {seconds} s on "
         f"{infos[0]['device']}; learned delta {deltas}. "
-        + ("Dashed: cells kept out of the fit to watch it.\n" if watched else "No validation cells were kept out.\n"),
+        + (
+            "Dashed: cells kept out of the fit to watch it.\n"
+            if watched
+            else "No validation cells were kept out.\n"
+        ),
     )

@@ -12,5 +12,7 @@ with entry.job(snakemake):
     part = table[table["cells"] == cells]
     protocol = part["protocol"].iloc[0]
     better = {name: metric.better for name, metric in load_metrics().items()}
-    style.save(scores.score_panels(table, protocol=protocol, cells=cells, better=better), snakemake.output.figure)
+    style.save(
+        scores.score_panels(table, protocol=protocol, cells=cells, better=better), snakemake.output.figure
+    )
     io.write_text(snakemake.output.numbers, summary.scores_in_words(part, snakemake.params.shown))

@@ -5,11 +5,7 @@ from jamie.data.correspondence import Correspondence
 
 with entry.job(snakemake):
     p = snakemake.params
-    runs = [
-        (dataset, scenario)
-        for dataset in p.datasets
-        for scenario in p.scenarios
-    ]
+    runs = [(dataset, scenario) for dataset in p.datasets for scenario in p.scenarios]
     facts = {}
     for i, run in enumerate(runs):
         split = io.read_table(snakemake.input.split[i], dtype=str)

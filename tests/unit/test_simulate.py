@@ -8,7 +8,8 @@ import pytest
 from scipy import sparse
 
 from jamie.data import simulate
-from jamie.data.simulate import pairs_in_window, signed_distance_bp, simulate_multiome, tss_position
+from jamie.data.genome import pairs_in_window, signed_distance_bp, tss_position
+from jamie.data.simulate import simulate_multiome
 from jamie.errors import InputError
 
 SMALL = {"n_cells": 120, "n_types": 3, "n_genes": 60, "n_peaks": 150, "atac_depth": 30, "rna_depth": 120}

@@ -2,14 +2,15 @@
 
 In ``completed.h5mu``, beside everything the input holds:
 
-- ``obsm["X_jamie"]`` of each modality: float32 (n_m, d), and of the whole MuData: the mean over the modalities a
-  cell was measured in, float32 (n_cells, d);
-- ``obsm["X_umap"]`` of the whole: UMAP (n_cells, 2) of that mean; of each modality: UMAP of that modality alone,
-  and ``obsm["X_umap_joint"]``: one UMAP of the latents of both modalities side by side, to see how they mix;
+- ``obsm["X_jamie"]`` of each modality: float32 (n_m, d), and of the whole MuData: the mean over the
+  modalities a cell was measured in, float32 (n_cells, d);
+- ``obsm["X_umap"]`` of the whole: UMAP (n_cells, 2) of that mean; of each modality: UMAP of that modality
+  alone, and ``obsm["X_umap_joint"]``: one UMAP of the latents of both modalities side by side, to see how
+  they mix;
 - ``obs["leiden"]`` of the whole: clusters of the joint space; ``obs["measured_in"]``;
-- ``mod["{m}_imputed"]`` for cells that lack modality m: ``X`` on the model's scale, ``layers["native"]`` in native
-  units (expected counts of a median cell, fractions, physical units), and, where the run has held-out or hidden
-  pairs, ``var["pearson"]``: how well this feature was imputed for them.
+- ``mod["{m}_imputed"]`` for cells that lack modality m: ``X`` on the model's scale, ``layers["native"]`` in
+  native units (expected counts of a median cell, fractions, physical units), and, where the run has held-out
+  or hidden pairs, ``var["pearson"]``: how well this feature was imputed for them.
 """
 
 from __future__ import annotations
@@ -74,7 +75,10 @@ def _lacking(mdata, pairs) -> dict[str, tuple[str, np.ndarray]]:
     """For each modality the other one, and rows there of the cells that have no partner."""
     first, second = c.check_two_modalities(mdata)
     n_partners = np.diff(pairs.matrix.indptr), np.diff(pairs.matrix.tocsc().indptr)
-    return {second: (first, np.flatnonzero(n_partners[0] == 0)), first: (second, np.flatnonzero(n_partners[1] == 0))}
+    return {
+        second: (first, np.flatnonzero(n_partners[0] == 0)),
+        first: (second, np.flatnonzero(n_partners[1] == 0)),
+    }
 
 
 def _picked(impute, cells: np.ndarray, change=None):
@@ -105,8 +109,19 @@ def _with_skeletons(mdata, model, wanted: dict, scores):
         mods[f"{target}_imputed"] = imputed
     mudata.set_options(pull_on_update=False)
     completed = mudata.MuData(mods)
+    _keep_shared(completed, mdata)
     completed.uns["jamie"] = {"scale": "X: prepared; layers['native']: native units", "umap_seed": SEED}
     return completed
+
+
+def _keep_shared(completed, mdata) -> None:
+    """Take over what the input holds beside its modalities: ``obs``, ``obsm`` and ``uns`` of the whole."""
+    rows = mdata.obs_names.get_indexer(completed.obs_names)
+    completed.uns.update(mdata.uns)
+    for name in mdata.obs.columns:
+        completed.obs[name] = mdata.obs[name].array[rows]
+    for name in set(mdata.obsm) - set(mdata.mod):  # MuData keeps there who is in which modality
+        completed.obsm[name] = mdata.obsm[name][rows]
 
 
 def _best_scores(scores, target: str):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import difflib
-import inspect
 from pathlib import Path
 
 from jamie import registry
@@ -25,8 +24,8 @@ def check(config: dict) -> dict:
     Raises
     ------
     InputError
-        For an unknown key (with the nearest known one), a wrong type or value, a selection under ``run:`` that
-        names no catalogue entry, or a method's option that does not exist.
+        For an unknown key (with the nearest known one), a wrong type or value, a selection under ``run:``
+        that names no catalogue entry, or a method's option that does not exist.
     """
     import jsonschema
 
@@ -51,12 +50,12 @@ def check(config: dict) -> dict:
 
 def with_defaults(value, schema: dict, root: dict):
     """``value`` with the schema's defaults where keys are absent."""
-    schema = _resolve(schema, root)
+    schema = resolve(schema, root)
     if not isinstance(value, dict):
         return value
     filled = dict(value)
     for key, part in schema.get("properties", {}).items():
-        part = _resolve(part, root)
+        part = resolve(part, root)
         if key not in filled and "default" in part:
             filled[key] = copy.deepcopy(part["default"])
         if key in filled:
@@ -69,63 +68,8 @@ def with_defaults(value, schema: dict, root: dict):
     return filled
 
 
-def describe() -> str:
-    """The table of every key, in Markdown: the body of ``config/README.md``."""
-    schema = load_schema()
-    lines = ["| key | default | meaning |", "|---|---|---|"]
-    lines += _rows(schema, "", schema)
-    return "\n".join(lines) + "\n"
-
-
-def describe_methods() -> str:
-    """The table of methods and their options, in Markdown, from the registry."""
-    lines = ["| method | what it does | options (default) |", "|---|---|---|"]
-    for name, spec in registry.specs().items():
-        options = ", ".join(f"`{k}` ({v})" for k, v in spec.options.items()) or "none"
-        lines.append(f"| `{name}` | {spec.summary} | {options} |")
-    return "\n".join(lines) + "\n"
-
-
-def describe_jamie_options() -> str:
-    """JAMIE's options with their meaning, in Markdown, from the docstring of `Options`."""
-    from jamie.model.options import Options
-
-    text = inspect.cleandoc(Options.__doc__).split("----------\n", 1)[1]
-    lines = ["| option | meaning |", "|---|---|"]
-    name, words = "", []
-    for line in [*text.splitlines(), "end"]:
-        if line.startswith(" "):
-            words.append(line.strip())
-            continue
-        if name:
-            lines.append(f"| {', '.join(f'`{n.strip()}`' for n in name.split(','))} | {' '.join(words)} |")
-        name, words = line, []
-    return "\n".join(lines) + "\n"
-
-
-def _rows(schema: dict, prefix: str, root: dict) -> list[str]:
-    lines = []
-    for key, part in schema.get("properties", {}).items():
-        part = _resolve(part, root)
-        lines.append(f"| `{prefix}{key}` | {_default(part)} | {' '.join(part['description'].split())} |")
-        lines += _rows(part, f"{prefix}{key}.", root)
-    rest = schema.get("additionalProperties")
-    if isinstance(rest, dict):
-        part = _resolve(rest, root)
-        if "properties" in part:
-            lines += _rows(part, f"{prefix}*.", root)
-    return lines
-
-
-def _default(part: dict) -> str:
-    if "default" not in part:
-        return "required"
-    import json
-
-    return f"`{json.dumps(part['default'])}`"
-
-
-def _resolve(schema: dict, root: dict) -> dict:
+def resolve(schema: dict, root: dict) -> dict:
+    """A part of the schema with its ``$ref`` filled in; keys beside the reference win."""
     if "$ref" not in schema:
         return schema
     return root["$defs"][schema["$ref"].rsplit("/", 1)[1]] | {k: v for k, v in schema.items() if k != "$ref"}
@@ -142,7 +86,7 @@ def _explain(error) -> InputError:
             f"Unknown config key {unknown[0]!r} at {place}",
             expected="one of " + ", ".join(known),
             found=", ".join(unknown),
-            change=f"did you mean {near[0]!r}?" if near else f"remove it (config/README.md lists every key)",
+            change=f"did you mean {near[0]!r}?" if near else "remove it (config/README.md lists every key)",
         )
     if error.validator == "required":
         return InputError(
@@ -153,7 +97,7 @@ def _explain(error) -> InputError:
         )
     return InputError(
         f"The config value at {place} is not valid",
-        expected=_resolve(error.schema, {}).get("description", str(error.validator_value)).strip(),
+        expected=resolve(error.schema, {}).get("description", str(error.validator_value)).strip(),
         found=f"{error.instance!r} ({error.message})",
         change=f"`{place}` in the config file",
     )

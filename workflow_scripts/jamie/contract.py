@@ -100,7 +100,9 @@ def check_prepared(mdata, where: str = "prepared.h5mu") -> None:
         adata = mdata.mod[name]
         values = adata.X.data if hasattr(adata.X, "indptr") else np.asarray(adata.X)
         if values.dtype != np.float32 or not np.isfinite(values).all():
-            _fail(where, f"finite float32 X in {name}", f"{values.dtype}, finite: {np.isfinite(values).all()}")
+            _fail(
+                where, f"finite float32 X in {name}", f"{values.dtype}, finite: {np.isfinite(values).all()}"
+            )
         if adata.uns.get(KIND) not in KINDS:
             _fail(where, f"mod[{name!r}].uns['kind'] in {KINDS}", repr(adata.uns.get(KIND)))
         if PREPROCESSING not in adata.uns:

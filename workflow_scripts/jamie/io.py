@@ -132,5 +132,7 @@ def append_array(
             part = slice(start, min(start + chunk_rows, n))
             values = np.asarray(rows(part), dtype=np.float32)
             if not np.isfinite(values).all():
-                raise FloatingPointError(f"{location}: {int((~np.isfinite(values)).sum())} values are not finite")
+                raise FloatingPointError(
+                    f"{location}: {int((~np.isfinite(values)).sum())} values are not finite"
+                )
             data[part] = values

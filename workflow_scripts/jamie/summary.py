@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +10,8 @@ import pandas as pd
 
 from jamie import contract as c
 from jamie.metrics.base import load_metrics
+from jamie.plots import style
 from jamie.plots.features import sign_test
-from jamie.plots.style import label
 
 STRICTEST = (c.TEST, c.HIDDEN, c.ALL, c.PAIRED)
 CELLS_IN_WORDS = {
@@ -42,6 +43,16 @@ class Facts:
         )
 
 
+def as_it_is(text: str) -> str:
+    """Any text, so that reStructuredText shows it unchanged."""
+    return re.sub(r"([\\*`|]|_(?![A-Za-z0-9]))", r"\\\1", text)
+
+
+def label(name: str) -> str:
+    """Words for a name, as in figures."""
+    return as_it_is(style.label(name))
+
+
 def strictest_cells(table: pd.DataFrame) -> str:
     """The group of cells whose scores say most: held-out before hidden before seen."""
     scored = table[table["status"] == c.OK] if "status" in table else table
@@ -65,7 +76,7 @@ def why_no_comparison(features: pd.DataFrame, method: str, against: str) -> str:
     reason = why_no_scores(features)
     for name in (method, against):
         if not reason and not (features["method"] == name).any():
-            reason = f"Not applicable: {label(name)} was not run or has no scores here."
+            reason = f"Not applicable: {style.label(name)} was not run or has no scores here."
     return reason
 
 
@@ -122,34 +133,34 @@ def first_page(metrics, facts: dict, *, datasets, scenarios, seeds, shown, infos
     methods = list(dict.fromkeys(metrics["method"]))
     lines = [_title("Dataset in, report out", "=")]
     lines.append(
-        f"{len(methods)} methods ({', '.join(label(m) for m in methods)}) were run on {len(datasets)} dataset(s) in "
-        f"{len(scenarios)} scenario(s) with {len(seeds)} seed(s). Each seed draws a new split, a new choice of known "
-        "pairs and a new start. Feature choice, scaling, principal components and models were fitted on training "
-        "cells only.\n"
+        f"{len(methods)} methods ({', '.join(label(m) for m in methods)}) were run on {len(datasets)} "
+        f"dataset(s) in {len(scenarios)} scenario(s) with {len(seeds)} seed(s). Each seed draws a new split, "
+        "a new choice of known pairs and a new start. Feature choice, scaling, principal components and "
+        "models were fitted on training cells only.\n"
     )
     for (dataset, scenario), fact in facts.items():
         part = metrics[(metrics["dataset"] == dataset) & (metrics["scenario"] == scenario)]
-        lines.append(_title(f"{dataset}, {scenario}", "-"))
+        lines.append(_title(as_it_is(f"{dataset}, {scenario}"), "-"))
         lines += _what_was_done(datasets[dataset], fact)
         lines += _how_good(part, shown, methods)
         lines += _what_to_distrust(part, fact, shown, seeds)
     lines.append(_title("How it ran", "-"))
-    fitted = [i for i in infos if "n_epochs" in i]
-    if fitted:
+    if fitted := [i for i in infos if "n_epochs" in i]:
         seconds = [i["fit_s"] for i in fitted]
         lines.append(
             f"{len(fitted)} fit(s) of JAMIE took {np.median(seconds):.0f} s each (median) on "
             f"{', '.join(sorted({i['device'] for i in fitted}))}; the largest job used "
             f"{max(i['peak_rss_mb'] for i in infos):,.0f} MB.\n"
         )
-    lines.append("Figures, with captions, are under *Results* at the left; every number is in `results/metrics.tsv`.\n")
+    lines.append("Figures with captions are under *Results*; every number is in `results/metrics.tsv`.\n")
     return "\n".join(lines)
 
 
 def _what_was_done(dataset: dict, fact: Facts) -> list[str]:
     cells = " and ".join(f"{n:,} cells with {label(m)}" for m, n in fact.n_cells.items())
     n_test = max(fact.n_test.values())
-    text = f"**What was done.** {dataset['description']} It has {cells}; {fact.n_pairs:,} cells have both. "
+    text = f"**What was done.** {as_it_is(dataset['description'])} "
+    text += f"It has {cells}; {fact.n_pairs:,} cells have both. "
     text += f"{n_test:,} of these were held out. " if n_test else "No cell was held out. "
     hidden = fact.n_pairs - n_test - fact.n_known
     text += f"Of the remaining pairs {fact.n_known:,} were shown to the methods and {hidden:,} hidden.\n"
@@ -158,8 +169,7 @@ def _what_was_done(dataset: dict, fact: Facts) -> list[str]:
 
 def _how_good(part: pd.DataFrame, shown: list[str], methods: list[str]) -> list[str]:
     cells = strictest_cells(part)
-    rows = part[part["cells"] == cells]
-    name = shown[0] if shown else methods[0]
+    rows, name = part[part["cells"] == cells], (shown or methods)[0]
     values = _values(rows, name)
     table = []
     for metric, modality in values:
@@ -178,7 +188,7 @@ def _how_good(part: pd.DataFrame, shown: list[str], methods: list[str]) -> list[
         )
     text = f"**How good it is.** Scores on {CELLS_IN_WORDS[cells]}, mean ± standard deviation over seeds.\n"
     if not table:
-        return [f"{text}\nNo score applies: {_first_reason(rows)}.\n"]
+        return [f"{text}\nNo score applies: {as_it_is(_first_reason(rows))}.\n"]
     head = ["score", "better", label(name), "best other method", "floor", "ceiling"]
     return [text, _list_table(head, table)]
 
@@ -186,29 +196,31 @@ def _how_good(part: pd.DataFrame, shown: list[str], methods: list[str]) -> list[
 def _what_to_distrust(part: pd.DataFrame, fact: Facts, shown: list[str], seeds) -> list[str]:
     cells = strictest_cells(part)
     rows = part[part["cells"] == cells]
+    n_test = max(fact.n_test.values())
+    n_hidden = fact.n_pairs - n_test - fact.n_known
+    n_scored = {c.TEST: n_test, c.HIDDEN: n_hidden}.get(cells, fact.n_known)
     warnings = []
     if len(seeds) == 1:
-        warnings.append("There is one seed, so no score has a spread: differences between methods may be chance.")
-    if cells == c.ALL:
+        warnings.append("There is one seed, so no score has a spread: differences may be chance.")
+    if not n_test:
         warnings.append(
-            "No cell was held out: these scores are of cells the methods were fitted on, and flatter them. Run a "
-            "`paired_*` scenario to know how it does on new cells."
+            "No cell was held out: these scores are of cells the methods were fitted on, and flatter them. "
+            "Run a `paired_*` scenario to know how it does on new cells."
         )
-    n_scored = max(fact.n_test.values()) or fact.n_known
     if 0 < n_scored < 100:
-        warnings.append(f"Scores rest on {n_scored} cells per seed; expect them to move by several hundredths.")
+        warnings.append(f"Scores rest on {n_scored} cells per seed; expect them to move by hundredths.")
     if fact.n_pairs == 0:
-        warnings.append("No cell is known to be in both modalities, so neither alignment nor imputation can be checked.")
+        warnings.append("No cell is known to be in both modalities, so neither output can be checked.")
     elif fact.n_known < 200:
         warnings.append(f"Only {fact.n_known} pairs were known in training; more pairs would help most.")
     for name in shown:
         warnings += _weak_scores(rows, name)
     reasons = sorted(set(rows.loc[rows["status"] != c.OK, "reason"].dropna()) - {"method does not embed"})
     if reasons:
-        warnings.append("Some scores do not apply or are missing: " + "; ".join(reasons) + ".")
+        warnings.append("Some scores do not apply or are missing: " + as_it_is("; ".join(reasons)) + ".")
     warnings.append(
-        "Imputed values are conditional means: they vary less than measured ones, and what one modality does not "
-        "show cannot be imputed from it."
+        "Imputed values are conditional means: they vary less than measured ones, and what one modality does "
+        "not show cannot be imputed from it."
     )
     return ["**What to distrust.**\n", "\n".join(f"- {w}" for w in warnings) + "\n"]
 
@@ -221,11 +233,13 @@ def _weak_scores(rows: pd.DataFrame, name: str) -> list[str]:
         mean = values.mean()
         if metric == "r2" and mean <= 0:
             found.append(
-                f"{label(modality)} imputed is no nearer to the measured values than the mean of each feature "
-                f"(R² {mean:.2f}): use its ranking of cells, not its values."
+                f"{label(modality)} imputed is no nearer to the measured values than the mean of each "
+                f"feature (R² {mean:.2f}): use its ranking of cells, not its values."
             )
         elif metric == "r2" and mean < 0.1:
-            found.append(f"{label(modality)}: imputation explains {mean:.0%} of the variance of an average feature.")
+            found.append(
+                f"{label(modality)}: imputation explains {mean:.0%} of a feature's variance on average."
+            )
         if metric == "foscttm" and mean > 0.3:
             found.append(f"The modalities are hardly aligned (FOSCTTM {mean:.2f}; chance is 0.5).")
         if metric in ("foscttm", "lta", "pearson"):
@@ -234,15 +248,17 @@ def _weak_scores(rows: pd.DataFrame, name: str) -> list[str]:
 
 
 def _beaten(rows, name, metric, modality, mean) -> list[str]:
+    """A sentence about the best of the methods that are better than ``name`` by more than a hair."""
     sign = -1 if load_metrics()[metric].better == "lower" else 1
-    for other in dict.fromkeys(rows["method"]):
-        values = _values(rows, other).get((metric, modality))
-        if values is None or other == name or other.startswith(("floor", "ceiling")):
-            continue
-        if sign * (values.mean() - mean) > 0.005:
-            return [f"{label(other)} is better than {label(name)} on {_score_name(metric, modality)} "
-                    f"({values.mean():.3f} against {mean:.3f})."]
-    return []
+    others = {m: _values(rows, m).get((metric, modality)) for m in dict.fromkeys(rows["method"]) if m != name}
+    means = {m: v.mean() for m, v in others.items() if v is not None and not style.is_control(m)}
+    best = max(means, key=lambda m: sign * means[m], default=None)
+    if best is None or sign * (means[best] - mean) <= 0.005:
+        return []
+    return [
+        f"{label(best)} is better than {label(name)} on {_score_name(metric, modality)} "
+        f"({means[best]:.3f} against {mean:.3f})."
+    ]
 
 
 def _values(rows: pd.DataFrame, method: str) -> dict[tuple[str, str], pd.Series]:

@@ -164,14 +164,26 @@ def _check_size(adata, modality: str, dataset_name: str) -> None:
 
 def _check_names(adata, modality: str, dataset_name: str) -> None:
     for what, names in (("cell", adata.obs_names), ("feature", adata.var_names)):
-        repeated = names[names.duplicated()].unique()
-        if len(repeated):
-            raise InputError(
-                f"{modality} holds a {what} name more than once",
-                expected=f"each {what} name once (equal cell names in two modalities mean the same cell)",
-                found=f"repeated {what} names, {_some(repeated)}",
-                change=f"the {what} names in the file under `datasets.{dataset_name}.files`",
-            )
+        place = f"the {what} names in the file under `datasets.{dataset_name}.files`"
+        check_unique(names, modality, what, place)
+
+
+def check_unique(names, modality: str, what: str, change: str) -> None:
+    """Refuse repeated names of cells or features of one modality.
+
+    Raises
+    ------
+    InputError
+        With the names and ``change``: where to mend them.
+    """
+    repeated = names[names.duplicated()].unique()
+    if len(repeated):
+        raise InputError(
+            f"{modality} holds a {what} name more than once",
+            expected=f"each {what} name once (equal cell names in two modalities mean the same cell)",
+            found=f"repeated (duplicate) {what} names, {_some(repeated)}",
+            change=change,
+        )
 
 
 def _check_finite(adata, modality: str, key: str) -> None:

@@ -38,6 +38,7 @@ def pick(contents: Mapping, modality: str, source: str, what: str):
 
 def read_h5mu(dataset: dict, files: dict[str, Path]) -> dict:
     """One .h5mu under ``data``; a label only in the joint ``obs`` is handed to the modality."""
+    _check_cell_names(files["data"])
     mdata = io.read_h5mu(files["data"])
     contents = {}
     for name, spec in dataset["modalities"].items():
@@ -47,6 +48,18 @@ def read_h5mu(dataset: dict, files: dict[str, Path]) -> dict:
                 adata.obs[column] = mdata.obs[column].reindex(adata.obs_names)
         contents[name] = adata
     return contents
+
+
+def _check_cell_names(path: Path) -> None:
+    """Repeated cell names, which MuData cannot read back, are told as what they are."""
+    import h5py
+
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return  # io.read_h5mu says what is wrong
+    with checks.readable(path, "a complete MuData file"), h5py.File(path) as f:
+        names = {m: pd.Index(g["obs"][g["obs"].attrs["_index"]][:].astype(str)) for m, g in f["mod"].items()}
+    for modality, index in names.items():
+        checks.check_unique(index, modality, "cell", f"the file {path}")
 
 
 def read_h5ad(dataset: dict, files: dict[str, Path]) -> dict:

@@ -51,21 +51,20 @@ def fit(adata, is_train: np.ndarray, n_top_features: int | None = None) -> dict:
     (median training depth), and what the kind needs besides.
     """
     kind, values = adata.uns[c.KIND], adata.uns.get("values", "counts")
-    train = adata[is_train]
     state = {"kind": kind, "values": values if kind in c.COUNT_KINDS else "normalised"}
     n_top = n_top_features or DEFAULT_TOP_FEATURES.get(kind, adata.n_vars)
     counts = state["values"] == "counts"
+    train = _values(adata[is_train], state)
     if counts:
-        state["size"] = float(np.median(_sizes(train.X, state)))
-    if kind == c.CONTINUOUS:
-        state["center"] = np.nanmean(_dense(train.X), axis=0)
-        state["spread"] = np.nanstd(_dense(train.X), axis=0)
-    if kind == c.METHYLATION:
-        state["center"] = np.nanmean(_dense(train.X), axis=0)
+        state["size"] = float(np.median(_sizes(train, state)))
+    if kind in (c.CONTINUOUS, c.METHYLATION):
+        state["center"], spread = _nan_mean_sd(train)
+        if kind == c.CONTINUOUS:
+            state["spread"] = spread
     if kind == c.ATAC and counts:
-        state["idf"] = _idf(train.X)
+        state["idf"] = _idf(train)
     state["features"] = np.asarray(adata.var_names, dtype=str)
-    transformed = _transform(train.X, _sizes(train.X, state) if counts else None, state)
+    transformed = _transform(train, _sizes(train, state) if counts else None, state)
     mean, sd = _mean_sd(transformed)
     keep = sd > 0
     if not keep.all():
@@ -75,7 +74,7 @@ def fit(adata, is_train: np.ndarray, n_top_features: int | None = None) -> dict:
         raise InputError(
             f"No feature of the {kind} modality varies among the training cells",
             expected="at least one feature with two different values",
-            found=f"{adata.n_vars} constant features in {train.n_obs} cells",
+            found=f"{adata.n_vars} constant features in {train.shape[0]} cells",
             change="the dataset's files",
         )
     state = {k: v[keep] if isinstance(v, np.ndarray) else v for k, v in state.items()}
@@ -95,8 +94,9 @@ def apply(adata, state: dict):
     where = pd.Index(adata.var_names).get_indexer(features)
     shared = where >= 0
     _check_shared(adata, state, shared)
-    picked = adata.X[:, where[shared]]
-    sizes = _sizes(adata.X, state) if state["values"] == "counts" else None
+    given = _values(adata, state)
+    picked = given[:, where[shared]]
+    sizes = _sizes(given, state) if state["values"] == "counts" else None
     sub = {k: v[shared] if isinstance(v, np.ndarray) else v for k, v in state.items()}
     values = _transform(picked, sizes, sub)
     result = anndata.AnnData(
@@ -161,6 +161,21 @@ def prepare(mdata, is_train: dict[int, np.ndarray], n_top_features: dict[str, in
     return mudata.MuData(prepared)
 
 
+def _values(adata, state: dict):
+    """``X`` as the rest works on it: counts as CSR float32, whatever form and integer type they came in."""
+    return sparse.csr_matrix(adata.X, dtype=np.float32) if state["values"] == "counts" else adata.X
+
+
+def _nan_mean_sd(matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of what was measured, (p,) each; NaN where nothing was."""
+    import warnings
+
+    values = _dense(matrix)
+    with warnings.catch_warnings():  # a feature without a measured value is NaN here and left out as constant
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+
+
 def _sizes(matrix, state: dict) -> np.ndarray:
     """Depth of each cell over all its features; for protein the geometric mean of count + 1."""
     if state["kind"] == c.PROTEIN:
@@ -192,9 +207,9 @@ def _transform(matrix, sizes: np.ndarray | None, state: dict):
 
 
 def _top_features(train, transformed, kind: str, counts: bool, n_top: int, keep: np.ndarray) -> np.ndarray:
-    """Bool (p,): the features worth keeping."""
+    """Bool (p,): the features worth keeping; those not in ``keep`` take no place."""
     n_features = len(keep)
-    if n_features <= n_top or not counts:
+    if keep.sum() <= n_top or not counts:
         return np.ones(n_features, dtype=bool)
     if kind == c.RNA:
         import anndata
@@ -206,7 +221,7 @@ def _top_features(train, transformed, kind: str, counts: bool, n_top: int, keep:
         chosen = np.zeros(n_features, dtype=bool)
         chosen[np.flatnonzero(keep)] = table["highly_variable"].to_numpy()
         return chosen
-    n_cells = train.X.getnnz(axis=0)
+    n_cells = np.where(keep, train.getnnz(axis=0), -1)
     chosen = np.zeros(n_features, dtype=bool)
     chosen[np.argsort(-n_cells, kind="stable")[:n_top]] = True
     return chosen

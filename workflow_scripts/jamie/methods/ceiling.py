@@ -22,7 +22,7 @@ class Method:
         self.truth = None
 
     def show_truth(self, pairs) -> None:
-        """Take all pairs of the dataset (a `Correspondence` of the cells that will be embedded)."""
+        """Take all pairs of the dataset (a `Correspondence`; cells are told by their names)."""
         self.truth = pairs
 
     def fit(self, train, known) -> Method:
@@ -50,7 +50,7 @@ class Method:
         """Row of the true partner in the other modality, -1 where there is none: int (n_source,)."""
         axis = list(mdata.mod).index(source)
         partner = np.full(mdata.mod[source].n_obs, -1)
-        pairs = self.truth.best_pairs()
+        pairs = self.truth.align(*(a.obs_names for a in mdata.mod.values())).best_pairs()
         partner[pairs[:, axis]] = pairs[:, 1 - axis]
         return partner
 

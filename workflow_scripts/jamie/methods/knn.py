@@ -34,12 +34,13 @@ class Method:
         from sklearn.neighbors import NearestNeighbors
 
         space = self.spaces[source]
-        neighbors = NearestNeighbors(n_neighbors=self.k).fit(space.transform(self.paired[source]))
+        k = min(self.k, self.paired[source].shape[0])  # all pairs, where there are fewer than k
+        neighbors = NearestNeighbors(n_neighbors=k).fit(space.transform(self.paired[source]))
         cells = space.transform(mdata.mod[source].X)
         values = self.paired[target]
 
         def impute(rows: slice) -> np.ndarray:
-            mean = neighbors.kneighbors_graph(cells[rows]) @ values / self.k
+            mean = neighbors.kneighbors_graph(cells[rows]) @ values / k
             return np.asarray(mean.todense() if sparse.issparse(mean) else mean, dtype=np.float32)
 
         return impute

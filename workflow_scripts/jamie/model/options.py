@@ -22,8 +22,12 @@ class Options:
         Widths of the encoder's hidden layers; the decoder mirrors them.
     hidden_relative
         True: the widths are multiples of the number of components.
+    linear_path
+        Add a linear map beside the hidden layers of each encoder and decoder.
     dropout
         Share of hidden units dropped in training.
+    input_dropout
+        Share of the model's inputs dropped in training.
     batch_size
         Cells per modality in a mini-batch.
     optimizer
@@ -59,7 +63,9 @@ class Options:
     n_latent: int = 16
     hidden_layers: tuple[float, ...] = (256, 128)
     hidden_relative: bool = False
+    linear_path: bool = False
     dropout: float = 0.2
+    input_dropout: float = 0.0
     batch_size: int = 128
     optimizer: str = "adamw"
     schedule: str = "one_cycle"

@@ -1,0 +1,60 @@
+# `make` lists the targets. Settings: CONFIG="FILE ..." (overlays on config/config.yaml), ARGS="..." (for snakemake).
+.DELETE_ON_ERROR:
+.PHONY: help report test lint lock docs clean
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+TORCH := torch==2.13.0
+CONFIG ?=
+ARGS ?=
+
+BIN := .venv/bin
+SNAKEMAKE := $(BIN)/snakemake $(ARGS) $(if $(CONFIG),--configfile $(CONFIG))
+# a dry run leaves nothing to report on
+REPORT := $(if $(filter -n --dry-run,$(ARGS)),,--report results/report.html --report-after-run)
+# torch has a line of its own: its wheel differs between machines (CPU, CUDA), so its hash cannot be locked
+INSTALL_LOCK := $(BIN)/pip install --require-hashes --no-deps -r
+COMPILE := uv pip compile pyproject.toml envs/torch_dependencies.in --override envs/without_torch.in --generate-hashes \
+	--python-version 3.11 --python-platform linux --no-header --no-annotate -q
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+report: .venv/.runtime ## run the workflow and write results/report.html
+	$(SNAKEMAKE) $(REPORT)
+
+test: .venv/.test ## run the tests
+	$(BIN)/python -m pytest
+
+lint: .venv/.test ## check style and formal faults
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+docs: .venv/.runtime ## write config/README.md from the code
+	PYTHONPATH=workflow_scripts $(BIN)/python -m jamie.describe > config/README.md
+
+lock: ## bring both locks and the conda environment up to pyproject.toml (delete a lock first to renew all of it)
+	$(PYTHON) -m venv .venv/lock
+	.venv/lock/bin/pip install uv
+	.venv/lock/bin/$(COMPILE) -o envs/requirements.lock
+	.venv/lock/bin/$(COMPILE) --extra test -c envs/requirements.lock -o envs/requirements-test.lock
+	sed -i '/^      - /d' envs/environment.yaml
+	echo '      - $(TORCH)' >> envs/environment.yaml
+	sed -n 's/^\([^ ]*==[^ ]*\).*/      - \1/p' envs/requirements.lock >> envs/environment.yaml
+	rm -r .venv/lock
+
+clean: ## remove what runs have written here (not .venv)
+	rm -rf results resources logs benchmarks .snakemake
+
+.venv/.runtime: envs/requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+		{ echo 'Python 3.11 is needed: make PYTHON=/path/to/python3.11'; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install $(TORCH)
+	$(INSTALL_LOCK) envs/requirements.lock
+	touch $@
+
+.venv/.test: envs/requirements-test.lock .venv/.runtime
+	$(INSTALL_LOCK) envs/requirements-test.lock
+	touch $@

@@ -1,0 +1,139 @@
+"""From the shipped config, made small, to the report."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import mudata
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT, snakemake
+from jamie import contract, io
+from jamie.data.correspondence import Correspondence
+from jamie.metrics.base import load_metrics
+
+pytestmark = pytest.mark.e2e
+
+SCENARIO = "results/simulated_multiome/paired_50"
+
+
+def test_metrics_keep_their_contract_and_name_every_metric(small_run):
+    table = pd.read_csv(small_run / "results/metrics.tsv", sep="\t", keep_default_na=False, na_values=[""])
+    contract.check_metrics(table)
+    assert set(table["metric"]) == set(load_metrics())
+    assert set(table["seed"]) == {0, 1}
+    held_out = table[(table["scenario"] == "paired_50") & (table["protocol"] == "held_out")]
+    assert set(held_out["cells"]) == {"test"}
+    assert set(table.loc[table["scenario"] == "paired_50", "cells"]) == {"test", "hidden", "paired"}
+
+
+def test_without_pairs_methods_that_need_them_are_excluded_with_the_reason(small_run):
+    table = pd.read_csv(small_run / "results/metrics.tsv", sep="\t", keep_default_na=False)
+    part = table[(table["scenario"] == "paired_0") & (table["method"] == "cca")]
+    assert set(part["status"]) <= {"excluded", "not_applicable"}
+    assert "known pairs" in part.loc[part["status"] == "excluded", "reason"].iloc[0]
+    jamie = table[(table["scenario"] == "paired_0") & (table["method"] == "jamie")]
+    assert (jamie.loc[jamie["metric"] == "foscttm", "status"] == "ok").all()
+
+
+def test_nothing_that_is_held_out_reaches_the_methods(small_run):
+    for seed in (0, 1):
+        data = small_run / SCENARIO / f"data/seed{seed}"
+        known = Correspondence.load(data / "correspondence.npz")
+        split = pd.read_csv(data / "split.tsv", sep="\t")
+        test = set(split.loc[split["role"] == "test", "cell"])
+        rows, cols = known.matrix.nonzero()
+        assert len(rows) and not test & (set(known.row_names[rows]) | set(known.col_names[cols]))
+    first, second = (
+        pd.read_csv(small_run / SCENARIO / f"data/seed{seed}/split.tsv", sep="\t") for seed in (0, 1)
+    )
+    assert not first["role"].equals(second["role"])
+
+
+def test_completed_dataset_has_what_each_cell_lacked(small_run):
+    completed = io.read_h5mu(small_run / SCENARIO / "jamie/seed0/completed.h5mu")
+    raw = io.read_h5mu(small_run / "results/simulated_multiome/ingested.h5mu")
+    for name, other in (("rna", "atac"), ("atac", "rna")):
+        lacking = set(raw.mod[other].obs_names) - set(raw.mod[name].obs_names)
+        imputed = completed.mod[f"{name}_imputed"]
+        assert set(imputed.obs_names) == lacking and len(lacking) == 30
+        assert np.isfinite(imputed.X).all() and (imputed.layers["native"] >= 0).all()
+        assert imputed.var["pearson"].notna().any()
+        assert (completed.mod[name].X != raw.mod[name].X).nnz == 0
+    assert completed.obsm["X_jamie"].shape[0] == completed.n_obs == 240
+
+
+def test_a_second_run_has_nothing_to_do(small_run):
+    overlay = yaml.safe_load((small_run / "overlay.yaml").read_text())
+    again = snakemake(small_run, "-n", overlay=overlay)
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_report_is_self_contained_and_quotes_the_numbers(small_run):
+    overlay = yaml.safe_load((small_run / "overlay.yaml").read_text())
+    done = snakemake(small_run, "--report", "results/report.html", overlay=overlay)
+    assert done.returncode == 0, done.stderr[-3000:]
+    page = (small_run / "results/report.html").read_text()
+    assert not re.findall(r'(?:src|href)="https?://[^"]+\.(?:js|css)"', page)
+    summary = (small_run / "results/summary.rst").read_text()
+    foscttm = re.search(r"FOSCTTM\n.*\n\s+- (0\.\d{3})", summary).group(1)
+    assert foscttm in page and "What to distrust" in page
+
+
+def test_run_info_says_how_it_ran(small_run):
+    info = json.loads((small_run / SCENARIO / "jamie/seed1/run_info.json").read_text())
+    assert info["seed"] == 1 and info["device"] in ("cpu", "cuda") and info["packages"]["torch"]
+    assert info["wall_time_s"] > 0 and info["peak_rss_mb"] > 50 and info["n_cells"] == {"rna": 210, "atac": 210}
+
+
+def test_a_saved_model_completes_another_dataset(small_run, tmp_path):
+    overlay = {
+        "run": {"apply": ["atlas"], "methods": [], "scenarios": []},
+        "models": {"atlas": {"path": str(small_run / SCENARIO / "jamie/seed0/model")}},
+        "datasets": {
+            "simulated_multiome": {
+                "options": {"n_cells": 100, "n_genes": 80, "n_peaks": 200, "paired_fraction": 0.5, "seed": 7}
+            }
+        },
+    }
+    done = snakemake(tmp_path, overlay=overlay)
+    # the peaks of another simulation have other names: clear message, nothing written
+    log = (tmp_path / "logs/apply_model/simulated_multiome.atlas.log").read_text()
+    assert done.returncode != 0 and "share no feature names with the saved model" in log
+    assert not (tmp_path / "results/simulated_multiome/applied/atlas").exists()
+
+
+def test_a_saved_model_completes_new_cells(small_run, tmp_path):
+    new = io.read_h5mu(small_run / "results/simulated_multiome/ingested.h5mu")
+    mods = {m: a[:100].copy() for m, a in new.mod.items()}
+    for a in mods.values():
+        a.obs_names = "new_" + a.obs_names
+    mudata.MuData(mods).write(tmp_path / "new.h5mu")
+    overlay = {
+        "run": {"apply": ["atlas"], "methods": [], "scenarios": [], "datasets": ["new_cells"]},
+        "models": {"atlas": {"path": str(small_run / SCENARIO / "jamie/seed0/model")}},
+        "datasets": {
+            "new_cells": {
+                "reader": "h5mu",
+                "drop_empty": True,
+                "files": {"data": {"path": "new.h5mu"}},
+                "modalities": {"rna": {"kind": "rna"}, "atac": {"kind": "atac"}},
+            }
+        },
+    }
+    done = snakemake(tmp_path, overlay=overlay)
+    assert done.returncode == 0, done.stderr[-3000:]
+    completed = io.read_h5mu(tmp_path / "results/new_cells/applied/atlas/completed.h5mu")
+    assert completed.mod["rna"].obsm["X_jamie"].shape == (100, 16)
+
+
+@pytest.mark.parametrize("name", ["patchseq_m1", "pbmc_mosaic", "scgem", "multiome_h5mu"])
+def test_every_example_is_a_valid_run(name, tmp_path):
+    example = ROOT / f"config/examples/{name}.yaml"
+    seeds = ROOT / "config/examples/seeds.yaml"
+    done = snakemake(tmp_path, "-n", "--configfile", str(example), str(seeds), "--config", "mirror=anywhere")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "seed2" in done.stdout + done.stderr

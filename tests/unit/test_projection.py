@@ -1,0 +1,106 @@
+"""The linear projection: PCA of scaled values, the same for sparse input, and exact on the way back."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.decomposition import PCA
+
+from jamie.data.projection import Projection
+
+N, P = 120, 40
+
+
+@pytest.fixture(scope="module")
+def x() -> np.ndarray:
+    """Sparse-looking, correlated, of very different scales, with a few dominant directions."""
+    rng = np.random.default_rng(0)
+    values = rng.gamma(1, 1, (N, 8)) @ rng.gamma(0.5, 1, (8, P)) + rng.random((N, P))
+    return (np.where(rng.random((N, P)) < 0.4, 0, values) * rng.lognormal(0, 1, P)).astype(np.float32)
+
+
+def fit(x, k: int = 6) -> Projection:
+    return Projection.fit(x, (x.toarray() if sparse.issparse(x) else x).std(axis=0), k)
+
+
+def up_to_sign(scores: np.ndarray, like: np.ndarray) -> np.ndarray:
+    return scores * np.sign((scores * like).sum(axis=0))
+
+
+def test_scores_are_sklearns_pca_of_scaled_values_over_one_scale(x):
+    projection = fit(x)
+    pca = PCA(6, svd_solver="full").fit(x.astype(float) / x.std(axis=0))
+    wanted = pca.transform(x.astype(float) / x.std(axis=0))
+    scores = projection.transform(x) * projection.scale
+    np.testing.assert_allclose(up_to_sign(scores, wanted), wanted, atol=1e-4)
+    assert projection.scale == pytest.approx(np.sqrt(pca.explained_variance_.mean()))
+
+
+def test_training_scores_have_one_overall_variance_and_keep_their_proportions(x):
+    scores = fit(x).transform(x)
+    variance = scores.var(axis=0, ddof=1)
+    assert variance.mean() == pytest.approx(1, rel=1e-4)
+    assert variance[0] > 2 * variance[-1]  # not whitened
+    np.testing.assert_allclose(scores.mean(axis=0), 0, atol=1e-5)
+
+
+def test_sparse_input_gives_what_dense_input_gives(x):
+    from_dense, from_sparse = fit(x), fit(sparse.csr_matrix(x))
+    a, b = from_dense.transform(x), from_sparse.transform(sparse.csr_matrix(x))
+    assert a.dtype == b.dtype == np.float32
+    np.testing.assert_allclose(up_to_sign(a, b), b, atol=1e-4)
+    np.testing.assert_allclose(from_dense.inverse(a), from_sparse.inverse(b), atol=1e-3)
+
+
+def test_wide_input_takes_the_other_solver_to_the_same_result():
+    wide = sparse.random(30, 3000, density=0.1, random_state=0, format="csr", dtype=np.float32)
+    sd = wide.toarray().std(axis=0)
+    keep = sd > 0
+    wide, sd = wide[:, keep], sd[keep]
+    assert wide.shape[1] > 2500
+    scaled = wide.toarray().astype(float) / sd
+    wanted = PCA(5, svd_solver="full").fit_transform(scaled)
+    projection = Projection.fit(wide, sd, 5)
+    scores = projection.transform(wide) * projection.scale
+    np.testing.assert_allclose(up_to_sign(scores, wanted), wanted, atol=1e-3)
+
+
+def test_inverse_is_exact_at_full_rank(x):
+    projection = fit(x, k=P)
+    np.testing.assert_allclose(projection.inverse(projection.transform(x)), x, atol=1e-3 * x.std(axis=0).max())
+
+
+def test_inverse_of_the_origin_is_the_mean(x):
+    projection = fit(x)
+    np.testing.assert_allclose(projection.inverse(np.zeros((1, 6)))[0], x.mean(axis=0), rtol=1e-4)
+
+
+def test_inverse_of_few_components_is_the_best_approximation_of_that_rank(x):
+    projection, sd = fit(x), x.std(axis=0)
+    back = projection.inverse(projection.transform(x)) / sd
+    scaled = x / sd
+    singular = np.linalg.svd(scaled - scaled.mean(axis=0), compute_uv=False)
+    assert ((scaled - back) ** 2).sum() == pytest.approx((singular[6:] ** 2).sum(), rel=1e-3)
+
+
+@pytest.mark.parametrize(("n", "p", "wanted", "k"), [(5, 40, 30, 4), (120, 3, 30, 3), (120, 40, 30, 30)])
+def test_never_more_components_than_the_data_have(x, n, p, wanted, k):
+    part = x[:n, :p] + np.random.default_rng(1).random((n, p))
+    projection = fit(part, wanted)
+    assert projection.components.shape == (k, p)
+    assert projection.transform(part).shape == (n, k)
+    np.testing.assert_allclose(projection.components @ projection.components.T, np.eye(k), atol=1e-8)
+
+
+def test_arrays_hold_everything(x, tmp_path):
+    projection = fit(x)
+    np.savez(tmp_path / "arrays.npz", **projection.arrays())
+    with np.load(tmp_path / "arrays.npz") as arrays:
+        again = Projection.from_arrays(dict(arrays))
+    np.testing.assert_array_equal(again.transform(x), projection.transform(x))
+    np.testing.assert_array_equal(again.inverse(x[:, :6]), projection.inverse(x[:, :6]))
+
+
+def test_new_cells_are_projected_with_what_was_learned(x):
+    projection = fit(x[:60])
+    np.testing.assert_allclose(projection.transform(x)[60:], projection.transform(x[60:]), atol=1e-5)
+    assert abs(projection.transform(x[60:] + 5 * x.std(axis=0)).mean()) > 0.1

@@ -1,0 +1,454 @@
+"""The first page, the captions and the chosen features: the right numbers, and a warning exactly when due."""
+
+from html import unescape
+from io import StringIO
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from mudata import MuData
+from scipy import sparse
+
+from jamie import contract, io, summary
+from jamie.contract import ALL, FEATURE_SCORE_COLUMNS, HIDDEN, METRIC_COLUMNS, PAIRED, TEST
+from jamie.data.correspondence import Correspondence, from_names
+from jamie.errors import InputError
+from jamie.plots import chosen
+
+RUN = {"dataset": "toy_data", "scenario": "paired_50"}
+# held-out scores of two seeds, such that nothing but the last, general warning is due
+GOOD = {
+    "jamie": {("foscttm", ""): (0.1, 0.14), ("pearson", "rna"): (0.5, 0.52), ("r2", "rna"): (0.3, 0.32)},
+    "knn": {("pearson", "rna"): (0.41, 0.43), ("r2", "rna"): (0.2, 0.22)},
+    "cca": {("foscttm", ""): (0.2, 0.24), ("pearson", "rna"): (0.3, 0.32), ("r2", "rna"): (0.05, 0.07)},
+    "floor_mean": {("r2", "rna"): (0.0, 0.0)},
+    "floor_shuffled": {("foscttm", ""): (0.5, 0.52), ("r2", "rna"): (-0.2, -0.1)},
+    "ceiling": {("foscttm", ""): (0.0, 0.0), ("pearson", "rna"): (1.0, 1.0), ("r2", "rna"): (1.0, 1.0)},
+}
+FACTS = summary.Facts({"rna": 1100, "atac": 1050}, {"rna": 210, "atac": 210}, n_pairs=1010, n_known=400)
+GENERAL = "Imputed values are conditional means"
+NOTHING_HELD_OUT = summary.Facts(FACTS.n_cells, {"rna": 0, "atac": 0}, n_pairs=1010, n_known=1010)
+HALF_HIDDEN = summary.Facts(FACTS.n_cells, {"rna": 0, "atac": 0}, n_pairs=1010, n_known=505)
+
+
+def table(scores: dict, cells: str = TEST, n_seeds: int = 2) -> pd.DataFrame:
+    """metrics.tsv as it is read from its file: an empty modality or reason is NaN."""
+    rows = []
+    for method, values in scores.items():
+        for (metric, modality), of_seeds in values.items():
+            for seed, value in enumerate(of_seeds[:n_seeds]):
+                row = {"method": method, "seed": seed, "cells": cells, "metric": metric, "value": value}
+                rows.append(RUN | row | {"modality": modality or np.nan, "status": "ok"})
+    return pd.DataFrame(rows).reindex(columns=list(METRIC_COLUMNS))
+
+
+def changed(method: str, metric: str, modality: str, values: tuple) -> dict:
+    """The good scores with one of them another."""
+    return GOOD | {method: GOOD[method] | {(metric, modality): values}}
+
+
+def page(metrics, facts=FACTS, *, seeds=(0, 1), shown=("jamie",), infos=(), description="Some cells."):
+    return summary.first_page(
+        metrics,
+        {("toy_data", "paired_50"): facts},
+        datasets={"toy_data": {"description": description}},
+        scenarios={"paired_50": {}},
+        seeds=list(seeds),
+        shown=list(shown),
+        infos=list(infos),
+    )
+
+
+def bullets(text: str) -> list[str]:
+    """The list under *What to distrust*."""
+    part = text.split("**What to distrust.**")[1].split("How it ran")[0]
+    return [line[2:] for line in part.splitlines() if line.startswith("- ")]
+
+
+def cells_of(text: str) -> list[list[str]]:
+    """Rows of the first list-table."""
+    rows: list[list[str]] = []
+    for line in text.split(".. list-table::")[1].splitlines():
+        if line.startswith("   * - "):
+            rows.append([])
+        if line.startswith(("   * - ", "     - ")):
+            rows[-1].append(line[7:])
+    return rows
+
+
+def html_of(text: str) -> tuple[str, str]:
+    """The page as HTML, and what docutils complains about."""
+    from docutils.core import publish_parts
+
+    complaints = StringIO()
+    settings = {"report_level": 1, "halt_level": 6, "warning_stream": complaints}
+    return publish_parts(text, writer="html", settings_overrides=settings)["html_body"], complaints.getvalue()
+
+
+def problems_of(text: str) -> str:
+    return html_of(text)[1]
+
+
+# --- the numbers of the first page
+
+
+def test_the_table_quotes_means_and_spreads_and_who_is_best():
+    rows = cells_of(page(table(GOOD)))
+    assert rows == [
+        ["score", "better", "JAMIE", "best other method", "floor", "ceiling"],
+        ["FOSCTTM", "lower", "0.120 ± 0.028", "0.220 ± 0.028 (CCA)", "0.510 ± 0.014", "0.000 ± 0.000"],
+        ["Pearson r, RNA", "higher", "0.510 ± 0.014", "0.420 ± 0.014 (KNN)", "n/a", "1.000 ± 0.000"],
+        # the floor of a score is the best of the floors
+        ["R², RNA", "higher", "0.310 ± 0.014", "0.210 ± 0.014 (KNN)", "0.000 ± 0.000", "1.000 ± 0.000"],
+    ]
+
+
+def test_one_seed_has_no_spread():
+    rows = cells_of(page(table(GOOD, n_seeds=1), seeds=[0]))
+    assert rows[1][2:] == ["0.100", "0.200 (CCA)", "0.500", "0.000"]
+
+
+def test_the_page_counts_methods_cells_and_pairs():
+    text = page(table(GOOD))
+    assert "6 methods (JAMIE, KNN, CCA, floor: feature mean, floor: shuffled pairs, ceiling: truth)" in text
+    assert "1 dataset(s) in 1 scenario(s) with 2 seed(s)" in text
+    assert "It has 1,100 cells with RNA and 1,050 cells with ATAC; 1,010 cells have both." in text
+    assert "210 of these were held out." in text
+    assert "400 were shown to the methods and 400 hidden" in text
+
+
+def test_the_page_says_what_fits_cost():
+    fit = {"n_epochs": 90, "fit_s": 20.0, "device": "cpu", "peak_rss_mb": 500.0}
+    other = {"device": "cpu", "peak_rss_mb": 1234.4}
+    text = page(table(GOOD), infos=[fit, fit | {"fit_s": 30.0}, other])
+    assert "2 fit(s) of JAMIE took 25 s each (median) on cpu; the largest job used 1,234 MB." in text
+    assert "fit(s) of JAMIE" not in page(table(GOOD), infos=[other])
+
+
+def test_without_jamie_the_first_method_is_the_one_reported():
+    scores = {m: v for m, v in GOOD.items() if m != "jamie"}
+    rows = cells_of(page(table(scores), shown=[]))
+    assert rows[0][2] == "KNN"
+    assert rows[1] == [
+        "Pearson r, RNA",
+        "higher",
+        "0.420 ± 0.014",
+        "0.310 ± 0.014 (CCA)",
+        "n/a",
+        "1.000 ± 0.000",
+    ]
+
+
+def test_the_strictest_cells_that_have_scores_are_reported():
+    test, hidden = table(GOOD, TEST), table(changed("jamie", "foscttm", "", (0.3, 0.3)), HIDDEN)
+    assert summary.strictest_cells(pd.concat([hidden, test])) == TEST
+    assert cells_of(page(pd.concat([hidden, test])))[1][2] == "0.120 ± 0.028"
+    not_scored = test.assign(status="not_applicable", value=np.nan, reason="why")
+    assert summary.strictest_cells(pd.concat([not_scored, hidden])) == HIDDEN
+    assert summary.strictest_cells(pd.concat([table(GOOD, PAIRED), table(GOOD, ALL)])) == ALL
+
+
+def test_a_run_without_any_score_says_why():
+    metrics = table(GOOD, ALL).assign(
+        status="not_applicable", value=np.nan, reason="no pairs with known truth"
+    )
+    text = page(metrics, summary.Facts({"rna": 50, "atac": 40}, {"rna": 0, "atac": 0}, 0, 0))
+    assert "No score applies: no pairs with known truth." in text
+    assert "No cell was held out." in text
+    assert not problems_of(text)
+
+
+# --- what to distrust
+
+
+def test_good_scores_raise_no_warning_but_the_general_one():
+    found = bullets(page(table(GOOD)))
+    assert len(found) == 1 and found[0].startswith(GENERAL)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "options", "warning"),
+    [
+        (table(GOOD, n_seeds=1), {"seeds": [0]}, "There is one seed"),
+        (table(GOOD, ALL), {"facts": NOTHING_HELD_OUT}, "No cell was held out"),
+        (table(GOOD, HIDDEN), {"facts": HALF_HIDDEN}, "No cell was held out"),
+        (
+            table(GOOD, HIDDEN),
+            {"facts": summary.Facts(FACTS.n_cells, FACTS.n_test, 610, 370)},
+            "Scores rest on 30 cells per seed",
+        ),
+        (
+            table(GOOD),
+            {"facts": summary.Facts(FACTS.n_cells, {"rna": 60, "atac": 60}, 1010, 400)},
+            "Scores rest on 60 cells per seed",
+        ),
+        (
+            table(GOOD),
+            {"facts": summary.Facts(FACTS.n_cells, FACTS.n_test, 1010, 199)},
+            "Only 199 pairs were known in training",
+        ),
+        (
+            table(GOOD),
+            {"facts": summary.Facts(FACTS.n_cells, FACTS.n_test, 0, 0)},
+            "No cell is known to be in both modalities",
+        ),
+        (table(changed("jamie", "r2", "rna", (-0.1, 0.1))), {}, "RNA imputed is no nearer"),
+        (table(changed("jamie", "r2", "rna", (0.0, -0.06))), {}, "RNA imputed is no nearer"),
+        (table(changed("jamie", "r2", "rna", (0.08, 0.1))), {}, "RNA: imputation explains 9%"),
+        (table(changed("cca", "foscttm", "", (0.1, 0.1))), {}, "CCA is better than JAMIE on FOSCTTM (0.100"),
+        (
+            table(changed("knn", "pearson", "rna", (0.55, 0.55))),
+            {},
+            "KNN is better than JAMIE on Pearson r, RNA (0.550 against 0.510)",
+        ),
+    ],
+)
+def test_a_warning_comes_when_it_is_due_and_alone(metrics, options, warning):
+    found = bullets(page(metrics, **options))
+    assert len(found) == 2
+    assert found[0].startswith(warning) and found[1].startswith(GENERAL)
+
+
+def test_modalities_that_are_hardly_aligned_are_a_warning():
+    scores = changed("jamie", "foscttm", "", (0.4, 0.44)) | {"cca": {("foscttm", ""): (0.45, 0.45)}}
+    found = bullets(page(table(scores)))
+    assert found[0] == "The modalities are hardly aligned (FOSCTTM 0.42; chance is 0.5)." and len(found) == 2
+
+
+def test_the_best_of_those_that_are_better_is_named():
+    scores = changed("knn", "pearson", "rna", (0.6, 0.6))
+    scores["cca"] = GOOD["cca"] | {("pearson", "rna"): (0.7, 0.7)}
+    found = bullets(page(table(scores)))
+    assert found[0].startswith("CCA is better than JAMIE on Pearson r, RNA (0.700 against 0.510)")
+    assert len(found) == 2
+
+
+def test_being_beaten_by_a_hair_or_by_a_control_is_no_warning():
+    assert len(bullets(page(table(changed("cca", "foscttm", "", (0.1, 0.131)))))) == 1
+    assert len(bullets(page(table(changed("ceiling", "foscttm", "", (0.0, 0.0)))))) == 1
+
+
+def test_missing_scores_are_listed_with_their_reasons():
+    missing = table({"unioncom": {("foscttm", ""): (np.nan,)}}).assign(
+        status="excluded", reason="too few pairs"
+    )
+    expected = table({"knn": {("foscttm", ""): (np.nan,)}})
+    expected = expected.assign(status="not_applicable", reason="method does not embed")
+    found = bullets(page(pd.concat([table(GOOD), missing, expected])))
+    assert found[0] == "Some scores do not apply or are missing: too few pairs." and len(found) == 2
+
+
+# --- facts
+
+
+def test_facts_are_counted_from_the_files():
+    names = [f"c{i}" for i in range(6)]
+    pairs = Correspondence(sparse.eye(6, 5).tocsr(), names, names[:5])
+    known = Correspondence(sparse.diags([1, 1, 0, 0, 0, 0]) @ pairs.matrix, names, names[:5])
+    roles = ["train"] * 4 + ["test"] * 2 + ["train"] * 4 + ["test"]
+    split = pd.DataFrame({"modality": ["rna"] * 6 + ["adt"] * 5, "cell": [*names, *names[:5]], "role": roles})
+    facts = summary.Facts.of(split, known, pairs)
+    assert facts == summary.Facts({"rna": 6, "adt": 5}, {"rna": 2, "adt": 1}, n_pairs=5, n_known=2)
+    assert list(facts.n_cells) == ["rna", "adt"]
+
+
+# --- captions
+
+
+def features(wins: int, losses: int, modality: str = "rna", cells: str = TEST) -> pd.DataFrame:
+    """Two seeds of per-feature scores where JAMIE beats KNN on some features and loses on others."""
+    rows = []
+    for seed in (0, 1):
+        for j in range(wins + losses):
+            for method in ("jamie", "knn"):
+                better = (method == "jamie") == (j < wins)
+                rows.append(
+                    {"method": method, "seed": seed, "feature": f"g{j}", "pearson": 0.4 + 0.1 * better}
+                )
+    frame = pd.DataFrame(rows).assign(modality=modality, cells=cells, auroc=np.nan, **RUN)
+    return frame.reindex(columns=list(FEATURE_SCORE_COLUMNS))
+
+
+def test_wins_are_counted_by_modality_with_their_sign_test():
+    text = summary.wins_in_words(pd.concat([features(9, 1), features(2, 2, "atac")]), "jamie", "knn")
+    assert text.startswith("On held-out cells (never seen by any fitted step), mean of 2 seed(s).")
+    # two-sided: 2 * (1 + 10) / 2^10
+    assert "RNA, Pearson r: JAMIE is better on 9 and worse on 1 features (90%; sign test p = 0.021)" in text
+    assert "ATAC, Pearson r: JAMIE is better on 2 and worse on 2 features (50%; sign test p = 1)" in text
+    assert not problems_of(text)
+
+
+def test_seeds_are_averaged_before_features_are_counted():
+    table = features(1, 0)
+    table.loc[(table["method"] == "jamie") & (table["seed"] == 1), "pearson"] = 0.2  # mean 0.35 against 0.4
+    assert "JAMIE is better on 0 and worse on 1 features" in summary.wins_in_words(table, "jamie", "knn")
+
+
+def test_why_a_figure_has_nothing_to_show():
+    full = features(2, 1)
+    assert summary.why_no_scores(full) == ""
+    assert summary.why_no_comparison(full, "jamie", "knn") == ""
+    assert (
+        summary.why_no_comparison(full, "jamie", "cca")
+        == "Not applicable: CCA was not run or has no scores here."
+    )
+    empty = full.assign(pearson=np.nan)
+    assert summary.why_no_scores(empty).startswith("Not applicable: there is no cell")
+    assert summary.why_no_comparison(empty, "jamie", "cca") == summary.why_no_scores(empty)
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        (TEST, "held-out cells"),
+        (HIDDEN, "whose pair was hidden"),
+        (PAIRED, "with their pair"),
+        (ALL, "all cells"),
+    ],
+)
+def test_the_caption_of_scores_quotes_the_method_shown(cells, words):
+    text = summary.scores_in_words(table(GOOD, cells), ["jamie"])
+    assert words in text.split(";")[0]
+    assert (
+        "2 seed(s). JAMIE: FOSCTTM 0.120 ± 0.028; Pearson r, RNA 0.510 ± 0.014; R², RNA 0.310 ± 0.014."
+        in text
+    )
+    assert not problems_of(text)
+
+
+def test_the_caption_of_scores_without_a_method_shown_or_a_score():
+    assert summary.scores_in_words(table(GOOD), []).endswith("2 seed(s).\n")
+    failed = table(GOOD).assign(status="failed", value=np.nan)
+    assert summary.scores_in_words(failed, ["jamie"]).endswith("JAMIE: no score applies.\n")
+
+
+# --- reStructuredText
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        table(GOOD),
+        table(GOOD, ALL, n_seeds=1),
+        table(changed("jamie", "r2", "rna", (-0.5, -0.7))),
+        table({"jamie": GOOD["jamie"]}),
+    ],
+)
+def test_the_page_is_valid_restructured_text(metrics):
+    seeds = sorted(metrics["seed"].unique())
+    fit = {"n_epochs": 9, "fit_s": 2.0, "device": "cpu", "peak_rss_mb": 5.0}
+    text = page(metrics, seeds=seeds, infos=[fit])
+    html, problems = html_of(text)
+    assert problems == ""
+    assert "<h1" in html and html.count("<tr") == 1 + len(cells_of(text)[1:])
+    assert html.count("<li>") == len(bullets(text))
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "CD4* cells of `two donors`.",
+        "Cells_ of |donor| A_ and B__.",
+        r"A back\slash and **one more.",
+        "2*3 = 6 & <b>.",
+    ],
+)
+def test_what_a_user_writes_is_shown_as_it_is(description):
+    html, problems = html_of(page(table(GOOD), description=description))
+    assert problems == ""
+    assert description in unescape(" ".join(html.split()))
+
+
+def test_names_may_end_in_an_underscore():
+    metrics = table(GOOD).assign(dataset="mine_")
+    text = summary.first_page(
+        metrics,
+        {("mine_", "paired_50"): FACTS},
+        datasets={"mine_": {"description": ""}},
+        scenarios={"paired_50": {}},
+        seeds=[0, 1],
+        shown=["jamie"],
+        infos=[],
+    )
+    assert problems_of(text) == ""
+
+
+# --- which features are shown
+
+
+def of_one_run(pearson: dict, modality: str = "rna") -> pd.DataFrame:
+    rows = pd.DataFrame({"feature": list(pearson), "pearson": list(pearson.values())})
+    return rows.assign(modality=modality, cells=TEST).reindex(columns=list(FEATURE_SCORE_COLUMNS))
+
+
+def test_the_best_the_median_and_the_worst_are_shown():
+    scores = of_one_run({"a": 0.3, "b": np.nan, "c": 0.9, "d": -0.1, "e": 0.5, "f": 0.2})
+    assert chosen.choose_features(scores, {}) == {"rna": ["c", "a", "d"]}
+    assert chosen.choose_features(of_one_run({"a": 0.1, "b": 0.2}), {}) == {"rna": ["b", "a"]}
+
+
+def test_features_asked_for_are_shown_in_their_order_and_others_chosen():
+    scores = pd.concat([of_one_run({"a": 0.3, "b": 0.1, "c": 0.9}), of_one_run({"p": 0.2}, "atac")])
+    assert chosen.choose_features(scores, {"rna": ["b", "a"]}) == {"rna": ["b", "a"], "atac": ["p"]}
+
+
+def test_an_unknown_feature_is_refused_with_the_nearest_names():
+    scores = of_one_run({"Pvalb": 0.3, "Sst": 0.1, "Vip": 0.9})
+    with pytest.raises(InputError, match="'Pvalbb' of rna cannot be shown") as caught:
+        chosen.choose_features(scores, {"rna": ["Pvalbb"]})
+    assert caught.value.change == "`show_features: rna`; near are Pvalb"
+
+
+def test_measured_values_stand_beside_the_imputed_ones_of_the_same_cell(tmp_path):
+    rng = np.random.default_rng(0)
+    names = np.array([f"c{i}" for i in range(12)])
+    order = rng.permutation(12)
+    values = rng.poisson(2, (12, 4)).astype(np.float32)
+    rna = AnnData(sparse.csr_matrix(values), obs=pd.DataFrame(index=names))
+    ephys = AnnData(values[order] + 100, obs=pd.DataFrame(index=names[order]))
+    for adata, prefix in ((rna, "g"), (ephys, "e")):
+        adata.var_names = [f"{prefix}{j}" for j in range(4)]
+        adata.obs["role"] = np.where(adata.obs_names.isin(names[:5]), "test", "train")
+        adata.obs["cell_type"] = np.where(adata.obs_names.isin(names[:2]), "A", "B")
+    # imputed from ephys: the truth plus a tenth; from RNA: minus
+    ephys.obsm["imputed_rna"] = values[order] + np.float32(0.1)
+    rna.obsm["imputed_ephys"] = values + np.float32(99.9)
+    mdata = MuData({"rna": rna, "ephys": ephys})
+    io.write_h5mu(tmp_path / "imputed.h5mu", mdata)
+    pairs = from_names(mdata)
+    known = Correspondence(sparse.csr_matrix(pairs.matrix.shape), pairs.row_names, pairs.col_names)
+    scores = pd.concat([of_one_run({"g2": 0.25, "g0": 0.5}), of_one_run({"e3": 0.75}, "ephys")])
+    table, group = chosen.measured_beside_imputed(
+        mdata, pairs, known, tmp_path / "imputed.h5mu", scores, {"rna": ["g2", "g0"], "ephys": ["e3"]}
+    )
+    assert group == "cell type"
+    assert len(table) == 3 * 2 * 5  # features x kinds x held-out cells
+    for feature, column, shift, r in (
+        ("g2", values[:5, 2], 0.1, 0.25),
+        ("e3", values[:5, 3] + 100, -0.1, 0.75),
+    ):
+        part = table[table["feature"] == feature]
+        measured, imputed = (
+            part[part["kind"] == kind]["value"].to_numpy() for kind in ("measured", "imputed")
+        )
+        np.testing.assert_array_equal(np.sort(measured), np.sort(column))
+        np.testing.assert_allclose(imputed - measured, shift, atol=1e-4)
+        assert (part["r"] == r).all() and (part["group"] == "A").sum() == 2 * 2
+
+
+# --- metrics.tsv
+
+
+def test_a_table_that_breaks_its_contract_is_refused():
+    fine = table(GOOD)
+    contract.check_metrics(fine)
+    contract.check_metrics(fine.assign(status="failed", reason="it stopped", value=np.nan))
+    for broken, message in (
+        (fine.drop(columns="reason"), "columns"),
+        (fine.assign(status="done"), "status ok / not_applicable"),
+        (fine.assign(value=np.nan), "a finite value"),
+        (fine.assign(status="failed", value=np.nan), "a reason in every row"),
+    ):
+        with pytest.raises(InputError, match=message):
+            contract.check_metrics(broken)
