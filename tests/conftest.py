@@ -37,9 +37,12 @@ def prepared_multiome(raw_multiome, multiome_roles):
     return prepare(raw_multiome, multiome_roles)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_options():
-    """Options of a fit that takes a fraction of a second; none that matters is left to the preset."""
+    """Options of a fit that takes a fraction of a second; none that matters is left to the preset.
+
+    Change some with ``small_options | {...}``.
+    """
     return {
         "n_components": 8,
         "n_latent": 4,

@@ -90,7 +90,9 @@ def evaluate(prepared, known, validation, options, seed):
         t, p = truth - truth.mean(0), imputed - imputed.mean(0)
         norm = np.sqrt((t**2).sum(0) * (p**2).sum(0))
         varies = (t**2).sum(0) > 0
-        correlations.append(np.divide((t * p).sum(0), norm, out=np.zeros_like(norm), where=norm > 0)[varies].mean())
+        correlations.append(
+            np.divide((t * p).sum(0), norm, out=np.zeros_like(norm), where=norm > 0)[varies].mean()
+        )
     return foscttm, *correlations, wall
 
 

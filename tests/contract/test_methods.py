@@ -1,4 +1,4 @@
-"""Every method of the registry keeps the protocol of `jamie.methods.base`; controls and simple cases are exact."""
+"""Every method of the registry keeps the protocol of `jamie.methods.base`; some answers are known."""
 
 import importlib
 import inspect
@@ -135,13 +135,14 @@ def test_declared_defaults_are_those_of_the_method(name):
 
 
 def test_reading_the_specs_imports_nothing_heavy():
-    heavy = "('torch', 'scanpy', 'sklearn', 'matplotlib', 'anndata')"
-    code = f"import sys\nfrom jamie import registry\nregistry.specs()\nprint([m for m in {heavy} if m in sys.modules])"
+    code = "import sys; from jamie import registry; registry.specs(); print(*sys.modules)"
     package = str(next(iter(jamie.methods.__path__))).removesuffix("/jamie/methods")
     run = subprocess.run(
         [sys.executable, "-c", code], env={"PYTHONPATH": package}, capture_output=True, text=True, check=True
     )
-    assert run.stdout.strip() == "[]"
+    loaded = set(run.stdout.split())
+    assert "jamie.methods.jamie" in loaded
+    assert not loaded & {"torch", "scanpy", "sklearn", "matplotlib", "anndata", "mudata", "muon"}
 
 
 # --- what it gives

@@ -1,4 +1,4 @@
-"""What a user can get wrong: each ends with one clear message, before heavy work, and leaves nothing behind."""
+"""What a user can get wrong: one clear message, before heavy work, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import snakemake
-from jamie.data.simulate import simulate_multiome
 from scipy import sparse
+
+from jamie.data.simulate import simulate_multiome
 
 pytestmark = pytest.mark.e2e
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT, snakemake
+
 from jamie import contract, io
 from jamie.data.correspondence import Correspondence
 from jamie.metrics.base import load_metrics
@@ -86,7 +87,9 @@ def test_report_is_self_contained_and_quotes_the_numbers(small_run):
 def test_run_info_says_how_it_ran(small_run):
     info = json.loads((small_run / SCENARIO / "jamie/seed1/run_info.json").read_text())
     assert info["seed"] == 1 and info["device"] in ("cpu", "cuda") and info["packages"]["torch"]
-    assert info["wall_time_s"] > 0 and info["peak_rss_mb"] > 50 and info["n_cells"] == {"rna": 210, "atac": 210}
+    assert (
+        info["wall_time_s"] > 0 and info["peak_rss_mb"] > 50 and info["n_cells"] == {"rna": 210, "atac": 210}
+    )
 
 
 def test_a_saved_model_completes_another_dataset(small_run, tmp_path):

@@ -18,7 +18,7 @@ SIZES = ((130, 90), (60, 210), (100, 100))
 
 
 def correspondence(kind, n_1, n_2, seed=7):
-    """CSR (n_1, n_2): hard, one-to-one for 60 % of the smaller side; soft, many-to-many for half of the rows."""
+    """CSR (n_1, n_2): hard, one-to-one for 60 % of the smaller side; soft, several for half of the rows."""
     rng = np.random.default_rng(seed)
     n = round(0.6 * min(n_1, n_2))
     pairs = (rng.permutation(n_1)[:n], rng.permutation(n_2)[:n])
@@ -26,7 +26,9 @@ def correspondence(kind, n_1, n_2, seed=7):
     rows, cols = np.repeat(rng.permutation(n_1)[: n_1 // 2], 3), rng.integers(0, n_2, 3 * (n_1 // 2))
     soft = sparse.csr_matrix((rng.uniform(0.1, 0.9, len(rows)), (rows, cols)), shape=(n_1, n_2))
     soft.data = np.minimum(soft.data, 1)  # where a pair was drawn twice
-    f = {"hard": hard, "soft": soft, "mixed": hard.maximum(soft), "empty": sparse.csr_matrix((n_1, n_2))}[kind]
+    f = {"hard": hard, "soft": soft, "mixed": hard.maximum(soft), "empty": sparse.csr_matrix((n_1, n_2))}[
+        kind
+    ]
     return sparse.csr_matrix(f, dtype=np.float32)
 
 
@@ -45,7 +47,10 @@ def dense_mixed(latent_x, latent_y, f, delta):
 
 def mix(latent_x, latent_y, f, delta):
     f = f.toarray() if sparse.issparse(f) else f
-    return [m.numpy() for m in aggregate(*(torch.as_tensor(v) for v in (latent_x, latent_y, f.astype(float))), delta)]
+    return [
+        m.numpy()
+        for m in aggregate(*(torch.as_tensor(v) for v in (latent_x, latent_y, f.astype(float))), delta)
+    ]
 
 
 @pytest.mark.parametrize("delta", [0.3, 1.0, 4.0])
@@ -157,12 +162,14 @@ def test_the_two_cells_of_a_pair_are_own_rows_of_one_batch():
 
 
 def test_a_batch_holds_its_share_of_the_known_pairs():
-    """Of 2,048 cells 80 % are paired: about 410 distinct pairs in every batch of 512, as meant in the paper."""
+    """Of 2,048 cells 80 % are paired: about 410 distinct pairs in every batch of 512, as meant."""
     n, n_pairs = 2048, 1638
     rng = np.random.default_rng(7)
     pairs = (rng.permutation(n)[:n_pairs], rng.permutation(n)[:n_pairs])
     f = sparse.csr_matrix((np.ones(n_pairs, np.float32), pairs), shape=(n, n))
-    distinct = [np.count_nonzero(b.f[: b.n_own[0], : b.n_own[1]]) for b in Batches(f, None, 512, seed=0).epoch()]
+    distinct = [
+        np.count_nonzero(b.f[: b.n_own[0], : b.n_own[1]]) for b in Batches(f, None, 512, seed=0).epoch()
+    ]
     assert len(distinct) == 4 and sum(distinct) == n_pairs
     assert all(abs(k - n_pairs / 4) < 40 for k in distinct), distinct
 

@@ -242,6 +242,15 @@ def test_pairs_may_differ_from_names(raw, model, tmp_path, monkeypatch):
     assert found.mod["rna_imputed"].obs_names.tolist() == [partner[name] for name in without(raw, "rna")]
 
 
+def test_pairs_are_told_by_names_not_by_their_order(raw, model, tmp_path, monkeypatch):
+    skip_umap(monkeypatch)
+    pairs = from_names(raw)
+    turned = pairs.align(pairs.row_names[::-1], pairs.col_names[::-1])
+    found = completed_in(tmp_path, raw, model, turned)
+    for target in ("rna", "atac"):
+        assert found.mod[f"{target}_imputed"].obs_names.tolist() == without(raw, target)
+
+
 # --- groups to colour by
 
 

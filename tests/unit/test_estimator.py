@@ -77,8 +77,8 @@ def patch_seq():
     return mudata.MuData({"rna": rna, "ephys": dense})
 
 
-@pytest.fixture
-def model(prepared_multiome, small_options):
+@pytest.fixture(scope="module")
+def model(one_torch_thread, prepared_multiome, small_options):
     return estimator(small_options).fit(prepared_multiome)
 
 
@@ -123,7 +123,9 @@ def test_correspondence_may_be_names_a_matrix_or_an_object(raw_multiome, small_o
 def test_a_matrix_is_in_the_order_of_all_cells_given(prepared_multiome, small_options):
     """Also where some of them are held out: the matrix is that of the data passed beside it."""
     named = from_names(prepared_multiome)
-    with_object, with_matrix = (estimator(small_options).fit(prepared_multiome, f) for f in (named, named.matrix))
+    with_object, with_matrix = (
+        estimator(small_options).fit(prepared_multiome, f) for f in (named, named.matrix)
+    )
     assert_same_fit(with_object, with_matrix)
 
 
@@ -132,7 +134,9 @@ def test_a_matrix_of_the_wrong_shape_is_refused(raw_multiome, small_options):
         estimator(small_options).fit(raw_multiome, from_names(raw_multiome).matrix[:-1])
 
 
-def test_pairs_that_are_not_shown_are_not_used(raw_multiome, multiome_roles, prepared_multiome, small_options):
+def test_pairs_that_are_not_shown_are_not_used(
+    raw_multiome, multiome_roles, prepared_multiome, small_options
+):
     known = choose_known(from_names(raw_multiome), multiome_roles[0], multiome_roles[1], 0.5, seed=0)
     some, all_ = (estimator(small_options).fit(prepared_multiome, f) for f in (known, None))
     assert not np.array_equal(*(m.model.state_dict()["vaes.0.mu.weight"].numpy() for m in (some, all_)))
@@ -151,7 +155,7 @@ def test_the_same_seed_gives_the_same_fit(prepared_multiome, model, small_option
 
 
 def test_held_out_cells_have_no_say(raw_multiome, multiome_roles, prepared_multiome, model, small_options):
-    """Wild values in the test cells, from the raw counts on: scaling, features, PCA and network are identical."""
+    """Wild counts in the test cells: scaling, features, PCA and network stay identical."""
     wild = copy(raw_multiome)
     rng = np.random.default_rng(0)
     for k, m in enumerate(MODALITIES):
@@ -165,7 +169,9 @@ def test_held_out_cells_have_no_say(raw_multiome, multiome_roles, prepared_multi
 
 
 def test_held_out_cells_are_not_counted(prepared_multiome, multiome_roles, model):
-    assert [a.n_obs for a in training_cells(prepared_multiome).mod.values()] == [r.sum() for r in multiome_roles.values()]
+    assert [a.n_obs for a in training_cells(prepared_multiome).mod.values()] == [
+        r.sum() for r in multiome_roles.values()
+    ]
     seen = [a + b for a, b in zip(model.fit_info_["n_train"], model.fit_info_["n_validation"], strict=True)]
     assert seen == [r.sum() for r in multiome_roles.values()]
 
@@ -186,7 +192,9 @@ def test_embedding_is_the_mean_of_the_own_encoder(prepared_multiome, model):
     for k, m in enumerate(MODALITIES):
         x = torch.as_tensor(model.projections[m].transform(prepared_multiome[m].X))
         with torch.no_grad():
-            np.testing.assert_allclose(latent[m], model.model.vaes[k].eval().encode(x)[0].numpy(), rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(
+                latent[m], model.model.vaes[k].eval().encode(x)[0].numpy(), rtol=1e-5, atol=1e-6
+            )
 
 
 def test_a_cell_is_embedded_alike_alone_and_among_others(prepared_multiome, model):
@@ -203,9 +211,13 @@ def test_unseen_cells_of_one_modality_are_embedded_and_imputed(raw_multiome, pre
     new = raw_multiome["rna"][:7].copy()
     new.obs_names = [f"new{i}" for i in range(7)]
     alone = mudata.MuData({"rna": new})
-    np.testing.assert_allclose(model.embed(alone)["rna"], model.embed(prepared_multiome)["rna"][:7], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        model.embed(alone)["rna"], model.embed(prepared_multiome)["rna"][:7], rtol=1e-4, atol=1e-5
+    )
     imputed = model.impute(alone, "rna", "atac")
-    np.testing.assert_allclose(imputed, model.impute(prepared_multiome, "rna", "atac")[:7], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        imputed, model.impute(prepared_multiome, "rna", "atac")[:7], rtol=1e-3, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize(("source", "target"), [("rna", "atac"), ("atac", "rna"), ("rna", "rna")])
@@ -223,17 +235,24 @@ def test_imputed_is_decoded_from_the_single_latent(prepared_multiome, model, sou
 def test_imputed_in_parts_is_imputed_at_once(prepared_multiome, model):
     whole = model.impute(prepared_multiome, "rna", "atac")
     part = model.imputer(prepared_multiome, "rna", "atac")
-    np.testing.assert_allclose(np.vstack([part(slice(0, 40)), part(slice(40, None))]), whole, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        np.vstack([part(slice(0, 40)), part(slice(40, None))]), whole, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_native_units_are_counts(prepared_multiome, model):
-    """Measured values come back as the counts they were; imputed ones are expected counts, never negative."""
+    """Measured values come back as the counts they were; imputed ones follow the depth, none is negative."""
     for source, target in (("rna", "atac"), ("atac", "rna")):
         adata = prepared_multiome[target]
         back = model.to_native(adata.X.toarray(), target, adata.obs["size"].to_numpy())
         np.testing.assert_allclose(back, adata.layers[c.COUNTS].toarray(), rtol=1e-3, atol=1e-3)
-        counts = model.to_native(model.impute(prepared_multiome, source, target), target)
-        assert counts.shape == (prepared_multiome[source].n_obs, adata.n_vars) and counts.min() >= 0
+        imputed = model.impute(prepared_multiome, source, target)
+        imputed[0, :3] = -0.5  # a decoder may go below zero
+        counts = model.to_native(imputed, target)
+        assert counts.shape == (prepared_multiome[source].n_obs, adata.n_vars)
+        assert counts.min() == 0 and counts[0, :3].max() == 0 and counts.max() > 0
+        doubled = model.to_native(imputed, target, np.full(len(imputed), 2 * model.states[target]["size"]))
+        np.testing.assert_allclose(doubled, 2 * counts, rtol=1e-5)
 
 
 # names and features that differ
@@ -247,7 +266,9 @@ def prepared_or_raw(request, raw_multiome, prepared_multiome):
 @pytest.mark.parametrize("prepared_or_raw", ["raw", "prepared"], indirect=True)
 def test_features_are_found_by_name(prepared_or_raw, model):
     order = np.random.default_rng(0).permutation(prepared_or_raw["rna"].n_vars)
-    shuffled = mudata.MuData({"rna": prepared_or_raw["rna"][:, order].copy(), "atac": prepared_or_raw["atac"].copy()})
+    shuffled = mudata.MuData(
+        {"rna": prepared_or_raw["rna"][:, order].copy(), "atac": prepared_or_raw["atac"].copy()}
+    )
     np.testing.assert_allclose(
         model.embed(shuffled)["rna"], model.embed(prepared_or_raw)["rna"], rtol=1e-3, atol=1e-4
     )
@@ -367,7 +388,9 @@ def test_a_save_that_fails_leaves_nothing_half(prepared_multiome, model, tmp_pat
             model.save(tmp_path / "model")
     assert [p.name for p in tmp_path.iterdir()] == (["model"] if existing else [])
     model.save(tmp_path / "model")
-    assert_same_outputs(outputs(model, prepared_multiome), outputs(JAMIE.load(tmp_path / "model"), prepared_multiome))
+    assert_same_outputs(
+        outputs(model, prepared_multiome), outputs(JAMIE.load(tmp_path / "model"), prepared_multiome)
+    )
 
 
 def test_a_folder_without_a_model_is_an_input_error(model, tmp_path):
@@ -387,7 +410,14 @@ def test_a_folder_without_a_model_is_an_input_error(model, tmp_path):
 def easy(one_torch_thread):
     """The default preset, cut short, on a simulation in which both modalities see the same states clearly."""
     raw, _ = simulate_multiome(
-        n_cells=300, n_types=4, n_genes=200, n_peaks=300, rna_depth=2000, atac_depth=1000, modality_specific=0.1, seed=0
+        n_cells=300,
+        n_types=4,
+        n_genes=200,
+        n_peaks=300,
+        rna_depth=2000,
+        atac_depth=1000,
+        modality_specific=0.1,
+        seed=0,
     )
     roles = split_cells(from_names(raw), held_out=0.2, seed=0)
     prepared = preprocess.prepare(raw, roles)

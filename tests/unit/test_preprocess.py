@@ -282,6 +282,26 @@ def test_a_constant_feature_takes_no_place_among_the_most_accessible():
     assert "0" not in state["features"]
 
 
+@pytest.mark.parametrize("kind", [METHYLATION, CONTINUOUS])
+@pytest.mark.parametrize("value", [0.1, 0.3, 1 / 3, 0.7])
+def test_a_constant_that_is_missing_in_some_cells_is_left_out_too(kind, value):
+    adata = raw(kind)
+    adata.X[:, 4] = value
+    adata.X[::5, 4] = np.nan
+    assert f"{kind}_4" not in preprocess.fit(adata, TRAIN)["features"]
+
+
+@pytest.mark.parametrize("kind", [METHYLATION, CONTINUOUS])
+def test_values_with_gaps_may_come_sparse(kind):
+    adata = raw(kind)
+    other = adata.copy()
+    other.X = sparse.csr_matrix(adata.X)
+    results = [preprocess.apply(a, preprocess.fit(a, TRAIN)) for a in (adata, other)]
+    np.testing.assert_array_equal(results[0].X, results[1].X)
+    marks = [result.layers[contract.MISSING].toarray() for result in results]
+    np.testing.assert_array_equal(marks[0], marks[1])
+
+
 def test_no_varying_feature_is_an_input_error():
     adata = raw(CONTINUOUS)
     adata.X = np.ones((N, P))
@@ -302,7 +322,9 @@ def test_features_that_new_data_lack_take_the_training_mean(kind):
     assert result.var_names.tolist() == state["features"].tolist()
     lacking = ~np.isin(state["features"], fewer.var_names)
     assert lacking.sum() == 3
-    np.testing.assert_allclose(dense(result.X)[:, lacking], np.tile(state["mean"][lacking], (N, 1)), rtol=1e-5)
+    np.testing.assert_allclose(
+        dense(result.X)[:, lacking], np.tile(state["mean"][lacking], (N, 1)), rtol=1e-5
+    )
     if kind in contract.COUNT_KINDS:
         assert (dense(result.layers["counts"])[:, lacking] == 0).all()
     else:  # counts are also scaled by the size of the cell, which lost three features

@@ -66,7 +66,9 @@ def test_wide_input_takes_the_other_solver_to_the_same_result():
 
 def test_inverse_is_exact_at_full_rank(x):
     projection = fit(x, k=P)
-    np.testing.assert_allclose(projection.inverse(projection.transform(x)), x, atol=1e-3 * x.std(axis=0).max())
+    np.testing.assert_allclose(
+        projection.inverse(projection.transform(x)), x, atol=1e-3 * x.std(axis=0).max()
+    )
 
 
 def test_inverse_of_the_origin_is_the_mean(x):

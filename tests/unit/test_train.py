@@ -1,4 +1,4 @@
-"""The training loop: reproducible, watched by cells it does not fit, stopped at its best, loud when it breaks."""
+"""The training loop: reproducible, watched by cells it does not fit, stopped at its best, loud if broken."""
 
 import dataclasses
 
@@ -32,7 +32,9 @@ def problem(noise=0.1):
 
 def fit(options, x=None, f=None, **arguments):
     easy = problem()
-    return train(easy[0] if x is None else x, easy[1] if f is None else f, options, progress=False, **arguments)
+    return train(
+        easy[0] if x is None else x, easy[1] if f is None else f, options, progress=False, **arguments
+    )
 
 
 def parameters(result):
@@ -190,7 +192,13 @@ def test_early_stopping_goes_back_to_the_best_epoch(small_options, min_epochs):
     rng = np.random.default_rng(0)
     x = tuple(rng.normal(size=(n, 8)).astype(np.float32) for n in (60, 60))
     f = sparse.csr_matrix(sparse.eye(60, dtype=np.float32))
-    changes = {"max_epochs": 120, "patience": 10, "min_epochs": min_epochs, "learning_rate": 2e-2, "dropout": 0.0}
+    changes = {
+        "max_epochs": 120,
+        "patience": 10,
+        "min_epochs": min_epochs,
+        "learning_rate": 2e-2,
+        "dropout": 0.0,
+    }
     options = Options.of(**(small_options | changes))
     result = fit(options, x, f)
     by_epoch = watched_by_epoch(result.history, options)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from jamie import config, contract, describe
 from jamie.data.readers import READERS
 
@@ -103,7 +104,7 @@ def test_documents_hold_commands():
     assert {"make report", "make test"} <= {command for _, command in COMMANDS}
 
 
-def test_python_example_works(tmp_path, monkeypatch):
+def test_python_example_works(tmp_path, monkeypatch, one_torch_thread):
     (code,) = fenced("README.md", "python")
     monkeypatch.chdir(tmp_path)
     names: dict = {}

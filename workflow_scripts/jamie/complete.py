@@ -74,7 +74,8 @@ def write_completed(path: str | Path, mdata, pairs, model, scores: pd.DataFrame 
 def _lacking(mdata, pairs) -> dict[str, tuple[str, np.ndarray]]:
     """For each modality the other one, and rows there of the cells that have no partner."""
     first, second = c.check_two_modalities(mdata)
-    n_partners = np.diff(pairs.matrix.indptr), np.diff(pairs.matrix.tocsc().indptr)
+    f = pairs.align(mdata.mod[first].obs_names, mdata.mod[second].obs_names).matrix
+    n_partners = np.diff(f.indptr), np.diff(f.tocsc().indptr)
     return {
         second: (first, np.flatnonzero(n_partners[0] == 0)),
         first: (second, np.flatnonzero(n_partners[1] == 0)),
@@ -120,7 +121,7 @@ def _keep_shared(completed, mdata) -> None:
     completed.uns.update(mdata.uns)
     for name in mdata.obs.columns:
         completed.obs[name] = mdata.obs[name].array[rows]
-    for name in set(mdata.obsm) - set(mdata.mod):  # MuData keeps there who is in which modality
+    for name in sorted(set(mdata.obsm) - set(mdata.mod)):  # MuData keeps there who is in which modality
         completed.obsm[name] = mdata.obsm[name][rows]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import difflib
+import inspect
+from collections.abc import Collection
 from pathlib import Path
 
 from jamie import registry
@@ -25,21 +27,26 @@ def check(config: dict) -> dict:
     ------
     InputError
         For an unknown key (with the nearest known one), a wrong type or value, a selection under ``run:``
-        that names no catalogue entry, or a method's option that does not exist.
+        that names no catalogue entry, or an option that a method or the simulation does not have.
     """
     import jsonschema
 
     schema = load_schema()
     config = copy.deepcopy(dict(config))
-    errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(config), key=lambda e: list(e.path))
+    validator = jsonschema.Draft202012Validator(schema)
+    errors = sorted(validator.iter_errors(config), key=lambda e: [str(part) for part in e.path])
     if errors:
         raise _explain(errors[0])
     config = with_defaults(config, schema, schema)
     for name in config["run"]["methods"]:
+        _check_known(name, {**registry.specs(), **config["methods"]}, "run: methods")
         config["methods"].setdefault(name, {"base": None, "options": {}})
     for name, entry in config["methods"].items():
         entry["base"] = entry["base"] or name
         _check_method(name, entry)
+    for name, entry in config["datasets"].items():
+        if entry["reader"] == "simulate":
+            _check_simulation(name, entry["options"])
     for kind in ("datasets", "scenarios"):
         for name in config["run"][kind]:
             _check_known(name, config[kind], f"run: {kind}")
@@ -77,10 +84,13 @@ def resolve(schema: dict, root: dict) -> dict:
 
 def _explain(error) -> InputError:
     """One sentence about the first error, with the key it is at."""
-    place = ": ".join(str(p) for p in error.path) or "the top level"
+    for inner in error.context:  # of the alternatives, the one of the value's own type
+        if inner.validator == "additionalProperties":
+            error = inner
+    place = ": ".join(str(p) for p in error.absolute_path) or "the top level"
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", {}))
-        unknown = sorted(set(error.instance) - set(known))
+        unknown = sorted(str(key) for key in set(error.instance) - set(known))
         near = difflib.get_close_matches(unknown[0], known, n=1)
         return InputError(
             f"Unknown config key {unknown[0]!r} at {place}",
@@ -116,14 +126,25 @@ def _check_known(name: str, catalogue: dict, place: str) -> None:
 
 def _check_method(name: str, entry: dict) -> None:
     specs = registry.specs()
-    _check_known(entry["base"], specs, f"methods: {name}: base" if entry["base"] != name else "run: methods")
+    _check_known(entry["base"], specs, f"methods: {name}: base")
     known = specs[entry["base"]].options
-    for option in entry["options"]:
+    _check_options(f"Method {name!r}", entry["options"], known, f"methods: {name}: options")
+
+
+def _check_simulation(name: str, options: dict) -> None:
+    from jamie.data.simulate import simulate_multiome
+
+    known = inspect.signature(simulate_multiome).parameters
+    _check_options(f"The simulation {name!r}", options, known, f"datasets: {name}: options")
+
+
+def _check_options(what: str, options: dict, known: Collection[str], place: str) -> None:
+    for option in map(str, options):
         if option not in known:
             near = difflib.get_close_matches(option, known, n=1)
             raise InputError(
-                f"Method {name!r} has no option {option!r}",
+                f"{what} has no option {option!r}",
                 expected="one of " + (", ".join(known) or "no option at all"),
                 found=option,
-                change=f"did you mean {near[0]!r}?" if near else f"`methods: {name}: options`",
+                change=f"did you mean {near[0]!r}?" if near else f"`{place}`",
             )

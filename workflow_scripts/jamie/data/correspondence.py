@@ -137,8 +137,8 @@ def choose_known(
     fraction
         Share of the remaining cells with a partner whose entries are shown.
     """
-    among_train = sparse.diags(train_rows.astype(float)) @ pairs.matrix @ sparse.diags(train_cols.astype(float))
-    among_train = sparse.csr_matrix(among_train)
+    seen_rows, seen_cols = (sparse.diags(seen.astype(float)) for seen in (train_rows, train_cols))
+    among_train = sparse.csr_matrix(seen_rows @ pairs.matrix @ seen_cols)
     among_train.eliminate_zeros()
     with_partner = np.flatnonzero(np.diff(among_train.indptr))
     n_shown = round(fraction * len(with_partner))

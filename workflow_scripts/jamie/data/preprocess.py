@@ -67,6 +67,8 @@ def fit(adata, is_train: np.ndarray, n_top_features: int | None = None) -> dict:
     transformed = _transform(train, _sizes(train, state) if counts else None, state)
     mean, sd = _mean_sd(transformed)
     keep = sd > 0
+    if kind in (c.CONTINUOUS, c.METHYLATION):
+        keep &= spread > 0  # else a constant would vary by where it is missing
     if not keep.all():
         log.info("%s: %d features are constant in the training cells and are left out", kind, (~keep).sum())
     keep &= _top_features(train, transformed, kind, counts, n_top, keep)
@@ -109,7 +111,9 @@ def apply(adata, state: dict):
         result.layers[c.COUNTS] = sparse.csr_matrix(_spread(picked, shared, np.zeros(len(features))))
         result.obs[SIZE] = sizes
     elif not sparse.issparse(picked) and np.isnan(picked).any():
-        result.layers[c.MISSING] = sparse.csr_matrix(_spread(np.isnan(picked), shared, np.zeros(len(features)))) > 0
+        result.layers[c.MISSING] = (
+            sparse.csr_matrix(_spread(np.isnan(picked), shared, np.zeros(len(features)))) > 0
+        )
     result.uns[c.KIND] = state["kind"]
     result.uns[c.PREPROCESSING] = state
     return result
@@ -162,18 +166,22 @@ def prepare(mdata, is_train: dict[int, np.ndarray], n_top_features: dict[str, in
 
 
 def _values(adata, state: dict):
-    """``X`` as the rest works on it: counts as CSR float32, whatever form and integer type they came in."""
-    return sparse.csr_matrix(adata.X, dtype=np.float32) if state["values"] == "counts" else adata.X
+    """``X`` as the rest works on it: counts as CSR float32, dense where there may be NaN."""
+    if state["values"] == "counts":
+        return sparse.csr_matrix(adata.X, dtype=np.float32)
+    return _dense(adata.X) if state["kind"] in (c.CONTINUOUS, c.METHYLATION) else adata.X
 
 
 def _nan_mean_sd(matrix) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of what was measured, (p,) each; NaN where nothing was."""
+    """Mean (NaN where nothing was) and standard deviation of what was measured, (p,) each."""
     import warnings
 
     values = _dense(matrix)
     with warnings.catch_warnings():  # a feature without a measured value is NaN here and left out as constant
         warnings.simplefilter("ignore", RuntimeWarning)
-        return np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+        # the sd of equal values may be a rounding error above 0
+        varies = np.nanmax(values, axis=0) > np.nanmin(values, axis=0)
+        return np.nanmean(values, axis=0), np.where(varies, np.nanstd(values, axis=0), 0)
 
 
 def _sizes(matrix, state: dict) -> np.ndarray:
@@ -248,7 +256,11 @@ def _check_shared(adata, state: dict, shared: np.ndarray) -> None:
             change="the feature names of the data (symbols or Ensembl ids, chr1 or 1), or the model",
         )
     if not shared.all():
-        log.warning("%d of %d model features are not in the data; they take the training mean", (~shared).sum(), len(shared))
+        log.warning(
+            "%d of %d model features are not in the data; they take the training mean",
+            (~shared).sum(),
+            len(shared),
+        )
 
 
 def _spread(values, shared: np.ndarray, fill: np.ndarray):
@@ -256,7 +268,8 @@ def _spread(values, shared: np.ndarray, fill: np.ndarray):
     if shared.all():
         return values
     place = sparse.csr_matrix(
-        (np.ones(shared.sum()), (np.arange(shared.sum()), np.flatnonzero(shared))), (shared.sum(), len(shared))
+        (np.ones(shared.sum()), (np.arange(shared.sum()), np.flatnonzero(shared))),
+        (shared.sum(), len(shared)),
     )
     missing = np.where(shared, 0, fill)
     if sparse.issparse(values) and not missing.any():

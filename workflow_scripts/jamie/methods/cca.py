@@ -59,5 +59,6 @@ class Method:
         }
 
     def imputer(self, mdata, source: str, target: str):
-        scores = self.cca[source, target].predict(self.spaces[source].transform(mdata.mod[source].X).astype(float))
+        measured = self.spaces[source].transform(mdata.mod[source].X).astype(float)
+        scores = self.cca[source, target].predict(measured)
         return lambda rows: self.spaces[target].inverse(scores[rows])

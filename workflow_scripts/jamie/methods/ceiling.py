@@ -10,8 +10,8 @@ from jamie.methods.base import Spec
 
 SPEC = Spec(
     label="ceiling: truth",
-    summary="Reads the measured values of the other modality where they exist, the feature mean elsewhere; both "
-    "sides of a cell get the same coordinates.",
+    summary="Reads the measured values of the other modality where they exist, the feature mean elsewhere; "
+    "both sides of a cell get the same coordinates.",
     control="ceiling",
     uses_truth=True,
 )

@@ -7,8 +7,8 @@ from jamie.model.options import Options
 
 SPEC = Spec(
     label="JAMIE",
-    summary="Joint variational autoencoders whose latents are mixed over known pairs; encoder of one modality, "
-    "decoder of the other for imputation.",
+    summary="Joint variational autoencoders whose latents are mixed over known pairs; encoder of one "
+    "modality, decoder of the other for imputation.",
     citation="Cohen Kalafut, Huang & Wang, Nature Machine Intelligence 5, 631-642 (2023)",
     trains=True,
     options={"preset": "default", **Options().to_dict()},

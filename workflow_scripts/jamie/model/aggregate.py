@@ -4,7 +4,8 @@
     M^Y = diag(1 + F^T 1 / delta)^-1 (L^Y + F^T L^X / delta)
 
 A mini-batch holds some cells of each modality. Their partners must be encoded too, whether they are in the
-batch or not: `Batches` brings them along as *extra* rows, which take part in the aggregation and in nothing else.
+batch or not: `Batches` brings them along as *extra* rows, which take part in the aggregation and in nothing
+else.
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ class Batches:
         Estimated correspondence for the alignment term, CSR (n_1, n_2), or None.
     """
 
-    def __init__(self, f: sparse.csr_matrix, f_estimated: sparse.csr_matrix | None, batch_size: int, seed: int):
+    def __init__(
+        self, f: sparse.csr_matrix, f_estimated: sparse.csr_matrix | None, batch_size: int, seed: int
+    ):
         self.f, self.f_t = f, f.T.tocsr()
         self.estimated = f_estimated
         n_1, n_2 = f.shape

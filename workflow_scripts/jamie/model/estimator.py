@@ -85,7 +85,9 @@ class JAMIE:
             tuple(self.projections[m].transform(mdata.mod[m].X) for m in self.modalities),
             f.matrix,
             self.options,
-            f_estimated=None if estimated is None else estimated.align(first.obs_names, second.obs_names).matrix,
+            f_estimated=None
+            if estimated is None
+            else estimated.align(first.obs_names, second.obs_names).matrix,
             seed=self.seed,
             progress=self.progress,
         )
@@ -100,7 +102,7 @@ class JAMIE:
         return {m: self._encode(mdata, m) for m in self.modalities if m in mdata.mod}
 
     def impute(self, mdata, source: str, target: str) -> np.ndarray:
-        """Modality ``target`` imputed from ``source`` for each cell of ``source``: float32 (n_source, p_target).
+        """Modality ``target`` imputed for each cell of ``source``: float32 (n_source, p_target).
 
         On the scale of prepared ``X``; columns are `feature_names(target)`. See `to_native` for native units.
         """
@@ -132,7 +134,9 @@ class JAMIE:
             arrays |= {f"projection.{m}.{k}": v for k, v in self.projections[m].arrays().items()}
         with io.atomic(folder) as temporary:
             temporary.mkdir()
-            save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary / "weights.safetensors")
+            save_file(
+                {k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary / "weights.safetensors"
+            )
             io.write_json(
                 temporary / "config.json",
                 {
@@ -148,12 +152,13 @@ class JAMIE:
                 shutil.rmtree(folder)
 
     @classmethod
-    def load(cls, folder: str | Path) -> JAMIE:
-        """Read a saved model; it embeds and imputes exactly as the one that was saved."""
+    def load(cls, folder: str | Path, device: str = "auto") -> JAMIE:
+        """Read a saved model; on the same device it embeds and imputes exactly as the one that was saved."""
         import torch
         from safetensors.numpy import load_file
 
         from jamie.model.network import JointVAE
+        from jamie.model.train import choose_device
 
         folder = Path(folder)
         if not (folder / "config.json").is_file():
@@ -183,8 +188,10 @@ class JAMIE:
         }
         n_inputs = tuple(len(self.projections[m].components) for m in self.modalities)
         self.model = JointVAE(n_inputs, self.options)
-        self.model.load_state_dict({k: torch.as_tensor(v) for k, v in _with_prefix(arrays, "network.").items()})
-        self.model.eval()
+        self.model.load_state_dict(
+            {k: torch.as_tensor(v) for k, v in _with_prefix(arrays, "network.").items()}
+        )
+        self.model.to(choose_device(device)).eval()
         self.fit_info_ = config["fit_info"]
         return self
 
@@ -207,7 +214,7 @@ class JAMIE:
             )
 
     def model_input(self, mdata, modality: str) -> np.ndarray:
-        """Scaled principal components, float32 (n, k); raw cells are preprocessed with the model's statistics."""
+        """Scaled principal components, float32 (n, k); raw cells are prepared with the model's statistics."""
         if modality not in mdata.mod:
             raise InputError(
                 f"The data have no modality {modality!r}",
@@ -258,7 +265,7 @@ def training_cells(mdata):
 
 
 def as_correspondence(mdata, given) -> Correspondence:
-    """F of exactly the cells of ``mdata``, from names, a `Correspondence`, or a matrix in the cells' order."""
+    """F of exactly the cells of ``mdata``: from names, a `Correspondence`, or a matrix in their order."""
     first, second = mdata.mod.values()
     if given is None:
         return from_names(mdata)

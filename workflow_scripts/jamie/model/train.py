@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def choose_device(name: str) -> torch.device:
-    """"auto" is CUDA where there is one, else the CPU, and says so; "cuda" without CUDA is an InputError."""
+    """ "auto" is CUDA where there is one, else the CPU, and says so; "cuda" without CUDA is an InputError."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
         log.info("device: %s", name)
@@ -75,7 +75,10 @@ def train(
     fit_rows, watch_rows = validation_split(f, options.validation_fraction, seed)
     fit_data = tuple(d[torch.as_tensor(r, device=device)] for d, r in zip(data, fit_rows, strict=True))
     batches = Batches(
-        _sub(f, fit_rows), None if f_estimated is None else _sub(f_estimated, fit_rows), options.batch_size, seed
+        _sub(f, fit_rows),
+        None if f_estimated is None else _sub(f_estimated, fit_rows),
+        options.batch_size,
+        seed,
     )
     n_epochs = max(options.max_epochs, math.ceil(options.min_steps / batches.n_batches))
     model = JointVAE(tuple(v.shape[1] for v in x), options).to(device)
@@ -149,7 +152,9 @@ def _optimizer(model, options: Options, n_steps: int):
     )
     if options.schedule == "constant":
         return optimizer, None
-    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, options.learning_rate, total_steps=n_steps)
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, options.learning_rate, total_steps=n_steps
+    )
 
 
 def _train_epoch(model, batches, data, optimizer, schedule, weight, options, epoch) -> dict[str, float]:

@@ -42,8 +42,11 @@ def choose_features(scores: pd.DataFrame, wanted: dict[str, list[str]]) -> dict[
                     found=name,
                     change=f"`show_features: {modality}`" + (f"; near are {', '.join(near)}" if near else ""),
                 )
-        ranked = rows.dropna(subset=["pearson"]).sort_values("pearson", ascending=False)["feature"].astype(str).tolist()
-        automatic = [ranked[0], ranked[len(ranked) // 2], ranked[-1]] if len(ranked) >= N_AUTOMATIC else ranked
+        scored = rows.dropna(subset=["pearson"]).sort_values("pearson", ascending=False)
+        ranked = scored["feature"].astype(str).tolist()
+        automatic = (
+            [ranked[0], ranked[len(ranked) // 2], ranked[-1]] if len(ranked) >= N_AUTOMATIC else ranked
+        )
         chosen[modality] = list(names) or automatic
     return chosen
 
@@ -82,6 +85,8 @@ def measured_beside_imputed(
             for kind, values in (("measured", measured[:, k]), ("imputed", imputed[:, k])):
                 part = pd.DataFrame({"group": labels, "value": values})
                 parts.append(
-                    part.assign(modality=target, feature=feature, kind=kind, r=r.get((target, feature), np.nan))
+                    part.assign(
+                        modality=target, feature=feature, kind=kind, r=r.get((target, feature), np.nan)
+                    )
                 )
     return pd.concat(parts, ignore_index=True), group_name
