@@ -67,9 +67,10 @@ def method_option(key):
 
 
 def baseline_code(wildcards):
-    """Digest of the one file a baseline is."""
+    """Digest of the file a baseline is, and of those it builds on."""
     base = CONFIG["methods"][wildcards.method]["base"]
-    return code_digest("methods/base.py", f"methods/{base}.py", "data/projection.py")
+    files = [f"methods/{name}.py" for name in ("base", base, *SPECS[base].builds_on)]
+    return code_digest("data/projection.py", *files)
 
 
 def saved_model(wildcards):

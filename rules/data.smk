@@ -22,7 +22,7 @@ rule simulate_dataset:
         links="resources/{dataset}/true_links.tsv",
     params:
         options=dataset_option("options"),
-        code=code_digest("data/simulate.py"),
+        code=code_digest("data/simulate.py", "data/genome.py"),
     log:
         "logs/simulate_dataset/{dataset}.log",
     conda:
@@ -41,7 +41,7 @@ rule ingest_dataset:
         pairs=f"{DATASET}/pairs.npz",
     params:
         entry=dataset_entry,
-        code=code_digest("data/readers.py", "data/checks.py", "data/correspondence.py"),
+        code=code_digest("data"),
     log:
         "logs/ingest_dataset/{dataset}.log",
     conda:

@@ -69,9 +69,6 @@ def test_an_error_before_anything_was_written_is_that_error(tmp_path):
     assert names_in(tmp_path) == []
 
 
-@pytest.mark.xfail(
-    strict=True, reason="`atomic` removes files only, and the error of that hides the first one"
-)
 def test_an_error_while_a_folder_is_written_leaves_nothing_behind(tmp_path):
     with pytest.raises(ZeroDivisionError), io.atomic(tmp_path / "model") as temporary:
         temporary.mkdir()
@@ -160,7 +157,6 @@ def test_a_text_file_is_an_input_error(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:The HDF5 file was not created by muon")
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="MuData reports other HDF5 files with a TypeError")
 @pytest.mark.parametrize("form", ["h5ad", "bare"])
 def test_other_hdf5_files_are_input_errors(form, tmp_path):
     if form == "h5ad":

@@ -9,7 +9,7 @@ In ``completed.h5mu``, beside everything the input holds:
   they mix;
 - ``obs["leiden"]`` of the whole: clusters of the joint space; ``obs["measured_in"]``;
 - ``mod["{m}_imputed"]`` for cells that lack modality m: ``X`` on the model's scale, ``layers["native"]`` in
-  native units (expected counts of a median cell, fractions, physical units), and, where the run has held-out
+  native units (counts of a median cell, fractions, physical units), and, where the run has held-out
   or hidden pairs, ``var["pearson"]``: how well this feature was imputed for them.
 """
 

@@ -61,11 +61,12 @@ class Correspondence:
 
     def best_pairs(self) -> np.ndarray:
         """Rows and columns that are each other's strongest partner: int (n_pairs, 2)."""
-        by_row = np.asarray(self.matrix.argmax(axis=1)).ravel()
-        by_col = np.asarray(self.matrix.argmax(axis=0)).ravel()
-        rows = np.flatnonzero(np.diff(self.matrix.indptr))
-        rows = rows[by_col[by_row[rows]] == rows]
-        return np.column_stack([rows, by_row[rows]])
+        rows, cols, _ = strongest_partners(self.matrix)
+        by_col, by_row, _ = strongest_partners(self.matrix.T)
+        back = np.full(self.matrix.shape[1], -1)
+        back[by_col] = by_row
+        mutual = back[cols] == rows
+        return np.column_stack([rows[mutual], cols[mutual]]).astype(np.int64)
 
     def align(self, row_names, col_names) -> Correspondence:
         """The same F for other cells or another order; cells it does not know get no partner."""
@@ -108,6 +109,14 @@ class Correspondence:
                     change="delete the file and run the workflow again",
                 )
         return result
+
+
+def strongest_partners(f: sparse.spmatrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The rows that have a partner, each one's strongest (the first of equals), and its value: three (k,)."""
+    entries = f.tocoo()
+    order = np.lexsort((entries.col, -entries.data, entries.row))
+    rows, first = np.unique(entries.row[order], return_index=True)
+    return rows, entries.col[order][first], entries.data[order][first]
 
 
 def _selector(index: np.ndarray, n: int) -> sparse.csr_matrix:

@@ -119,6 +119,18 @@ def apply(adata, state: dict):
     return result
 
 
+def by_name(adata, state: dict):
+    """``X`` of prepared cells, float32 (n_cells, p_kept), its columns in the state's order.
+
+    As in `apply`, features that the cells lack take the training mean; that none is shared is an InputError.
+    """
+    where = pd.Index(adata.var_names).get_indexer(pd.Index(state["features"]))
+    shared = where >= 0
+    _check_shared(adata, state, shared)
+    in_order = shared.all() and np.array_equal(where, np.arange(adata.n_vars))
+    return adata.X if in_order else _spread(adata.X[:, where[shared]], shared, state["mean"])
+
+
 def invert(values: np.ndarray, state: dict, size: np.ndarray | None = None) -> np.ndarray:
     """Back to native units: expected counts, fractions, or the original unit of a continuous feature.
 

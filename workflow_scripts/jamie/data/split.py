@@ -60,3 +60,15 @@ def from_table(mdata, table: pd.DataFrame) -> dict[int, np.ndarray]:
             )
         is_train[i] = (part[ROLE] == TRAIN).to_numpy()
     return is_train
+
+
+def training_cells(mdata):
+    """The cells whose role is train (all of them where no role is given)."""
+    import mudata
+
+    mudata.set_options(pull_on_update=False)
+    parts = {}
+    for name, adata in mdata.mod.items():
+        keep = (adata.obs[ROLE] == TRAIN).to_numpy() if ROLE in adata.obs else slice(None)
+        parts[name] = adata[keep].copy()
+    return mudata.MuData(parts)

@@ -20,6 +20,7 @@ from pathlib import Path
 from jamie import contract as c
 from jamie import io
 from jamie.data.correspondence import Correspondence
+from jamie.data.split import training_cells
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Spec:
         Reads what is hidden. Only a ceiling may.
     trains
         Fitted by its own rule with a GPU where there is one.
+    builds_on
+        Other methods whose code it uses.
     options
         Its settings and their defaults.
     """
@@ -57,17 +60,13 @@ class Spec:
     control: str = ""
     uses_truth: bool = False
     trains: bool = False
+    builds_on: tuple[str, ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
 
 
 def training_part(prepared, known: Correspondence):
     """The training cells of prepared data, and F of exactly these."""
-    import mudata
-
-    mudata.set_options(pull_on_update=False)
-    train = mudata.MuData(
-        {name: a[(a.obs[c.ROLE] == c.TRAIN).to_numpy()].copy() for name, a in prepared.mod.items()}
-    )
+    train = training_cells(prepared)
     first, second = train.mod.values()
     return train, known.align(first.obs_names, second.obs_names)
 

@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from jamie.data.correspondence import strongest_partners
+
 
 def aggregate(latent_x, latent_y, f, delta) -> tuple[torch.Tensor, torch.Tensor]:
     """M^X (n_X, d) and M^Y (n_Y, d) from L^X (n_X, d), L^Y (n_Y, d) and F (n_X, n_Y).
@@ -67,21 +69,20 @@ class Batches:
         self.f, self.f_t = f, f.T.tocsr()
         self.estimated = f_estimated
         n_1, n_2 = f.shape
-        has_partner = np.diff(f.indptr) > 0
-        self.best = np.full(n_1, -1)
-        self.best[has_partner] = np.asarray(f.argmax(axis=1)).ravel()[has_partner]
-        self.alone = np.setdiff1d(np.arange(n_2), self.best)
+        self.pairs = _together(f)
+        self.alone = [np.setdiff1d(np.arange(n), self.pairs[:, axis]) for axis, n in enumerate(f.shape)]
         self.n_batches = max(1, -(-max(n_1, n_2) // batch_size))
         # BatchNorm needs a few cells of each modality in every batch
         self.n_batches = max(1, min(self.n_batches, n_1 // 4, n_2 // 4))
         self.rng = np.random.default_rng(seed)
 
     def epoch(self) -> Iterator[Batch]:
-        first = np.array_split(self.rng.permutation(len(self.best)), self.n_batches)
-        second = np.array_split(self.rng.permutation(self.alone), self.n_batches)
-        for own_1, alone_2 in zip(first, second[::-1], strict=True):
-            partners = self.best[own_1]
-            yield self.batch(own_1, np.concatenate([np.unique(partners[partners >= 0]), alone_2]))
+        # pairs and single cells are spread separately, so that every batch has some of each modality
+        pairs, *alone = (
+            np.array_split(self.rng.permutation(cells), self.n_batches) for cells in (self.pairs, *self.alone)
+        )
+        for pair, alone_1, alone_2 in zip(pairs, alone[0][::-1], alone[1][::-1], strict=True):
+            yield self.batch(np.concatenate([pair[:, 0], alone_1]), np.concatenate([pair[:, 1], alone_2]))
 
     def batch(self, own_1: np.ndarray, own_2: np.ndarray) -> Batch:
         """Bring along the partners of the cells given, and the partners of those F~ points to."""
@@ -94,6 +95,14 @@ class Batches:
             _block(self.f, rows_1, rows_2),
             None if self.estimated is None else _block(self.estimated, rows_1, rows_2),
         )
+
+
+def _together(f: sparse.csr_matrix) -> np.ndarray:
+    """Cells that share a batch, int (k, 2): each row's best partner, which goes to its strongest claimant."""
+    rows, best, strength = strongest_partners(f)
+    order = np.argsort(-strength, kind="stable")
+    cols, first = np.unique(best[order], return_index=True)
+    return np.column_stack([rows[order[first]], cols])
 
 
 def _partners(f: sparse.csr_matrix, rows: np.ndarray) -> np.ndarray:

@@ -13,7 +13,9 @@ from jamie import contract as c
 from jamie import io
 from jamie.data import preprocess
 from jamie.data.correspondence import Correspondence, from_names
+from jamie.data.kinds import with_kind
 from jamie.data.projection import Projection
+from jamie.data.split import training_cells
 from jamie.errors import InputError
 from jamie.model.options import Options
 
@@ -72,10 +74,12 @@ class JAMIE:
         """
         from jamie.model.train import train
 
-        mdata = training_cells(self._prepared(mdata))
-        self.modalities = c.check_two_modalities(mdata)
+        prepared = self._prepared(mdata)
+        self.modalities = c.check_two_modalities(prepared)
+        f = as_correspondence(prepared, correspondence)
+        mdata = training_cells(prepared)
         first, second = (mdata.mod[m] for m in self.modalities)
-        f = as_correspondence(mdata, correspondence)
+        f = f.align(first.obs_names, second.obs_names)
         self.states = {m: mdata.mod[m].uns[c.PREPROCESSING] for m in self.modalities}
         self.projections = {
             m: Projection.fit(mdata.mod[m].X, self.states[m]["sd"], self.options.n_components)
@@ -99,7 +103,15 @@ class JAMIE:
 
         Cells need not have been seen in training; one modality is enough. Returns {modality: float32 (n, d)}.
         """
-        return {m: self._encode(mdata, m) for m in self.modalities if m in mdata.mod}
+        known = [m for m in self.modalities if m in mdata.mod]
+        if not known:
+            raise InputError(
+                "The data have no modality the model knows",
+                expected=" or ".join(self.modalities),
+                found=", ".join(mdata.mod),
+                change="the names of the data's modalities",
+            )
+        return {m: self._encode(mdata, m) for m in known}
 
     def impute(self, mdata, source: str, target: str) -> np.ndarray:
         """Modality ``target`` imputed for each cell of ``source``: float32 (n_source, p_target).
@@ -121,7 +133,10 @@ class JAMIE:
         return np.asarray(self.states[modality]["features"], dtype=str)
 
     def to_native(self, values: np.ndarray, modality: str, size: np.ndarray | None = None) -> np.ndarray:
-        """Imputed values in native units (expected counts of a median cell, fractions, physical units)."""
+        """Imputed values in native units: counts of a median cell, fractions, physical units.
+
+        For counts this is the back-transform of a mean on the log scale, which lies below the mean count.
+        """
         self._check_modality(modality)
         return preprocess.invert(values, self.states[modality], size)
 
@@ -225,8 +240,9 @@ class JAMIE:
         adata = mdata.mod[modality]
         state = self.states[modality]
         same = c.PREPROCESSING in adata.uns and _same_state(adata.uns[c.PREPROCESSING], state)
-        if not same:
-            adata = preprocess.apply(_raw(with_kind(adata, modality, state)), state)
+        if same:
+            return self.projections[modality].transform(preprocess.by_name(adata, state))
+        adata = preprocess.apply(_raw(with_kind(adata, modality, state)), state)
         return self.projections[modality].transform(adata.X)
 
     def _encode(self, mdata, modality: str) -> np.ndarray:
@@ -252,18 +268,6 @@ class JAMIE:
         return self.projections[target].inverse(scores)
 
 
-def training_cells(mdata):
-    """The cells whose role is train (all of them where no role is given)."""
-    import mudata
-
-    mudata.set_options(pull_on_update=False)
-    parts = {}
-    for name, adata in mdata.mod.items():
-        keep = (adata.obs[c.ROLE] == c.TRAIN).to_numpy() if c.ROLE in adata.obs else slice(None)
-        parts[name] = adata[keep].copy()
-    return mudata.MuData(parts)
-
-
 def as_correspondence(mdata, given) -> Correspondence:
     """F of exactly the cells of ``mdata``: from names, a `Correspondence`, or a matrix in their order."""
     first, second = mdata.mod.values()
@@ -274,38 +278,9 @@ def as_correspondence(mdata, given) -> Correspondence:
     return Correspondence(given, first.obs_names, second.obs_names)
 
 
-NAMES_OF_KINDS = {
-    "rna": c.RNA,
-    "gex": c.RNA,
-    "atac": c.ATAC,
-    "adt": c.PROTEIN,
-    "prot": c.PROTEIN,
-    "protein": c.PROTEIN,
-    "methylation": c.METHYLATION,
-    "ephys": c.CONTINUOUS,
-    "continuous": c.CONTINUOUS,
-}
-
-
-def with_kind(adata, name: str, state: dict | None = None):
-    """The AnnData with ``uns["kind"]`` and ``uns["values"]`` set, told from the model's state or its name."""
-    kind = adata.uns.get(c.KIND) or (state or {}).get("kind") or NAMES_OF_KINDS.get(name.lower())
-    if kind not in c.KINDS:
-        raise InputError(
-            f"The kind of modality {name!r} is not known",
-            expected=f"mdata.mod[{name!r}].uns['kind'] to be one of {', '.join(c.KINDS)}",
-            found=repr(kind),
-            change=f"mdata.mod[{name!r}].uns['kind'] = 'rna' (or another kind)",
-        )
-    adata = adata.copy()
-    adata.uns[c.KIND] = kind
-    adata.uns.setdefault("values", (state or {}).get("values", "counts"))
-    return adata
-
-
 def _raw(adata):
-    """Prepared data of another split go back to their counts before other statistics are applied."""
-    if c.PREPROCESSING in adata.uns and c.COUNTS in adata.layers:
+    """The data as they are, if they are raw: what was prepared already cannot be prepared again."""
+    if c.PREPROCESSING in adata.uns:
         raise InputError(
             "The data are prepared with other statistics than the model's",
             expected="raw values, or the prepared data the model was fitted on",

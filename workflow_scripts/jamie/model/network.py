@@ -36,21 +36,15 @@ class VAE(nn.Module):
         self.log_var = nn.Linear(hidden[-1], options.n_latent)
         self.decoder = _stack([options.n_latent, *hidden[::-1]], options.dropout)
         self.output = nn.Linear(hidden[0], n_input)
-        # a linear path beside the hidden layers: what is linear need not be learned through them
-        self.skip_in = nn.Linear(n_input, options.n_latent, bias=False) if options.linear_path else None
-        self.skip_out = nn.Linear(options.n_latent, n_input, bias=False) if options.linear_path else None
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """x (b, p) to mu (b, d) and log variance (b, d)."""
-        x = self.input_dropout(x)
-        h = self.encoder(x)
-        mu = self.mu(h) if self.skip_in is None else self.mu(h) + self.skip_in(x)
-        return mu, self.log_var(h).clamp(-10, 10)
+        h = self.encoder(self.input_dropout(x))
+        return self.mu(h), self.log_var(h).clamp(-10, 10)
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         """z (b, d) to x (b, p)."""
-        x = self.output(self.decoder(z))
-        return x if self.skip_out is None else x + self.skip_out(z)
+        return self.output(self.decoder(z))
 
 
 class JointVAE(nn.Module):

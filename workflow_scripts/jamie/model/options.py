@@ -7,6 +7,12 @@ from dataclasses import asdict, dataclass, fields, replace
 
 from jamie.errors import InputError
 
+CHOICES = {
+    "optimizer": ("adamw", "adam"),
+    "schedule": ("one_cycle", "constant"),
+    "device": ("auto", "cpu", "cuda"),
+}
+
 
 @dataclass(frozen=True)
 class Options:
@@ -22,8 +28,6 @@ class Options:
         Widths of the encoder's hidden layers; the decoder mirrors them.
     hidden_relative
         True: the widths are multiples of the number of components.
-    linear_path
-        Add a linear map beside the hidden layers of each encoder and decoder.
     dropout
         Share of hidden units dropped in training.
     input_dropout
@@ -63,9 +67,8 @@ class Options:
     n_latent: int = 16
     hidden_layers: tuple[float, ...] = (256, 128)
     hidden_relative: bool = False
-    linear_path: bool = False
-    dropout: float = 0.2
-    input_dropout: float = 0.0
+    dropout: float = 0.4
+    input_dropout: float = 0.2
     batch_size: int = 128
     optimizer: str = "adamw"
     schedule: str = "one_cycle"
@@ -73,7 +76,7 @@ class Options:
     weight_decay: float = 1e-2
     gradient_clip: float = 1.0
     max_epochs: int = 90
-    min_steps: int = 700
+    min_steps: int = 300
     min_epochs: int = 0
     patience: int | None = None
     validation_fraction: float = 0.1
@@ -83,7 +86,7 @@ class Options:
     beta: float = 1.0
     gamma: float = 1.0
     cross_reconstruction: float = 1.0
-    contrastive: float = 0.2
+    contrastive: float = 1.0
     temperature: float = 0.3
     device: str = "auto"
 
@@ -107,6 +110,14 @@ class Options:
                     found=name,
                     change=f"did you mean {near[0]!r}?" if near else "the method's `options:`",
                 )
+        for name, allowed in CHOICES.items():
+            if changes.get(name, allowed[0]) not in allowed:
+                raise InputError(
+                    f"JAMIE has no {name} {changes[name]!r}",
+                    expected=" or ".join(allowed),
+                    found=repr(changes[name]),
+                    change=f"`{name}` under the method's `options:`",
+                )
         if "hidden_layers" in changes:
             changes["hidden_layers"] = tuple(changes["hidden_layers"])
         return replace(PRESETS[preset], **changes)
@@ -124,17 +135,23 @@ PRESETS = {
         hidden_layers=(2, 1),
         hidden_relative=True,
         dropout=0.0,
+        input_dropout=0.0,
         batch_size=512,
         optimizer="adam",
         schedule="constant",
         learning_rate=1e-3,
         weight_decay=0.0,
+        gradient_clip=1.0,
         max_epochs=10_000,
         min_steps=0,
         min_epochs=2_500,
         patience=500,
         validation_fraction=0.0,
+        kl_weight=0.032,
         kl_midpoint=1_250,
+        alpha=32.0,
+        beta=1.0,
+        gamma=1.0,
         cross_reconstruction=0.0,
         contrastive=0.0,
     ),

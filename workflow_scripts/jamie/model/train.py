@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def choose_device(name: str) -> torch.device:
-    """ "auto" is CUDA where there is one, else the CPU, and says so; "cuda" without CUDA is an InputError."""
+    """The device of that name; ``auto`` is CUDA where there is one, else the CPU, and says so."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
         log.info("device: %s", name)
@@ -90,9 +90,11 @@ def train(
     bar = tqdm(range(n_epochs), desc="JAMIE", unit="epoch", disable=not progress, mininterval=1.0)
     for epoch in bar:
         weight = weights(options, annealing(epoch, midpoint))
-        losses = _train_epoch(model, batches, fit_data, optimizer, schedule, weight, options, epoch)
+        losses = _train_epoch(model, batches, fit_data, optimizer, schedule, weight, options)
+        _check_finite(losses, epoch)
         history += [(epoch, name, value, weight[name]) for name, value in losses.items()]
         watched = watch.losses(model)
+        _check_finite({f"validation_{name}": value for name, value in watched.items()}, epoch)
         history += [(epoch, f"validation_{name}", value, weight[name]) for name, value in watched.items()]
         bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()}, refresh=False)
         # the KL weight grows while training, so the loss that is watched has it fully on
@@ -157,35 +159,54 @@ def _optimizer(model, options: Options, n_steps: int):
     )
 
 
-def _train_epoch(model, batches, data, optimizer, schedule, weight, options, epoch) -> dict[str, float]:
+def _train_epoch(model, batches, data, optimizer, schedule, weight, options) -> dict[str, float]:
     """One pass over the cells; returns the mean of each term."""
     model.train()
-    device = data[0].device
-    sums: dict[str, torch.Tensor] = {}
-    counts: dict[str, int] = {}
+    means = _Means()
     for batch in batches.epoch():
-        terms = joint_loss(
-            model,
-            tuple(d[torch.as_tensor(r, device=device)] for d, r in zip(data, batch.rows, strict=True)),
-            batch.n_own,
-            torch.as_tensor(batch.f, device=device),
-            None if batch.f_estimated is None else torch.as_tensor(batch.f_estimated, device=device),
-            options,
-        )
+        terms = _batch_loss(model, batch, data, options)
         optimizer.zero_grad(set_to_none=True)
         terms.total(weight).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), options.gradient_clip)
         optimizer.step()
         if schedule is not None:
             schedule.step()
+        means.add(terms)
+    return means.values()
+
+
+def _batch_loss(model, batch, data, options: Options) -> LossTerms:
+    device = data[0].device
+    return joint_loss(
+        model,
+        tuple(d[torch.as_tensor(r, device=device)] for d, r in zip(data, batch.rows, strict=True)),
+        batch.n_own,
+        torch.as_tensor(batch.f, device=device),
+        None if batch.f_estimated is None else torch.as_tensor(batch.f_estimated, device=device),
+        options,
+    )
+
+
+class _Means:
+    """Mean of each term over the batches in which it applies; read from the device once, at the end."""
+
+    def __init__(self):
+        self.sums: dict[str, torch.Tensor] = {}
+        self.counts: dict[str, int] = {}
+
+    def add(self, terms: LossTerms) -> None:
         for name, value in terms.items():
-            sums[name] = sums.get(name, 0) + value.detach()
-            counts[name] = counts.get(name, 0) + 1
-    means = {name: float(value) / counts[name] for name, value in sums.items()}
-    for name, value in means.items():
+            self.sums[name] = self.sums.get(name, 0) + value.detach()
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def values(self) -> dict[str, float]:
+        return {name: float(value) / self.counts[name] for name, value in self.sums.items()}
+
+
+def _check_finite(losses: dict[str, float], epoch: int) -> None:
+    for name, value in losses.items():
         if not math.isfinite(value):
             raise FloatingPointError(f"the loss term {name!r} is {value} in epoch {epoch}")
-    return means
 
 
 class _Watch:
@@ -195,10 +216,8 @@ class _Watch:
         self.active = min(len(r) for r in rows) >= 2
         if not self.active:
             return
-        device = data[0].device
-        self.x = tuple(d[torch.as_tensor(r, device=device)] for d, r in zip(data, rows, strict=True))
-        self.n = tuple(len(r) for r in rows)
-        self.f = torch.as_tensor(_sub(f, rows).toarray(), device=device)
+        self.x = tuple(d[torch.as_tensor(r, device=d.device)] for d, r in zip(data, rows, strict=True))
+        self.batches = list(Batches(_sub(f, rows), None, options.batch_size, seed=0).epoch())
         self.options = options
 
     @torch.no_grad()
@@ -206,8 +225,10 @@ class _Watch:
         if not self.active:
             return {}
         model.eval()
-        terms: LossTerms = joint_loss(model, self.x, self.n, self.f, None, self.options)
-        return {name: float(value) for name, value in terms.items()}
+        means = _Means()
+        for batch in self.batches:
+            means.add(_batch_loss(model, batch, self.x, self.options))
+        return means.values()
 
 
 class _Stopper:
@@ -223,8 +244,7 @@ class _Stopper:
         loss = sum(weight[name] * value for name, value in losses.items())
         if loss < self.best:
             self.best, self.best_epoch = loss, epoch
-            if epoch >= self.min_epochs:
-                self.weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
+            self.weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
         return epoch >= self.min_epochs and epoch - self.best_epoch >= self.patience
 
     def restore(self, model) -> None:
