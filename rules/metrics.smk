@@ -62,7 +62,7 @@ rule summarise_run:
         bases={m: CONFIG["methods"][m]["base"] for m in METHODS},
         datasets={d: CONFIG["datasets"][d] for d in RUN["datasets"]},
         scenarios={s: CONFIG["scenarios"][s] for s in RUN["scenarios"]},
-        code=code_digest("summary.py"),
+        code=code_digest("summary.py", "first_page.py"),
     log:
         "logs/summarise_run.log",
     conda:

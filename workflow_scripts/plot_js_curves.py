@@ -8,11 +8,11 @@ from jamie.plots import distributions, style
 with entry.job(snakemake):
     paths = snakemake.input.scores
     table = pd.concat([io.read_table(p, dtype={"feature": str}) for p in paths], ignore_index=True)
-    reason = summary.why_no_scores(table)
+    part = table[table["cells"] == summary.strictest_cells(table)] if len(table) else table
+    reason = summary.why_no_scores(part) or summary.why_no_distances(part)
     if reason:
         figure, words = style.notice(reason), reason
     else:
-        part = table[table["cells"] == summary.strictest_cells(table)]
         figure = distributions.js_curves(part)
         mean = 1 - part.groupby(["modality", "method"], sort=False)["js_distance"].mean()
         words = "; ".join(

@@ -1,6 +1,6 @@
 """The first page of the report, in plain words."""
 
-from jamie import entry, io, summary
+from jamie import entry, first_page, io
 from jamie.data.correspondence import Correspondence
 
 with entry.job(snakemake):
@@ -11,9 +11,9 @@ with entry.job(snakemake):
         split = io.read_table(snakemake.input.split[i], dtype=str)
         known = Correspondence.load(snakemake.input.known[i])
         pairs = Correspondence.load(snakemake.input.pairs[list(p.datasets).index(run[0])])
-        facts[run] = summary.Facts.of(split, known, pairs)
+        facts[run] = first_page.Facts.of(split, known, pairs)
     infos = [io.read_json(path) for path in snakemake.input.run_info]
-    page = summary.first_page(
+    page = first_page.first_page(
         io.read_table(snakemake.input.metrics),
         facts,
         datasets=p.datasets,
