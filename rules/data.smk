@@ -22,7 +22,7 @@ rule simulate_dataset:
         links="resources/{dataset}/true_links.tsv",
     params:
         options=dataset_option("options"),
-        code=code_digest("data/simulate.py", "data/genome.py"),
+        code=code_digest("data/simulate.py", "data/genome.py", "data/draw.py"),
     log:
         "logs/simulate_dataset/{dataset}.log",
     conda:

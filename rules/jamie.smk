@@ -59,7 +59,7 @@ rule complete_dataset:
     output:
         completed=f"{METHOD}/completed.h5mu",
     params:
-        code=code_digest("complete.py", "model"),
+        code=code_digest("complete.py", "model", "data/preprocess.py"),
     log:
         "logs/complete_dataset/{dataset}.{scenario}.{method}.{seed}.log",
     conda:

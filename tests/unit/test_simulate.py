@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from jamie.data import simulate
+from jamie.data import draw, simulate
 from jamie.data.genome import pairs_in_window, signed_distance_bp, tss_position
 from jamie.data.simulate import simulate_multiome
 from jamie.errors import InputError
@@ -119,7 +119,7 @@ def test_same_seed_same_data_and_another_seed_other_data():
 
 def test_the_size_of_the_blocks_changes_nothing(monkeypatch):
     whole, _ = simulate_multiome(**SMALL)
-    monkeypatch.setattr(simulate, "_BLOCK_VALUES", 7 * 150)  # 7 cells of ATAC, 17 of RNA
+    monkeypatch.setattr(draw, "BLOCK_VALUES", 7 * 150)  # 7 cells of ATAC, 17 of RNA
     blocks, _ = simulate_multiome(**SMALL)
     for name in ("rna", "atac"):
         # a product of another shape may round differently and so move a single count
@@ -294,20 +294,20 @@ def test_batch_effect_is_the_spread_of_the_log_ratio_of_the_batches():
 
 def test_poisson_by_multinomial_has_the_moments_of_poisson():
     rates = np.tile(np.array([0.5, 0.0, 2.0, 6.0], np.float32), (20_000, 1))
-    x = simulate._poisson(rates, np.random.default_rng(0), np.random.default_rng(1)).toarray()
+    x = draw.draw_poisson(rates, np.random.default_rng(0), np.random.default_rng(1)).toarray()
     assert np.allclose(x.mean(axis=0), [0.5, 0, 2, 6], atol=0.06)
     assert np.allclose(x.var(axis=0), [0.5, 0, 2, 6], atol=0.25)
     assert abs(np.corrcoef(x[:, 0], x[:, 3])[0, 1]) < 0.03
 
 
 def test_counts_follow_the_negative_binomial(monkeypatch):
-    monkeypatch.setattr(simulate, "_DEPTH_SD", 0.0)
+    monkeypatch.setattr(draw, "DEPTH_SD", 0.0)
 
     def counts(dispersion):
         def rates(rows):
             return np.ones((rows.stop - rows.start, 100), np.float32)
 
-        return simulate._counts(rates, 4000, 100, 400.0, dispersion, np.random.default_rng(0)).toarray()
+        return draw.draw_counts(rates, 4000, 100, 400.0, dispersion, np.random.default_rng(0)).toarray()
 
     # mean 4; the dispersion is log-normal over genes, with mean dispersion * exp(0.3^2 / 2)
     assert counts(None).var(axis=0).mean() == pytest.approx(4, rel=0.03)

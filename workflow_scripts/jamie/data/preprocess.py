@@ -52,6 +52,13 @@ def fit(adata, is_train: np.ndarray, n_top_features: int | None = None) -> dict:
     """
     kind, values = adata.uns[c.KIND], adata.uns.get("values", "counts")
     state = {"kind": kind, "values": values if kind in c.COUNT_KINDS else "normalised"}
+    if n_top_features and state["values"] != "counts":
+        raise InputError(
+            "Features can be chosen by number only where there are counts",
+            expected="`n_top_features` with kind rna or atac and `values: counts`",
+            found=f"n_top_features: {n_top_features} with kind {kind}, values {state['values']}",
+            change="leave `n_top_features` out, or choose the features in the file",
+        )
     n_top = n_top_features or DEFAULT_TOP_FEATURES.get(kind, adata.n_vars)
     counts = state["values"] == "counts"
     train = _values(adata[is_train], state)

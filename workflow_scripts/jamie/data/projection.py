@@ -40,7 +40,9 @@ class Projection:
         solver = "covariance_eigh" if p <= 2500 else "arpack"
         pca = PCA(k, svd_solver=solver, random_state=0).fit(scaled.astype(np.float64))
         scale = float(np.sqrt(pca.explained_variance_.mean()))
-        return cls(np.asarray(sd, float), np.asarray(pca.mean_).ravel(), pca.components_, scale)
+        # one memory order, before and after saving: products then round alike
+        components = np.ascontiguousarray(pca.components_)
+        return cls(np.asarray(sd, float), np.asarray(pca.mean_).ravel(), components, scale)
 
     def transform(self, x) -> np.ndarray:
         """(n, p) to float32 (n, k)."""

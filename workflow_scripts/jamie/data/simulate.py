@@ -31,10 +31,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 from scipy.special import expit
 
 from jamie import contract
+from jamie.data.draw import draw_counts
 from jamie.data.genome import draw_regulation, place_features
 from jamie.errors import InputError
 
@@ -49,9 +49,7 @@ _BEND = 0.6  # in lengths of a segment
 _RESPONSE_GAIN = 4.0  # of the tanh: typical genes saturate at both ends
 _N_PROGRAMS = 3  # per modality
 _PROGRAM_SHARE = 0.4  # features a program acts on
-_DEPTH_SD = 0.35  # of the log depth
 _CALIBRATION_CELLS = 2_000
-_BLOCK_VALUES = 4_000_000  # cells x features held densely at a time
 
 # option: lowest, highest, must be a whole number
 _LIMITS = {
@@ -188,8 +186,8 @@ def simulate_multiome(
     def atac_rates(rows):
         return expit(_extras(atac, ATAC, peak_loadings, rows) + shared * (atac.state[rows] @ weights))
 
-    x_rna = _counts(rna_rates, len(rna_rows), n_genes, rna_depth, rna_dispersion, streams[4])
-    x_atac = _counts(atac_rates, len(atac_rows), n_peaks, atac_depth, None, streams[5])
+    x_rna = draw_counts(rna_rates, len(rna_rows), n_genes, rna_depth, rna_dispersion, streams[4])
+    x_atac = draw_counts(atac_rates, len(atac_rows), n_peaks, atac_depth, None, streams[5])
     return _assemble({RNA: (x_rna, rna, genes), ATAC: (x_atac, atac, peaks)}, batch_effect > 0), links
 
 
@@ -283,49 +281,6 @@ def _extras(cells: _Cells, modality: str, loadings: _Loadings, rows: slice) -> n
     """Base, modality-specific programs and batch of a block of cells, float32 (cell, feature)."""
     programs = cells.programs[modality][rows] @ loadings.program.T
     return loadings.base + programs + loadings.shift[cells.batch[rows]]
-
-
-def _counts(rates: Callable, n_cells: int, n_features: int, depth, dispersion, rng) -> sparse.csr_matrix:
-    """Counts of all cells, CSR float32 (cell, feature), drawn in blocks of cells.
-
-    Each kind of draw has its own stream and is drawn cell by cell, so the size of the blocks changes nothing.
-    """
-    depth_rng, gamma_rng, total_rng, place_rng, fill_rng = rng.spawn(5)
-    depth = depth * depth_rng.lognormal(-(_DEPTH_SD**2) / 2, _DEPTH_SD, n_cells)
-    spread = 0 if dispersion is None else dispersion * depth_rng.lognormal(0, 0.3, n_features)
-    blocks, n_rows = [], max(1, _BLOCK_VALUES // n_features)
-    for low in range(0, n_cells, n_rows):
-        rows = slice(low, min(low + n_rows, n_cells))
-        block = rates(rows)
-        block *= (depth[rows] / block.sum(axis=1))[:, None]
-        if np.any(spread):
-            shape = (1 / spread).astype(np.float32)
-            block *= gamma_rng.standard_gamma(np.broadcast_to(shape, block.shape), dtype=np.float32) / shape
-        blocks.append(_poisson(block, total_rng, place_rng))
-    x = sparse.vstack(blocks, format="csr")
-    empty = np.flatnonzero(np.bincount(x.indices, minlength=n_features) == 0)
-    if len(empty):
-        where = (fill_rng.integers(0, n_cells, len(empty)), empty)
-        x = x + sparse.csr_matrix((np.ones(len(empty), np.float32), where), shape=x.shape)
-    return x
-
-
-def _poisson(rates: np.ndarray, total_rng, place_rng) -> sparse.csr_matrix:
-    """Poisson counts of a dense block of rates (cell, feature).
-
-    The total of a cell is drawn, then a feature for each of its counts: the same distribution as one Poisson
-    draw per entry, at the cost of one draw per count.
-    """
-    edges = np.cumsum(rates, axis=1, dtype=np.float64)
-    total = edges[:, -1].copy()
-    offset = np.cumsum(total) - total
-    edges += offset[:, None]
-    n = np.maximum(total_rng.poisson(total), 1)
-    row = np.repeat(np.arange(len(rates)), n)
-    place = np.sort(offset[row] + place_rng.random(len(row)) * total[row])  # sorted look-ups are much faster
-    column = np.searchsorted(edges.ravel(), place, side="right") - row * rates.shape[1]
-    column = np.clip(column, 0, rates.shape[1] - 1)  # rounding at the border between two cells
-    return sparse.csr_matrix((np.ones(len(row), np.float32), (row, column)), shape=rates.shape)
 
 
 def _assemble(parts: dict[str, tuple], with_batch: bool) -> MuData:
