@@ -130,7 +130,7 @@ def test_a_saved_model_completes_new_cells(small_run, tmp_path):
     done = snakemake(tmp_path, overlay=overlay)
     assert done.returncode == 0, done.stderr[-3000:]
     completed = io.read_h5mu(tmp_path / "results/new_cells/applied/atlas/completed.h5mu")
-    assert completed.mod["rna"].obsm["X_jamie"].shape == (100, 16)
+    assert completed.mod["rna"].obsm["X_jamie"].shape == (100, 32)
 
 
 @pytest.mark.parametrize("name", ["patchseq_m1", "pbmc_mosaic", "scgem", "multiome_h5mu"])

@@ -50,7 +50,7 @@ class JAMIE:
     --------
     >>> model = JAMIE(seed=0).fit(mdata)             # doctest: +SKIP
     >>> model.embed(mdata)["rna"].shape              # doctest: +SKIP
-    (1000, 16)
+    (1000, 32)
     """
 
     def __init__(self, preset: str = "default", *, seed: int = 0, progress: bool = True, **options):

@@ -64,10 +64,10 @@ class Options:
     """
 
     n_components: int = 30
-    n_latent: int = 16
+    n_latent: int = 32
     hidden_layers: tuple[float, ...] = (256, 128)
     hidden_relative: bool = False
-    dropout: float = 0.4
+    dropout: float = 0.35
     input_dropout: float = 0.2
     batch_size: int = 128
     optimizer: str = "adamw"
@@ -79,14 +79,14 @@ class Options:
     min_steps: int = 300
     min_epochs: int = 0
     patience: int | None = None
-    validation_fraction: float = 0.1
+    validation_fraction: float = 0.05
     kl_weight: float = 0.032
     kl_midpoint: int | None = None
     alpha: float = 32.0
     beta: float = 1.0
     gamma: float = 1.0
     cross_reconstruction: float = 1.0
-    contrastive: float = 1.0
+    contrastive: float = 2.0
     temperature: float = 0.3
     device: str = "auto"
 
