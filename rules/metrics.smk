@@ -33,6 +33,7 @@ rule collect_scores:
         summary=report(
             "results/metrics_summary.tsv",
             category="Scores",
+            subcategory="all datasets and scenarios",
             labels={"figure": "all scores, mean and spread over seeds"},
             caption="../report/metrics.rst",
         ),

@@ -112,7 +112,7 @@ def test_one_seed_has_no_spread():
 def test_the_page_counts_methods_cells_and_pairs():
     text = page(table(GOOD))
     assert "6 methods (JAMIE, KNN, CCA, floor: feature mean, floor: shuffled pairs, ceiling: truth)" in text
-    assert "1 dataset(s) in 1 scenario(s) with 2 seed(s)" in text
+    assert "1 dataset in 1 scenario with 2 seeds" in text
     assert "It has 1,100 cells with RNA and 1,050 cells with ATAC; 1,010 cells have both." in text
     assert "210 of these were held out." in text
     assert "400 were shown to the methods and 400 hidden" in text
@@ -122,8 +122,8 @@ def test_the_page_says_what_fits_cost():
     fit = {"n_epochs": 90, "fit_s": 20.0, "device": "cpu", "peak_rss_mb": 500.0}
     other = {"device": "cpu", "peak_rss_mb": 1234.4}
     text = page(table(GOOD), infos=[fit, fit | {"fit_s": 30.0}, other])
-    assert "2 fit(s) of JAMIE took 25 s each (median) on cpu; the largest job used 1,234 MB." in text
-    assert "fit(s) of JAMIE" not in page(table(GOOD), infos=[other])
+    assert "2 fits of JAMIE took 25 s each (median) on cpu; the largest job used 1,234 MB." in text
+    assert "of JAMIE took" not in page(table(GOOD), infos=[other])
 
 
 def test_without_jamie_the_first_method_is_the_one_reported():
@@ -276,7 +276,7 @@ def features(wins: int, losses: int, modality: str = "rna", cells: str = TEST) -
 
 def test_wins_are_counted_by_modality_with_their_sign_test():
     text = summary.wins_in_words(pd.concat([features(9, 1), features(2, 2, "atac")]), "jamie", "knn")
-    assert text.startswith("On held-out cells (never seen by any fitted step), mean of 2 seed(s).")
+    assert text.startswith("On held-out cells (never seen by any fitted step), mean of 2 seeds.")
     # two-sided: 2 * (1 + 10) / 2^10
     assert "RNA, Pearson r: JAMIE is better on 9 and worse on 1 features (90%; sign test p = 0.021)" in text
     assert "ATAC, Pearson r: JAMIE is better on 2 and worse on 2 features (50%; sign test p = 1)" in text
@@ -315,14 +315,13 @@ def test_the_caption_of_scores_quotes_the_method_shown(cells, words):
     text = summary.scores_in_words(table(GOOD, cells), ["jamie"])
     assert words in text.split(";")[0]
     assert (
-        "2 seed(s). JAMIE: FOSCTTM 0.120 ± 0.028; Pearson r, RNA 0.510 ± 0.014; R², RNA 0.310 ± 0.014."
-        in text
+        "2 seeds. JAMIE: FOSCTTM 0.120 ± 0.028; Pearson r, RNA 0.510 ± 0.014; R², RNA 0.310 ± 0.014." in text
     )
     assert not problems_of(text)
 
 
 def test_the_caption_of_scores_without_a_method_shown_or_a_score():
-    assert summary.scores_in_words(table(GOOD), []).endswith("2 seed(s).\n")
+    assert summary.scores_in_words(table(GOOD), []).endswith("2 seeds.\n")
     failed = table(GOOD).assign(status="failed", value=np.nan)
     assert summary.scores_in_words(failed, ["jamie"]).endswith("JAMIE: no score applies.\n")
 

@@ -10,7 +10,16 @@ import pandas as pd
 from jamie import contract as c
 from jamie.metrics.base import load_metrics
 from jamie.plots import style
-from jamie.summary import CELLS_IN_WORDS, as_it_is, label, mean_sd, ok_values, score_name, strictest_cells
+from jamie.summary import (
+    CELLS_IN_WORDS,
+    as_it_is,
+    label,
+    mean_sd,
+    number,
+    ok_values,
+    score_name,
+    strictest_cells,
+)
 
 PAGE_SCORES = ("foscttm", "lta", "pearson", "r2", "win_rate_knn")
 
@@ -56,8 +65,9 @@ def first_page(metrics, facts: dict, *, datasets, scenarios, seeds, shown, infos
     methods = list(dict.fromkeys(metrics["method"]))
     lines = [_title("Dataset in, report out", "=")]
     lines.append(
-        f"{len(methods)} methods ({', '.join(label(m) for m in methods)}) were run on {len(datasets)} "
-        f"dataset(s) in {len(scenarios)} scenario(s) with {len(seeds)} seed(s). Each seed draws a new split, "
+        f"{len(methods)} methods ({', '.join(label(m) for m in methods)}) were run on "
+        f"{number(len(datasets), 'dataset')} in {number(len(scenarios), 'scenario')} with "
+        f"{number(len(seeds), 'seed')}. Each seed draws a new split, "
         "a new choice of known pairs and a new start. Feature choice, scaling, principal components and "
         "models were fitted on training cells only.\n"
     )
@@ -71,7 +81,7 @@ def first_page(metrics, facts: dict, *, datasets, scenarios, seeds, shown, infos
     if fitted := [i for i in infos if "n_epochs" in i]:
         seconds = [i["fit_s"] for i in fitted]
         lines.append(
-            f"{len(fitted)} fit(s) of JAMIE took {np.median(seconds):.0f} s each (median) on "
+            f"{number(len(fitted), 'fit')} of JAMIE took {np.median(seconds):.0f} s each (median) on "
             f"{', '.join(sorted({i['device'] for i in fitted}))}; the largest job used "
             f"{max(i['peak_rss_mb'] for i in infos):,.0f} MB.\n"
         )

@@ -80,13 +80,13 @@ def wins_in_words(features: pd.DataFrame, method: str, against: str) -> str:
                 f"{below:,} features ({share:.0%}; sign test p = {p:.2g})"
             )
     n_seeds = features["seed"].nunique()
-    return f"On {cells_in_words(features)}, mean of {n_seeds} seed(s). " + ". ".join(parts) + "."
+    return f"On {cells_in_words(features)}, mean of {number(n_seeds, 'seed')}. " + ". ".join(parts) + "."
 
 
 def scores_in_words(part: pd.DataFrame, shown: list[str]) -> str:
     """The caption of the score figure: the main numbers of the method shown, with spread."""
     n_seeds = part["seed"].nunique()
-    head = f"Scores on {cells_in_words(part)}; {n_seeds} seed(s)."
+    head = f"Scores on {cells_in_words(part)}; {number(n_seeds, 'seed')}."
     if not shown:
         return head + "\n"
     lines = []
@@ -102,8 +102,14 @@ def ok_values(rows: pd.DataFrame, method: str) -> dict[tuple[str, str], pd.Serie
     return {key: g["value"].astype(float) for key, g in own.groupby(["metric", "modality"], sort=False)}
 
 
+def number(n: int, noun: str) -> str:
+    """A count with its noun: 1 seed, 3 seeds."""
+    return f"{n:,} {noun}" + ("" if n == 1 else "s")
+
+
 def mean_sd(values: pd.Series) -> str:
-    return f"{values.mean():.3f}" + (f" ± {values.std():.3f}" if len(values) > 1 else "")
+    mean = round(values.mean(), 3) + 0.0  # never "-0.000"
+    return f"{mean:.3f}" + (f" ± {values.std():.3f}" if len(values) > 1 else "")
 
 
 def score_name(metric: str, modality: str) -> str:
