@@ -123,17 +123,18 @@ def _how_good(part: pd.DataFrame, shown: list[str], methods: list[str]) -> list[
     if not table:
         return [f"{text}\nNo score applies: {as_it_is(_first_reason(rows))}.\n"]
     head = ["score", "better", label(name), "best other method", "floor", "ceiling"]
-    return [text, _verdict(values, name), _list_table(head, table)]
+    return [text, _verdict(values, name, cells), _list_table(head, table)]
 
 
-def _verdict(values: dict, name: str) -> str:
+def _verdict(values: dict, name: str, cells: str) -> str:
     """What the main numbers mean, in two sentences."""
+    where = "On cells it was fitted on, " if cells in (c.ALL, c.PAIRED) else ""
     said = []
     if ("foscttm", "") in values:
         foscttm = values["foscttm", ""].mean()
         grade = ("well", "moderately well", "poorly")[int(np.digitize(foscttm, (0.1, 0.25)))]
         said.append(
-            f"{label(name)} aligned the modalities {grade}: on average {foscttm:.1%} of the other modality's "
+            f"{where}{label(name)} aligned the modalities {grade}: on average {foscttm:.1%} of the other modality's "
             "cells lie closer to a cell than its true partner (50% would be chance)"
         )
     r = [f"r = {v.mean():.2f} for {label(m)}" for (metric, m), v in values.items() if metric == "pearson"]
