@@ -52,7 +52,7 @@ rule plot_scores:
         numbers=f"{FIGURES}/scores.rst",
     params:
         shown=SHOWN,
-        code=code_digest("plots/scores.py", "plots/style.py"),
+        code=code_digest("plots/scores.py", "plots/style.py", "summary.py"),
     log:
         "logs/plot_scores/{dataset}.{scenario}.log",
     conda:
@@ -69,7 +69,7 @@ rule plot_features:
         numbers=f"{FIGURES}/features.rst",
     params:
         shown=SHOWN,
-        code=code_digest("plots/features.py", "plots/style.py"),
+        code=code_digest("plots/features.py", "plots/style.py", "summary.py"),
     log:
         "logs/plot_features/{dataset}.{scenario}.log",
     conda:
@@ -90,7 +90,7 @@ rule plot_distributions:
         numbers=f"{FIGURES}/distributions.rst",
     params:
         show_features=dataset_option("show_features"),
-        code=code_digest("plots/distributions.py", "plots/style.py"),
+        code=code_digest("plots/distributions.py", "plots/chosen.py", "plots/style.py", "summary.py"),
     log:
         "logs/plot_distributions/{dataset}.{scenario}.log",
     conda:
@@ -107,7 +107,7 @@ rule plot_js_curves:
         numbers=f"{FIGURES}/js_curves.rst",
     params:
         shown=SHOWN,
-        code=code_digest("plots/distributions.py", "plots/style.py"),
+        code=code_digest("plots/distributions.py", "plots/style.py", "summary.py"),
     log:
         "logs/plot_js_curves/{dataset}.{scenario}.log",
     conda:
