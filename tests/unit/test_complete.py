@@ -26,9 +26,8 @@ def raw():
 
 
 def fit(mdata) -> JAMIE:
-    return JAMIE(seed=0, max_epochs=3, min_steps=0, hidden_layers=(16,), device="cpu", progress=False).fit(
-        mdata
-    )
+    short = {"max_epochs": 3, "min_steps": 0, "hidden_layers": (16,), "n_latent": 16}
+    return JAMIE(seed=0, device="cpu", progress=False, **short).fit(mdata)
 
 
 @pytest.fixture(scope="module")

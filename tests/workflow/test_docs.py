@@ -113,7 +113,7 @@ def test_python_example_works(tmp_path, monkeypatch, one_torch_thread):
     names: dict = {}
     exec(compile(code, "README.md", "exec"), names)
     mdata, latent = names["mdata"], names["latent"]
-    assert {m: z.shape for m, z in latent.items()} == {m: (a.n_obs, 16) for m, a in mdata.mod.items()}
+    assert {m: z.shape for m, z in latent.items()} == {m: (a.n_obs, 32) for m, a in mdata.mod.items()}
     assert names["atac"].shape == names["counts"].shape == (mdata["rna"].n_obs, len(names["peaks"]))
     assert set(names["peaks"]) <= set(mdata["atac"].var_names)
     assert names["counts"].min() >= 0

@@ -90,7 +90,12 @@ def check_two_modalities(mdata, where: str = "dataset") -> tuple[str, str]:
     """Return the names of the two modalities, in order."""
     names = tuple(mdata.mod)
     if len(names) != 2:
-        _fail(where, "exactly two modalities", ", ".join(names) or "none")
+        raise InputError(
+            f"{where} cannot be used as it is",
+            expected="exactly two modalities",
+            found=", ".join(names) or "none",
+            change="keep two of them, such as MuData({name: mdata.mod[name] for name in ('rna', 'atac')})",
+        )
     return names
 
 
