@@ -26,7 +26,7 @@ def raw():
 
 
 def fit(mdata) -> JAMIE:
-    short = {"max_epochs": 3, "min_steps": 0, "hidden_layers": (16,), "n_latent": 16}
+    short = {"max_epochs": 30, "min_steps": 100, "hidden_layers": (32,), "n_latent": 8, "dropout": 0.1}
     return JAMIE(seed=0, device="cpu", progress=False, **short).fit(mdata)
 
 
@@ -113,7 +113,7 @@ def test_every_cell_has_the_latent_of_its_own_modality_and_their_mean(completed,
         assert completed.mod[name].obsm["X_jamie"].dtype == np.float32
         np.testing.assert_array_equal(completed.mod[name].obsm["X_jamie"], values)
     joint = pd.DataFrame(completed.obsm["X_jamie"], completed.obs_names)
-    assert joint.shape == (N_CELLS, 16)
+    assert joint.shape == (N_CELLS, 8)
     rna, atac = (set(raw.mod[m].obs_names) for m in ("rna", "atac"))
     both, rna_only = sorted(rna & atac), sorted(rna - atac)
     np.testing.assert_allclose(
@@ -131,10 +131,12 @@ def test_clusters_and_umap_are_of_the_joint_space(completed):
     assert completed.obsm["X_umap"].shape == (N_CELLS, 2) and np.isfinite(completed.obsm["X_umap"]).all()
     clusters = completed.obs["leiden"].astype(str)
     assert clusters.notna().all() and clusters.nunique() > 1
-    # cells of one cluster lie together in the latent space
+    # a cell's nearest neighbour in the latent space is in its cluster, far more often than chance has it
     latent = completed.obsm["X_jamie"]
-    centers = pd.DataFrame(latent).groupby(clusters.to_numpy()).transform("mean").to_numpy()
-    assert ((latent - centers) ** 2).sum() < 0.7 * ((latent - latent.mean(axis=0)) ** 2).sum()
+    distance = np.linalg.norm(latent[:, None] - latent[None], axis=2)
+    nearest = (distance + np.diag(np.full(N_CELLS, np.inf))).argmin(axis=1)
+    same = (clusters.to_numpy() == clusters.to_numpy()[nearest]).mean()
+    assert same > 0.8 > 2 * (clusters.value_counts(normalize=True) ** 2).sum()
     for name in ("rna", "atac"):
         for key in ("X_umap", "X_umap_joint"):
             assert completed.mod[name].obsm[key].shape == (80, 2)
