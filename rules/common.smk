@@ -78,6 +78,22 @@ def saved_model(wildcards):
     return CONFIG["models"][wildcards.model]["path"]
 
 
+def trust_scores(wildcards):
+    """Feature scores that say how far to trust imputed values: of held-out cells wherever there are any.
+
+    A scenario that holds nothing out takes those of one that does, at the same share of known pairs.
+    """
+    scenarios, own = CONFIG["scenarios"], wildcards.scenario
+    strict = [
+        name
+        for name in RUN["scenarios"]
+        if scenarios[name]["held_out"] > 0 and scenarios[name]["known_pairs"] == scenarios[own]["known_pairs"]
+    ]
+    scenario = own if scenarios[own]["held_out"] > 0 or not strict else strict[0]
+    names = dict(wildcards.items()) | {"scenario": scenario}
+    return f"{METHOD}/feature_scores.tsv".format(**names)
+
+
 def scenario_option(key):
     return lambda wildcards: CONFIG["scenarios"][wildcards.scenario][key]
 

@@ -55,7 +55,7 @@ rule complete_dataset:
         data=f"{DATASET}/ingested.h5mu",
         pairs=f"{DATASET}/pairs.npz",
         model=f"{METHOD}/model",
-        scores=f"{METHOD}/feature_scores.tsv",
+        scores=trust_scores,
     output:
         completed=f"{METHOD}/completed.h5mu",
     params:

@@ -67,6 +67,19 @@ def test_completed_dataset_has_what_each_cell_lacked(small_run):
     assert completed.obsm["X_jamie"].shape[0] == completed.n_obs == 240
 
 
+def test_a_scenario_that_holds_nothing_out_is_trusted_as_far_as_one_that_does(tmp_path):
+    overlay = {"run": {"scenarios": ["transductive_50", "paired_50"], "seeds": [0]}}
+    dry = snakemake(tmp_path, "-n", overlay=overlay)
+    assert dry.returncode == 0
+    inputs = [
+        line
+        for line in (dry.stdout + dry.stderr).splitlines()
+        if "input:" in line and "feature_scores" in line
+    ]
+    asked = [line for line in inputs if "transductive_50/jamie/seed0/model" in line]
+    assert asked and all("paired_50/jamie/seed0/feature_scores.tsv" in line for line in asked)
+
+
 def test_a_second_run_has_nothing_to_do(small_run):
     overlay = yaml.safe_load((small_run / "overlay.yaml").read_text())
     again = snakemake(small_run, "-n", overlay=overlay)

@@ -38,7 +38,7 @@ def model(raw):
 def feature_scores(modality: str, names, cells: str, pearson: float) -> pd.DataFrame:
     table = pd.DataFrame({"feature": names, "pearson": pearson})
     table = table.assign(
-        modality=modality, cells=cells, protocol="held_out" if cells == TEST else "transductive"
+        modality=modality, cells=cells, scenario="paired_50" if cells == TEST else "transductive_50"
     )
     return table.reindex(columns=list(FEATURE_SCORE_COLUMNS))
 
@@ -185,7 +185,7 @@ def test_the_strictest_score_of_a_feature_stands_beside_it(completed):
     scored = completed.mod["rna_imputed"]
     assert np.isnan(scored.var["pearson"].iloc[0])
     assert (scored.var["pearson"].iloc[1:] == 0.6).all()
-    assert scored.uns["pearson_of"] == "test cells (held_out)"
+    assert scored.uns["pearson_of"] == "test cells of paired_50"
     assert "pearson" not in completed.mod["atac_imputed"].var
 
 

@@ -106,7 +106,7 @@ def _with_skeletons(mdata, model, wanted: dict, scores):
         best = _best_scores(scores, target)
         if best is not None:
             imputed.var["pearson"] = best["pearson"].reindex(names).to_numpy(float)
-            imputed.uns["pearson_of"] = f"{best['cells'].iloc[0]} cells ({best['protocol'].iloc[0]})"
+            imputed.uns["pearson_of"] = f"{best['cells'].iloc[0]} cells of {best['scenario'].iloc[0]}"
         mods[f"{target}_imputed"] = imputed
     mudata.set_options(pull_on_update=False)
     completed = mudata.MuData(mods)
