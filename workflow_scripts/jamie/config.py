@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import inspect
 from collections.abc import Collection
 from pathlib import Path
 
 from jamie import registry
-from jamie.errors import InputError
+from jamie.errors import InputError, suggest
 
 SCHEMA = Path(__file__).parents[2] / "config" / "schemas" / "config.schema.yaml"
 
@@ -91,12 +90,11 @@ def _explain(error) -> InputError:
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", {}))
         unknown = sorted(str(key) for key in set(error.instance) - set(known))
-        near = difflib.get_close_matches(unknown[0], known, n=1)
         return InputError(
             f"Unknown config key {unknown[0]!r} at {place}",
             expected="one of " + ", ".join(known),
             found=", ".join(unknown),
-            change=f"did you mean {near[0]!r}?" if near else "remove it (config/README.md lists every key)",
+            change=suggest(unknown[0], known, "remove it (config/README.md lists every key)"),
         )
     if error.validator == "required":
         return InputError(
@@ -115,12 +113,11 @@ def _explain(error) -> InputError:
 
 def _check_known(name: str, catalogue: dict, place: str) -> None:
     if name not in catalogue:
-        near = difflib.get_close_matches(name, catalogue, n=1)
         raise InputError(
             f"`{place}` names {name!r}, which is not in the catalogue",
             expected="one of " + ", ".join(catalogue),
             found=name,
-            change=f"did you mean {near[0]!r}?" if near else f"add {name!r} to the catalogue",
+            change=suggest(name, catalogue, f"add {name!r} to the catalogue"),
         )
 
 
@@ -141,10 +138,9 @@ def _check_simulation(name: str, options: dict) -> None:
 def _check_options(what: str, options: dict, known: Collection[str], place: str) -> None:
     for option in map(str, options):
         if option not in known:
-            near = difflib.get_close_matches(option, known, n=1)
             raise InputError(
                 f"{what} has no option {option!r}",
                 expected="one of " + (", ".join(known) or "no option at all"),
                 found=option,
-                change=f"did you mean {near[0]!r}?" if near else f"`{place}`",
+                change=suggest(option, known, f"`{place}`"),
             )

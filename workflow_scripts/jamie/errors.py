@@ -1,4 +1,9 @@
-"""The one exception a user is meant to read."""
+"""The one exception a user is meant to read, and what it suggests."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
 
 
 class InputError(ValueError):
@@ -24,3 +29,9 @@ class InputError(ValueError):
 
 def _rebuild(problem, expected, found, change):
     return InputError(problem, expected=expected, found=found, change=change)
+
+
+def suggest(name: str, known: Iterable[str], otherwise: str) -> str:
+    """What to change about an unknown name: the nearest known one, or ``otherwise`` if none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]!r}?" if near else otherwise

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import asdict, dataclass, fields, replace
 
-from jamie.errors import InputError
+from jamie.errors import InputError, suggest
 
 CHOICES = {
     "optimizer": ("adamw", "adam"),
@@ -103,12 +102,11 @@ class Options:
         known = [f.name for f in fields(cls)]
         for name in changes:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
                 raise InputError(
                     f"JAMIE has no option {name!r}",
                     expected="one of " + ", ".join(known),
                     found=name,
-                    change=f"did you mean {near[0]!r}?" if near else "the method's `options:`",
+                    change=suggest(name, known, "the method's `options:`"),
                 )
         for name, allowed in CHOICES.items():
             if changes.get(name, allowed[0]) not in allowed:
