@@ -3,9 +3,10 @@
 The test cells of the split are never touched, so the choice made here can be reported on them.
 
     python tests/benchmarks/choose_settings.py DATA.h5mu rna ephys --kinds rna continuous \
-        --set dropout=0.1 --set dropout=0.3 --seeds 0 1 2
+        --labels cell_type --set dropout=0.1 --set dropout=0.3 --seeds 0 1 2
 
-Prints one row per setting: mean over seeds of FOSCTTM and of Pearson r per imputed feature, and the fit time.
+Prints one row per setting: mean over seeds of FOSCTTM, label transfer accuracy, Pearson r of the imputed
+features of either modality, and the time of the fit.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ def main() -> None:
     parser.add_argument("--values", nargs=2, default=["counts", "counts"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--set", action="append", default=[], help="option=value[,option=value]")
+    parser.add_argument("--labels", help="column of obs with the cell types")
+    parser.add_argument("--known", type=float, default=1.0, help="share of the remaining pairs that is shown")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
 
@@ -36,11 +39,18 @@ def main() -> None:
 
     torch.set_num_threads(arguments.threads)
     problems = [problem(arguments, seed) for seed in arguments.seeds]
-    print("setting", "foscttm", *[f"r_{m}" for m in arguments.modalities], "fit_s", sep="\t", flush=True)
+    print(
+        "setting", "foscttm", "lta", *[f"r_{m}" for m in arguments.modalities], "fit_s", sep="\t", flush=True
+    )
     for text in ["", *arguments.set]:
         options = dict(part.split("=") for part in text.split(",") if part)
         options = {k: json.loads(v) for k, v in options.items()}
-        rows = np.array([evaluate(*p, options, s) for p, s in zip(problems, arguments.seeds, strict=True)])
+        rows = np.array(
+            [
+                evaluate(*p, arguments.labels, options, seed)
+                for p, seed in zip(problems, arguments.seeds, strict=True)
+            ]
+        )
         print(text or "(default)", *[f"{v:.4f}" for v in rows.mean(0)], sep="\t", flush=True)
 
 
@@ -63,37 +73,34 @@ def problem(arguments, seed):
     pairs = correspondence.from_names(mdata)
     fit = split.split_cells(pairs, 0.2, seed + 1000)
     prepared = preprocess.prepare(mdata, fit)
-    known = correspondence.choose_known(pairs, fit[0], fit[1], 1.0, seed)
+    known = correspondence.choose_known(pairs, fit[0], fit[1], arguments.known, seed)
     validation = pairs.certain_pairs()
     return prepared, known, validation[~fit[0][validation[:, 0]]]
 
 
-def evaluate(prepared, known, validation, options, seed):
-    from scipy.spatial.distance import cdist
-
+def evaluate(prepared, known, validation, labels, options, seed):
+    """FOSCTTM, label transfer accuracy, mean Pearson r of both modalities, and the time of the fit."""
     from jamie import JAMIE
+    from jamie.metrics.alignment import foscttm, label_transfer_accuracy
+    from jamie.metrics.imputation import pearson
 
     start = time.perf_counter()
     model = JAMIE(seed=seed, progress=False, **options).fit(prepared, known)
     wall = time.perf_counter() - start
-    a, b = prepared.mod
-    z = model.embed(prepared)
-    i, j = validation.T
-    distance = cdist(z[a][i], z[b][j])
-    own = np.diag(distance)
-    foscttm = ((distance < own[:, None]).mean() + (distance < own).mean()) / 2
-    correlations = []
-    for source, rows, target, cols in ((b, j, a, i), (a, i, b, j)):
-        truth = prepared.mod[target].X[cols]
-        truth = np.asarray(truth.todense() if hasattr(truth, "todense") else truth)
-        imputed = model.imputer(prepared, source, target)(rows)
-        t, p = truth - truth.mean(0), imputed - imputed.mean(0)
-        norm = np.sqrt((t**2).sum(0) * (p**2).sum(0))
-        varies = (t**2).sum(0) > 0
-        correlations.append(
-            np.divide((t * p).sum(0), norm, out=np.zeros_like(norm), where=norm > 0)[varies].mean()
-        )
-    return foscttm, *correlations, wall
+    names = list(prepared.mod)
+    rows = dict(zip(names, validation.T, strict=True))
+    latent = model.embed(prepared)
+    latents = [latent[m][rows[m]] for m in names]
+    pairs = np.column_stack([np.arange(len(validation))] * 2)
+    scores = [foscttm(latents, pairs)]
+    types = [prepared.mod[m].obs[labels].astype(str).to_numpy()[rows[m]] for m in names] if labels else None
+    scores.append(np.mean(label_transfer_accuracy(latents, types)) if labels else np.nan)
+    for target, source in (names, names[::-1]):
+        measured = prepared.mod[target].X[rows[target]]
+        measured = measured.toarray() if hasattr(measured, "toarray") else measured
+        imputed = model.imputer(prepared, source, target)(rows[source])
+        scores.append(np.nanmean(pearson(measured, imputed)))
+    return *scores, wall
 
 
 if __name__ == "__main__":
