@@ -12,6 +12,8 @@ rule train_jamie:
         run_info=f"{METHOD}/run_info.json",
     params:
         options=method_option("options"),
+        # not an output: Snakemake removes those of a job that was killed, and this is what it goes on from
+        checkpoint=f"{METHOD}/checkpoint.pt",
         code=JAMIE_CODE,
     log:
         "logs/train_jamie/{dataset}.{scenario}.{method}.{seed}.log",

@@ -11,7 +11,7 @@ with entry.job(snakemake):
     known = Correspondence.load(snakemake.input.known, *(a.obs_names for a in prepared.mod.values()))
     model = JAMIE(seed=seed, **snakemake.params.options)
     start = entry.time.perf_counter()
-    model.fit(prepared, known)
+    model.fit(prepared, known, checkpoint=snakemake.params.checkpoint)
     fit_s = round(entry.time.perf_counter() - start, 3)
     model.save(snakemake.output.model)
     io.write_table(snakemake.output.history, model.history_)

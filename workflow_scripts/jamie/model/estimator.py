@@ -57,7 +57,9 @@ class JAMIE:
         self.options = Options.of(preset, **options)
         self.seed, self.progress = seed, progress
 
-    def fit(self, mdata, correspondence=None, estimated: Correspondence | None = None) -> JAMIE:
+    def fit(
+        self, mdata, correspondence=None, estimated: Correspondence | None = None, checkpoint=None
+    ) -> JAMIE:
         """Fit to two modalities.
 
         Parameters
@@ -71,6 +73,8 @@ class JAMIE:
             cells. None: cells with equal names are the same cell.
         estimated
             F~ for the alignment term.
+        checkpoint
+            File through which a fit that was killed goes on; see `jamie.model.train.train`.
         """
         from jamie.model.train import train
 
@@ -94,6 +98,7 @@ class JAMIE:
             else estimated.align(first.obs_names, second.obs_names).matrix,
             seed=self.seed,
             progress=self.progress,
+            checkpoint=checkpoint,
         )
         self.model, self.history_, self.fit_info_ = result.model, result.history, result.info
         return self

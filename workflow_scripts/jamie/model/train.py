@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from tqdm import tqdm
 from jamie.contract import HISTORY_COLUMNS
 from jamie.errors import InputError
 from jamie.model.aggregate import Batches
+from jamie.model.checkpoint import Checkpoint, digest_of, resume, state_of
 from jamie.model.losses import LossTerms, joint_loss, weights
 from jamie.model.network import JointVAE
 from jamie.model.options import Options
@@ -54,6 +56,8 @@ def train(
     f_estimated: sparse.csr_matrix | None = None,
     seed: int = 0,
     progress: bool = True,
+    checkpoint: str | Path | None = None,
+    checkpoint_s: float = 60.0,
 ) -> Fit:
     """Fit the joint VAE.
 
@@ -63,6 +67,9 @@ def train(
         Model input of the training cells: float32 (n_1, p_1), (n_2, p_2).
     f, f_estimated
         Known and estimated correspondence of these cells, CSR (n_1, n_2).
+    checkpoint
+        File to which the state of the fit is saved every ``checkpoint_s`` seconds, and from which a fit
+        that was killed goes on, to the same weights (on the CPU). Removed at the end.
 
     Raises
     ------
@@ -87,7 +94,20 @@ def train(
     watch = _Watch(data, f, watch_rows, options)
     stopper = _Stopper(options)
     history: list[tuple] = []
-    bar = tqdm(range(n_epochs), desc="JAMIE", unit="epoch", disable=not progress, mininterval=1.0)
+    sparse_parts = [part for m in (f, f_estimated) if m is not None for part in (m.indptr, m.indices, m.data)]
+    digest = digest_of([*x, *sparse_parts], options.to_dict(), seed)
+    saved = Checkpoint(checkpoint, digest, checkpoint_s)
+    parts = (model, optimizer, schedule, batches, stopper)
+    first = resume(saved.load(device), parts, history)
+    bar = tqdm(
+        range(first, n_epochs),
+        initial=first,
+        total=n_epochs,
+        desc="JAMIE",
+        unit="epoch",
+        disable=not progress,
+        mininterval=1.0,
+    )
     for epoch in bar:
         weight = weights(options, annealing(epoch, midpoint))
         losses = _train_epoch(model, batches, fit_data, optimizer, schedule, weight, options)
@@ -100,7 +120,9 @@ def train(
         # the KL weight grows while training, so the loss that is watched has it fully on
         if stopper.should_stop(epoch, watched or losses, weights(options, 1.0), model):
             break
+        saved.save(state_of(epoch, parts, history))
     bar.close()
+    saved.remove()
     stopper.restore(model)
     model.eval()
     info = {
