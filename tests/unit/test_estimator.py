@@ -14,6 +14,7 @@ from jamie import contract as c
 from jamie import io
 from jamie.data import preprocess
 from jamie.data.correspondence import choose_known, from_names
+from jamie.data.projection import Projection
 from jamie.data.simulate import simulate_multiome
 from jamie.data.split import split_cells
 from jamie.errors import InputError
@@ -142,10 +143,26 @@ def test_pairs_that_are_not_shown_are_not_used(
     assert not np.array_equal(*(m.model.state_dict()["vaes.0.mu.weight"].numpy() for m in (some, all_)))
 
 
-def test_an_estimated_correspondence_brings_the_alignment_term(prepared_multiome, model, small_options):
-    aligned = estimator(small_options).fit(prepared_multiome, estimated=from_names(prepared_multiome))
+def test_an_estimated_correspondence_brings_the_alignment_term(raw_multiome, small_options):
+    truth = from_names(raw_multiome)
+    few = choose_known(truth, *(np.ones(n, bool) for n in truth.matrix.shape), 0.1, seed=0)
+    aligned = estimator(small_options).fit(raw_multiome, few, estimated=truth)
     assert "alignment" in set(aligned.history_["term"])
-    assert "alignment" not in set(model.history_["term"])
+    assert aligned.fit_info_["estimated"]["used"] and aligned.fit_info_["estimated"]["confidence"] == 1.0
+    never = estimator(small_options | {"estimated": "never"}).fit(raw_multiome, few, estimated=truth)
+    assert "alignment" not in set(never.history_["term"]) and not never.fit_info_["estimated"]["used"]
+    assert_same_fit(never, estimator(small_options).fit(raw_multiome, few))
+
+
+def test_the_leak_of_the_reference_lets_held_out_cells_into_the_components(
+    prepared_multiome, model, small_options
+):
+    leaky = estimator(small_options | {"faults": ["leak"]}).fit(prepared_multiome)
+    whole = Projection.fit(
+        prepared_multiome["rna"].X, model.states["rna"]["sd"], small_options["n_components"]
+    )
+    np.testing.assert_array_equal(leaky.projections["rna"].components, whole.components)
+    assert not np.allclose(leaky.projections["rna"].center, model.projections["rna"].center)
 
 
 def test_the_same_seed_gives_the_same_fit(prepared_multiome, model, small_options):

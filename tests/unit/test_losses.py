@@ -1,5 +1,7 @@
 """Every loss term against its formula in plain numpy, and the whole loss of a mini-batch."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -49,6 +51,14 @@ def kl(mu, log_var):
     return np.mean([(m**2 + np.exp(v) - 1 - v) / 2 for m, v in zip(mu.ravel(), log_var.ravel(), strict=True)])
 
 
+def alignment(mixed_x, mixed_y, f):
+    """Each cell against the mean of its partners, weighted by the mass of its row, over cells with any."""
+    rows = np.flatnonzero(f.sum(1))
+    return np.mean(
+        [f[i].sum() * np.mean((mixed_x[i] - np.average(mixed_y, axis=0, weights=f[i])) ** 2) for i in rows]
+    )
+
+
 def info_nce(mu_x, mu_y, confidence, temperature):
     """Mean over both directions of -log softmax of the true partner, pairs weighted by their confidence."""
     a = mu_x / np.linalg.norm(mu_x, axis=1, keepdims=True)
@@ -86,7 +96,7 @@ def test_alignment_counts_only_cells_with_mass_in_the_estimate():
     mixed_x, mixed_y = normal(6, 3), normal(5, 3, seed=1)
     with_mass = F_ESTIMATED.sum(1) > 0
     assert with_mass.tolist() == [True, True, False, True, True, False]
-    expected = np.mean((mixed_x - F_ESTIMATED @ mixed_y)[with_mass] ** 2)
+    expected = alignment(mixed_x, mixed_y, F_ESTIMATED)
     value = losses.alignment(tensor(mixed_x), tensor(mixed_y), tensor(F_ESTIMATED))
     assert value.item() == pytest.approx(expected, rel=1e-5)
     assert losses.alignment(tensor(mixed_x), tensor(mixed_y), torch.zeros(6, 5)) is None
@@ -166,8 +176,12 @@ def expected_terms(model, x, options):
         "reconstruction": sum(
             np.mean((x[k][:n] - decoded(model, k, mixed[k][:n])) ** 2) for k, n in enumerate(N_OWN)
         ),
-        # of the own rows, the third has no mass
-        "alignment": np.mean((mixed[0] - F_ESTIMATED @ mixed[1])[[0, 1, 3]] ** 2),
+        "alignment": np.mean(
+            [
+                alignment(mixed[0][: N_OWN[0]], mixed[1], F_ESTIMATED[: N_OWN[0]]),
+                alignment(mixed[1][: N_OWN[1]], mixed[0], F_ESTIMATED.T[: N_OWN[1]]),
+            ]
+        ),
         "cross_reconstruction": np.average(
             np.mean((x[1][j] - decoded(model, 1, mu[0][i])) ** 2, axis=1), weights=confidence
         )
@@ -308,3 +322,40 @@ def test_a_single_pair_in_a_training_batch_is_no_trouble(batch):
     f[0, 0] = 1
     terms = joint_loss(model.train(), x, N_OWN, tensor(f), None, options)
     assert all(np.isfinite(value.item()) for _, value in terms.items())
+
+
+def joint(model, x, options, estimated_in):
+    options = dataclasses.replace(options, estimated_in=estimated_in)
+    terms = joint_loss(model, x, N_OWN, tensor(F), tensor(F_ESTIMATED), options)
+    return {name: value.item() for name, value in terms.items()}
+
+
+def test_where_the_estimate_enters(batch):
+    model, x, options = batch
+    nowhere, aligned = joint(model, x, options, ()), joint(model, x, options, ("alignment",))
+    assert "alignment" not in nowhere
+    assert {k: v for k, v in aligned.items() if k != "alignment"} == nowhere
+    mixed = joint(model, x, options, ("aggregation",))
+    assert {k for k in nowhere if mixed[k] != pytest.approx(nowhere[k], rel=1e-4)} == {
+        "combination",
+        "reconstruction",
+    }
+    mu = [model.vaes[k].encode(x[k])[0].detach().numpy().astype(float) for k in (0, 1)]
+    expected = dense_mixed(mu, F + F_ESTIMATED, 1.7)
+    by_hand = sum(np.mean((m[:n] - a[:n]) ** 2) for m, a, n in zip(mu, expected, N_OWN, strict=True))
+    assert mixed["combination"] == pytest.approx(by_hand, rel=1e-4)
+    paired = joint(model, x, options, ("pairs",))
+    assert {k for k in nowhere if paired[k] != pytest.approx(nowhere[k], rel=1e-4)} == {
+        "cross_reconstruction",
+        "contrastive",
+    }
+
+
+def test_the_faulty_kl_has_one_cells_log_variance_for_all(batch):
+    model, x, options = batch
+    encoded = [[part.detach().numpy().astype(float) for part in model.vaes[k].encode(x[k])] for k in (0, 1)]
+    shared = encoded[1][1][0]
+    expected = sum(kl(mu[:n], np.tile(shared, (n, 1))) for (mu, _), n in zip(encoded, N_OWN, strict=True))
+    faulty = dataclasses.replace(options, faults=("shared_logvar",))
+    have, right = (joint_loss(model, x, N_OWN, tensor(F), None, o).kl.item() for o in (faulty, options))
+    assert have == pytest.approx(expected, rel=1e-4) and have != pytest.approx(right, rel=1e-3)

@@ -74,8 +74,9 @@ def test_history_is_tidy(small_options):
 @pytest.mark.parametrize("with_estimate", [False, True])
 def test_paper_trains_the_terms_of_the_paper_only(with_estimate):
     options = Options.of("paper", max_epochs=2, device="cpu")
-    f = problem()[1]
-    result = fit(options, f_estimated=f if with_estimate else None)
+    rest = np.arange(N_PAIRS, N_2)  # cells without a known partner
+    estimated = sparse.csr_matrix((np.ones(len(rest), np.float32), (rest, rest)), shape=(N_1, N_2))
+    result = fit(options, f_estimated=estimated if with_estimate else None)
     terms = {"kl", "combination", "reconstruction"} | ({"alignment"} if with_estimate else set())
     assert set(result.history["term"]) == terms
     assert result.info["n_validation"] == [0, 0]
@@ -226,6 +227,75 @@ def test_small_data_get_the_least_number_of_steps(small_options, schedule):
     assert sum(result.info["n_train"]) + sum(result.info["n_validation"]) == N_1 + N_2
 
 
+def test_large_data_get_the_largest_number_of_steps(small_options):
+    result = fit(Options.of(**(small_options | {"max_epochs": 50, "max_steps": 13})))
+    per_epoch = result.info["n_steps"] // result.info["n_epochs"]
+    assert per_epoch == 3 and result.info["n_steps"] == 12
+    assert fit(Options.of(**(small_options | {"max_epochs": 50, "max_steps": 1}))).info["n_epochs"] == 2
+
+
+def test_a_fit_ends_with_the_epoch_in_which_its_time_is_up(small_options, caplog):
+    result = fit(Options.of(**(small_options | {"max_epochs": 50, "max_time_s": 0.0})))
+    assert result.info["n_epochs"] == 1 and result.info["n_epochs_planned"] == 50
+    assert "stopped after epoch 1 of 50: `max_time_s`" in caplog.text
+
+
+def test_few_pairs_are_not_watched(small_options):
+    """A tenth of 80 pairs is 8, of which the loss would say nothing."""
+    options = small_options | {"validation_fraction": 0.1}
+    assert fit(Options.of(**options)).info["n_validation"] == [0, 0]
+    options["validation_fraction"] = 0.13
+    assert fit(Options.of(**options)).info["n_validation"] == [10 + 4, 10 + 2]
+
+
+@pytest.mark.parametrize("shortages", [1, 9])
+def test_short_memory_means_smaller_batches(small_options, monkeypatch, caplog, shortages):
+    import jamie.model.train as module
+
+    whole, left = module.joint_step, [shortages]
+
+    def short(*arguments):
+        if left[0]:
+            left[0] -= 1
+            raise torch.OutOfMemoryError("made up")
+        return whole(*arguments)
+
+    monkeypatch.setattr(module, "joint_step", short)
+    if shortages == 9:
+        with pytest.raises(torch.OutOfMemoryError):
+            fit(Options.of(**small_options))
+        return
+    result = fit(Options.of(**small_options))
+    assert "out of GPU memory: starting anew with batches of 16 cells" in caplog.text
+    assert result.info["batch_size"] == 16
+    assert equal(result, fit(Options.of(**(small_options | {"batch_size": 16}))))
+
+
+def test_early_stopping_on_one_batch_is_that_of_the_last(small_options):
+    """Validation cells then have no say in when a fit ends."""
+    changes = {"max_epochs": 60, "patience": 3, "faults": ["one_batch_stop"]}
+    options = Options.of(**(small_options | changes))
+    result = fit(options)
+    losses = []
+    for n in range(1, result.info["n_epochs"] + 1):
+        part = dataclasses.replace(options, max_epochs=n, patience=None)
+        losses.append(fit(part).info["last_batch"])
+    full = weights(options, 1.0)
+    totals = [sum(full[k] * v for k, v in terms.items()) for terms in losses]
+    assert result.info["n_epochs"] == int(np.argmin(totals)) + options.patience + 1 < 60
+
+
+def test_mixed_precision_ends_near_float32(small_options):
+    options = small_options | {"max_epochs": 30, "learning_rate": 1e-2}
+    exact, mixed = (fit(Options.of(**options, precision=p)) for p in ("float32", "mixed"))
+    assert not equal(exact, mixed)
+    assert all(v.dtype == np.float32 for v in parameters(mixed).values() if v.dtype.kind == "f")
+    last = [r.history.groupby("term")["value"].last() for r in (exact, mixed)]
+    assert last[1]["validation_reconstruction"] == pytest.approx(
+        last[0]["validation_reconstruction"], rel=0.15
+    )
+
+
 @pytest.mark.parametrize("cell", ["fitted", "watched"])
 @pytest.mark.parametrize("modality", [0, 1])
 def test_values_that_are_not_finite_stop_the_fit(small_options, modality, cell):
@@ -247,9 +317,10 @@ def test_a_loss_that_explodes_names_its_term(small_options):
 @pytest.mark.parametrize("f", ["empty", "soft"])
 def test_trains_without_pairs_and_with_soft_ones(small_options, f):
     rng = np.random.default_rng(0)
-    soft = sparse.random(N_1, N_2, 0.03, random_state=rng, format="csr", dtype=np.float32)
+    soft = sparse.random(N_1, N_2, 0.01, random_state=rng, format="csr", dtype=np.float32)
     f = sparse.csr_matrix((N_1, N_2), dtype=np.float32) if f == "empty" else soft
-    result = fit(Options.of(**small_options), f=f, f_estimated=soft)
+    estimated = sparse.random(N_1, N_2, 0.3, random_state=rng, format="csr", dtype=np.float32)
+    result = fit(Options.of(**small_options), f=f, f_estimated=estimated)
     terms = set(result.history["term"])
     assert {"kl", "combination", "reconstruction", "alignment"} <= terms
     assert ("cross_reconstruction" in terms) == (f.nnz > 0)
@@ -280,10 +351,19 @@ def test_a_gpu_that_is_not_there_is_an_input_error(small_options):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("schedule", "constnat"), ("optimizer", "sdg"), ("device", "gpu")]
+    ("name", "value"),
+    [
+        ("schedule", "constnat"),
+        ("optimizer", "sdg"),
+        ("device", "gpu"),
+        ("precision", "half"),
+        ("estimated", "sometimes"),
+        ("faults", ["leek"]),
+        ("estimated_in", ["algnment"]),
+    ],
 )
 def test_an_option_with_an_unknown_value_is_an_input_error(small_options, name, value):
-    with pytest.raises(InputError, match=value):
+    with pytest.raises(InputError, match=str(value).strip("[']")):
         fit(Options.of(**(small_options | {name: value})))
 
 

@@ -58,7 +58,13 @@ class JAMIE:
         self.seed, self.progress = seed, progress
 
     def fit(
-        self, mdata, correspondence=None, estimated: Correspondence | None = None, checkpoint=None
+        self,
+        mdata,
+        correspondence=None,
+        estimated: Correspondence | None = None,
+        confidence: float = 1.0,
+        check: Correspondence | None = None,
+        checkpoint=None,
     ) -> JAMIE:
         """Fit to two modalities.
 
@@ -72,30 +78,40 @@ class JAMIE:
             Known F: a `Correspondence`, or a sparse matrix (n_1, n_2) of values in [0, 1] in the order of the
             cells. None: cells with equal names are the same cell.
         estimated
-            F~ for the alignment term.
+            F~, the estimated correspondence (see `jamie.matching.estimate`); the option ``estimated`` says
+            whether it is used.
+        confidence
+            Of F~, 0-1; scales it.
+        check
+            F~ made without the pairs of `jamie.model.choose.left_out_pairs`: trials with it decide whether
+            F~ helps.
         checkpoint
             File through which a fit that was killed goes on; see `jamie.model.train.train`.
         """
-        from jamie.model.train import train
+        from jamie.model import choose
 
         prepared = self._prepared(mdata)
         self.modalities = c.check_two_modalities(prepared)
         f = as_correspondence(prepared, correspondence)
         mdata = training_cells(prepared)
-        first, second = (mdata.mod[m] for m in self.modalities)
-        f = f.align(first.obs_names, second.obs_names)
+        names = [a.obs_names for a in mdata.mod.values()]
         self.states = {m: mdata.mod[m].uns[c.PREPROCESSING] for m in self.modalities}
+        seen = prepared if "leak" in self.options.faults else mdata
         self.projections = {
-            m: Projection.fit(mdata.mod[m].X, self.states[m]["sd"], self.options.n_components)
+            m: Projection.fit(seen.mod[m].X, self.states[m]["sd"], self.options.n_components)
             for m in self.modalities
         }
-        result = train(
+        if estimated is not None:
+            estimated = choose.Estimated(
+                estimated.align(*names).matrix,
+                confidence,
+                None if check is None else check.align(*names).matrix,
+            )
+        result = choose.fit(
             tuple(self.projections[m].transform(mdata.mod[m].X) for m in self.modalities),
-            f.matrix,
+            f.align(*names).matrix,
             self.options,
-            f_estimated=None
-            if estimated is None
-            else estimated.align(first.obs_names, second.obs_names).matrix,
+            estimated,
             seed=self.seed,
             progress=self.progress,
             checkpoint=checkpoint,

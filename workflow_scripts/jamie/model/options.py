@@ -78,7 +78,7 @@ class Options:
     faults
         Faults of the reference to reproduce, for ablations: "pair_sampling" (batches of few distinct known
         pairs), "shared_logvar" (one cell's log variance in the KL term of all), "one_batch_stop" (early
-        stopping watches the last batch only), "leak" (scaling and components see held-out cells).
+        stopping watches the last batch only), "leak" (components are fitted on held-out cells as well).
     device
         "auto" (CUDA if there is one, else CPU), "cpu" or "cuda".
     precision

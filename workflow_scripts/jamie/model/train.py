@@ -131,7 +131,7 @@ def _train(x, f, options: Options, f_estimated, seed: int, progress: bool, check
     saved = Checkpoint(checkpoint[0], digest_of([*x, *sparse_parts], options.to_dict(), seed), checkpoint[1])
     parts = (model, optimizer, schedule, batches, stopper)
     history: list[tuple] = []
-    epoch = _run_epochs(parts, fit_data, watch, options, n_epochs, saved, history, progress)
+    epoch, last = _run_epochs(parts, fit_data, watch, options, n_epochs, saved, history, progress)
     saved.remove()
     stopper.restore(model)
     model.eval()
@@ -144,12 +144,13 @@ def _train(x, f, options: Options, f_estimated, seed: int, progress: bool, check
         "n_train": [len(r) for r in fit_rows],
         "n_validation": [len(r) for r in watch_rows],
         "delta": model.delta.item(),
+        "last_batch": last,
     }
     return Fit(model, pd.DataFrame(history, columns=list(HISTORY_COLUMNS)), info)
 
 
-def _run_epochs(parts, data, watch, options: Options, n_epochs, saved, history, progress) -> int:
-    """All epochs still to do; returns the last one done."""
+def _run_epochs(parts, data, watch, options: Options, n_epochs, saved, history, progress) -> tuple[int, dict]:
+    """All epochs still to do; returns the last one done and the terms of its last batch."""
     model, stopper, start = parts[0], parts[-1], time.monotonic()
     midpoint = options.kl_midpoint if options.kl_midpoint is not None else n_epochs / 4
     first = resume(saved.load(data[0].device), parts, history)
@@ -180,9 +181,10 @@ def _run_epochs(parts, data, watch, options: Options, n_epochs, saved, history, 
                 "stopped after epoch %d of %d: `max_time_s` is %g", epoch + 1, n_epochs, options.max_time_s
             )
             break
-        saved.save(state_of(epoch, parts, history))
+        if epoch + 1 < n_epochs:
+            saved.save(state_of(epoch, parts, history))
     bar.close()
-    return epoch
+    return epoch, last
 
 
 def number_of_epochs(options: Options, n_batches: int) -> int:
@@ -216,15 +218,21 @@ def _train_epoch(parts, data, weight, options) -> tuple[dict[str, float], dict[s
     model.train()
     means = Means()
     for batch in batches.epoch():
-        terms = batch_loss(model, batch, data, options)
-        optimizer.zero_grad(set_to_none=True)
-        terms.total(weight).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), options.gradient_clip)
-        optimizer.step()
+        terms = joint_step(model, optimizer, batch, data, weight, options)
         if schedule is not None:
             schedule.step()
         means.add(terms)
     return means.values(), {name: value.item() for name, value in terms.items()}
+
+
+def joint_step(model, optimizer, batch, data, weight, options):
+    """One step of both networks; returns the terms of the batch."""
+    terms = batch_loss(model, batch, data, options)
+    optimizer.zero_grad(set_to_none=True)
+    terms.total(weight).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), options.gradient_clip)
+    optimizer.step()
+    return terms
 
 
 def _check_finite(losses: dict[str, float], epoch: int) -> None:

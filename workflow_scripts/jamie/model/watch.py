@@ -17,7 +17,7 @@ MIN_WATCHED = 10  # pairs: a loss of fewer says nothing
 
 def fraction_to_watch(f: sparse.csr_matrix, fraction: float) -> float:
     """``fraction``, or 0 where it would leave too few pairs to watch."""
-    return fraction if round(fraction * len(_single_pairs(f))) >= MIN_WATCHED else 0.0
+    return fraction if round(fraction * len(single_pairs(f))) >= MIN_WATCHED else 0.0
 
 
 def validation_split(
@@ -29,7 +29,7 @@ def validation_split(
     modality, the same share of the cells without a partner. Cells with several partners are never watched.
     """
     rng = np.random.default_rng(seed)
-    pairs = _single_pairs(f)
+    pairs = single_pairs(f)
     n_partners = [np.diff(f.indptr), np.diff(f.tocsc().indptr)]
     pairs = pairs[rng.permutation(len(pairs))[: round(fraction * len(pairs))]]
     fit, watch = [], []
@@ -42,7 +42,7 @@ def validation_split(
     return fit, watch
 
 
-def _single_pairs(f: sparse.csr_matrix) -> np.ndarray:
+def single_pairs(f: sparse.csr_matrix) -> np.ndarray:
     """One-to-one pairs, int (k, 2)."""
     n_partners = [np.diff(f.indptr), np.diff(f.tocsc().indptr)]
     entries = f.tocoo()

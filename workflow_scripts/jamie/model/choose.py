@@ -1,0 +1,125 @@
+"""Whether the estimated correspondence F~ helps a fit: decided on known pairs left out, and said."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from jamie.model.options import Options
+from jamie.model.train import Fit, train
+from jamie.model.watch import single_pairs
+
+log = logging.getLogger(__name__)
+
+MIN_LEFT_OUT = 10  # pairs: fewer cannot tell two fits apart
+LEFT_OUT = 0.2  # share of the known pairs
+TRIAL = 3  # a trial runs this share of the epochs: 1 / TRIAL
+TRUSTED_FROM = 0.5  # confidence that is enough where pairs cannot decide
+
+
+@dataclass
+class Estimated:
+    """F~ as a fit takes it.
+
+    Attributes
+    ----------
+    matrix
+        CSR (n_1, n_2), rows and columns summing to 1 at most.
+    confidence
+        0 to 1; scales it.
+    check
+        F~ made without the pairs `left_out_pairs` names; None: the left-out pairs cannot decide.
+    """
+
+    matrix: sparse.csr_matrix
+    confidence: float
+    check: sparse.csr_matrix | None = None
+
+
+def left_out_pairs(f: sparse.csr_matrix, seed: int) -> np.ndarray:
+    """Known one-to-one pairs to leave out of a trial, int (m, 2); none where there are too few to decide."""
+    pairs = single_pairs(f)
+    n = round(LEFT_OUT * len(pairs))
+    if n < MIN_LEFT_OUT:
+        return pairs[:0]
+    return pairs[np.sort(np.random.default_rng(seed).permutation(len(pairs))[:n])]
+
+
+def without_pairs(f: sparse.csr_matrix, pairs: np.ndarray) -> sparse.csr_matrix:
+    """The same F with these entries empty."""
+    taken = sparse.csr_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=f.shape)
+    rest = sparse.csr_matrix(f - f.multiply(taken))
+    rest.eliminate_zeros()
+    return rest
+
+
+def fit(x, f, options: Options, estimated: Estimated | None, *, seed: int, **arguments) -> Fit:
+    """Fit with F~ or without, whichever the option ``estimated`` and the left-out pairs say.
+
+    ``info["estimated"]`` of the result holds ``used``, ``confidence``, ``reason`` and, after trials, the
+    FOSCTTM of the left-out pairs with and without it. Other arguments are those of `jamie.model.train.train`.
+    """
+    use, said = _decide(x, f, options, estimated, seed)
+    weighted = None if not use else estimated.matrix * np.float32(estimated.confidence)
+    result = train(x, f, options, f_estimated=weighted, seed=seed, **arguments)
+    confidence = None if estimated is None else estimated.confidence
+    result.info["estimated"] = {"used": use, "confidence": confidence, **said}
+    log.info("estimated correspondence %s: %s", "used" if use else "not used", said["reason"])
+    return result
+
+
+def _decide(x, f, options: Options, estimated: Estimated | None, seed: int) -> tuple[bool, dict]:
+    if estimated is None or options.estimated == "never":
+        return False, {"reason": "not asked for"}
+    if not _adds_to(f, estimated.matrix):
+        return False, {"reason": "no two cells without a known partner are joined by it"}
+    if options.estimated == "always":
+        return True, {"reason": "asked for"}
+    pairs = left_out_pairs(f, seed)
+    if estimated.check is None or not len(pairs):
+        trusted = estimated.confidence >= TRUSTED_FROM
+        word = "enough" if trusted else "too little"
+        return trusted, {
+            "reason": f"too few known pairs to decide; its confidence of {estimated.confidence:.2f} is {word}"
+        }
+    with_it, without = _trials(x, f, options, estimated, pairs, seed)
+    said = {"foscttm_with": with_it, "foscttm_without": without, "n_left_out": len(pairs)}
+    verb = "brings" if with_it < without else "does not bring"
+    said["reason"] = (
+        f"it {verb} {len(pairs)} left-out pairs closer (FOSCTTM {with_it:.3f} with, {without:.3f} without)"
+    )
+    return with_it < without, said
+
+
+def _adds_to(f: sparse.csr_matrix, estimated: sparse.csr_matrix) -> bool:
+    free = [np.asarray(f.sum(axis)).ravel() == 0 for axis in (1, 0)]
+    entries = estimated.tocoo()
+    return bool((free[0][entries.row] & free[1][entries.col]).any())
+
+
+def _trials(x, f, options: Options, estimated: Estimated, pairs, seed: int) -> tuple[float, float]:
+    """FOSCTTM of the left-out pairs after a short fit with F~, and after one without."""
+    from jamie.metrics.alignment import foscttm
+
+    short = replace(
+        options,
+        max_epochs=max(1, options.max_epochs // TRIAL),
+        min_steps=options.min_steps // TRIAL,
+        min_epochs=options.min_epochs // TRIAL,
+        validation_fraction=0.0,
+    )
+    scores = []
+    for matrix in (estimated.check * np.float32(estimated.confidence), None):
+        trial = train(x, without_pairs(f, pairs), short, f_estimated=matrix, seed=seed, progress=False)
+        device = next(trial.model.parameters()).device
+        with torch.no_grad():
+            latents = [
+                vae.encode(torch.as_tensor(v[rows], device=device))[0].cpu().numpy()
+                for vae, v, rows in zip(trial.model.vaes, x, pairs.T, strict=True)
+            ]
+        scores.append(foscttm(latents, np.column_stack([np.arange(len(pairs))] * 2)))
+    return scores[0], scores[1]
