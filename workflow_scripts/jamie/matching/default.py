@@ -1,4 +1,4 @@
-"""The default estimate: landmarks matched by their geometry, known pairs, then coordinates all cells share."""
+"""The default estimate: landmarks matched by geometry, known pairs, then coordinates all cells share."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ from jamie.matching.shared import Moments
 
 MIN_JUDGED = 8  # known pairs from which leaving some out says something
 GEOMETRY_BELOW = 100  # known pairs from which the matching of landmarks adds nothing
-WORTH = (
-    0.0,
-    20.0,
-)  # pairs that the matching of landmarks counts as: the better one is chosen on left-out pairs
+WORTH = (0.0, 20.0)  # pairs that the matching of landmarks counts as; left-out pairs choose
 ROUNDS = 3  # of matching cells and fitting the shared coordinates anew
 SELF = 0.3, 1.0  # what an estimated match counts in the next round against a pair given; where none is known
 UNPAIRED_RIDGE, UNPAIRED_AXES = 3.0, 6
@@ -64,7 +61,8 @@ class Draw:
     solutions
         Different optima, in the order of their cost.
     misses
-        float (n_solutions, n_pairs): how far from its partner each optimum sends a known pair, 0-1, chance 0.5.
+        float (n_solutions, n_pairs): how far from its partner each optimum sends a known pair, 0-1; 0.5 is
+        chance.
     moments
         What each optimum says about shared coordinates.
     """
@@ -81,7 +79,7 @@ class Draw:
 
 @dataclass
 class Match:
-    """Two draws of landmarks, matched by geometry; their input has ``n_features`` columns in each modality."""
+    """Two draws of landmarks, matched by geometry; the model input has ``n_features`` columns."""
 
     draws: tuple[Draw, Draw]
     n_features: tuple[int, int]
@@ -136,7 +134,7 @@ def _misses(plan, draw, pairs) -> np.ndarray:
 
 
 def _group_cost(draw, groups):
-    """float (L_1, L_2): 0 where the cells of two landmarks are of the same groups, 1 where they share none."""
+    """float (L_1, L_2): 0 where the cells of two landmarks are of the same groups, 1 if they share none."""
     if groups is None:
         return None
     names = np.union1d(*groups)
@@ -182,8 +180,8 @@ def _choose(features, of_all, known, pairs, match: Match | None, seed: int) -> C
     best = found[ridge, worth]
     confidence = trust.from_recovery(best)
     reason = (
-        f"of {len(pairs)} known pairs, left out in turn, a partner ranks behind {best.mean():.0%} of the cells on "
-        "average (chance: 50%)"
+        f"{len(pairs)} known pairs were left out in turn: {best.mean():.0%} of the cells come before the true "
+        "partner on average (chance: 50%)"
     )
     return Choice(ridge, worth, float(best.mean()), confidence, reason)
 
@@ -238,7 +236,8 @@ def _notes(draw) -> list[str]:
     """One sentence for every neighbour graph that falls into parts."""
     return [
         f"the graph of {k} neighbours of modality {i} has {len(sizes)} unconnected parts "
-        f"(of {', '.join(map(str, sizes[:5]))}{' ...' if len(sizes) > 5 else ''} cells); bridged at their closest cells"
+        f"(of {', '.join(map(str, sizes[:5]))}{' ...' if len(sizes) > 5 else ''} cells), "
+        "bridged where they are closest"
         for i, g in enumerate(draw, start=1)
         for k, sizes in g.components.items()
         if len(sizes) > 1

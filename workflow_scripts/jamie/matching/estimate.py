@@ -24,15 +24,15 @@ class Estimate:
     Attributes
     ----------
     matrix
-        F~, CSR float32 (n_1, n_2): values in [0, 1], at most ``k`` a row, rows sum to 1 at most. A certain known
-        pair is the only entry of its row and column.
+        F~, CSR float32 (n_1, n_2): values in [0, 1], at most ``k`` a row, rows sum to 1 at most. A certain
+        known pair is the only entry of its row and column.
     confidence
         0 (no better than chance, as far as can be told) to 1.
     info
-        How it came about; JSON-able. ``trusted`` (bool), ``reason`` (plain words), ``parts`` (of the confidence),
-        ``components`` (of the neighbour graphs), ``notes``.
+        How it came about; JSON-able. ``trusted`` (bool), ``reason`` (plain words), ``parts`` (of the
+        confidence), ``components`` (of the neighbour graphs), ``notes``.
     coordinates
-        The shared coordinates F~ follows from: float32 (n_1, r), (n_2, r) of unit length; None where there are none.
+        The shared coordinates F~ follows from: float32 (n_1, r), (n_2, r) of unit length, or None.
     """
 
     matrix: sparse.csr_matrix
@@ -84,8 +84,8 @@ def estimate(
     Raises
     ------
     InputError
-        F of the wrong shape, no pairs where ``unpaired`` is off, too few cells, values that are missing or all
-        equal, a single group label, an unknown method.
+        F of the wrong shape, no pairs where ``unpaired`` is off, too few cells, values that are missing or
+        all equal, a single group label, an unknown method.
     """
     from jamie.matching import check
 
@@ -118,7 +118,7 @@ def estimate(
         from jamie.matching import unioncom
 
         result = unioncom.estimate(
-            x, known, k=k, groups=groups, seed=seed, size=sizes[0], max_cells=max_cells
+            x, known, k=k, groups=groups, seed=seed, neighbours=sizes, max_cells=max_cells
         )
     else:
         from jamie.matching import default

@@ -1,7 +1,7 @@
 """The shape of one modality: geodesic distances on neighbour graphs of several sizes, summed up at landmarks.
 
-Geodesics are measured between the cells of a *skeleton* (all cells, or a random part of a large dataset); every
-other cell takes the place of the skeleton's cells beside it. So time and memory grow linearly in cells.
+Geodesics are measured between the cells of a *skeleton* (all cells, or a random part of a large dataset);
+every other cell takes the place of the skeleton's cells beside it. So time and memory grow linearly in cells.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ def measure(x: np.ndarray, *, neighbours, n_landmarks: int, seed: int) -> Geomet
 
     Notes
     -----
-    On every k two graphs: one with the distances between neighbours as lengths, one with the share of
-    neighbours they do not have in common (Jarvis and Patrick 1973), which does not hang on density. Geodesics of
-    each graph become ranks, so that none dominates, and are averaged.
+    For every k two graphs: one with the distances between neighbours as lengths, one with the share of
+    neighbours they do not have in common (Jarvis and Patrick 1973), which does not hang on density. Geodesics
+    of each graph become ranks, so that none dominates, and are averaged.
     """
     from scipy.sparse.csgraph import dijkstra
     from scipy.stats import rankdata
@@ -107,7 +107,7 @@ def measure(x: np.ndarray, *, neighbours, n_landmarks: int, seed: int) -> Geomet
 
 
 def nearest(x: np.ndarray, others: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The ``k`` nearest ``others`` (m, p) of each row of ``x`` (n, p): distances and indices (n, k), Euclidean.
+    """The ``k`` nearest ``others`` (m, p) of each ``x`` (n, p): Euclidean distances and indices (n, k).
 
     Exact where one side is small, approximate (nearest neighbour descent) where both are large.
     """
@@ -154,8 +154,9 @@ def graph_of(distance: np.ndarray, index: np.ndarray, kind: str) -> sparse.csr_m
 def bridge(graph: sparse.csr_matrix, x: np.ndarray) -> tuple[sparse.csr_matrix, list[int]]:
     """Join the parts of a graph by the shortest links between their cells that make it one.
 
-    A bridge is as long as the longest edge of the graph, or longer in proportion to the gap it closes, so that
-    parts stay further apart than neighbours are. Returns the graph and the sizes of its parts, largest first.
+    A bridge is as long as the longest edge of the graph, or longer in proportion to the gap it closes, so
+    that parts stay further apart than neighbours are. Returns the graph and the sizes of its parts, largest
+    first.
     """
     from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
     from scipy.spatial.distance import cdist
@@ -199,7 +200,7 @@ def _coordinates(ranks: np.ndarray) -> np.ndarray:
 
 
 def _spread(x, inside, skeleton, coordinates) -> np.ndarray:
-    """Coordinates of all cells from those of the skeleton: the mean over the nearest, near ones count more."""
+    """Coordinates of all cells: the mean over the nearest cells of the skeleton, near ones count more."""
     if len(inside) == len(x):
         return coordinates
     distance, index = nearest(x, skeleton, N_CLOSE)

@@ -11,6 +11,7 @@ from jamie.matching.geometry import Geometry
 
 EPSILON = 2e-2  # entropy, where distances are ranks in (0, 1]
 N_ITERATIONS = 30
+N_SCALINGS = 20  # of each iteration, going on from those of the one before
 N_SIGNS = 3  # principal axes whose signs are tried
 SAME = 0.95  # agreement from which two optima count as one
 
@@ -65,7 +66,7 @@ def optimise(distances, p, q, start, fused=None) -> Solution:
         "G0": start,
         "max_iter": N_ITERATIONS,
         "tol": 1e-4,
-        "numItermax": 20,
+        "numItermax": N_SCALINGS,
         "warmstart": True,
     }
     a, b = distances
@@ -106,7 +107,7 @@ def agreement(plan, other, first: Geometry, second: Geometry) -> float:
 
 
 def correlation(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> float:
-    """Correlation of two sets of positions (n, d) over all axes at once, cells weighted by ``weight`` (n,)."""
+    """Correlation of positions (n, d) over all axes at once, cells weighted by ``weight`` (n,)."""
     weight = weight / weight.sum()
     a, b = a - weight @ a, b - weight @ b
     size = np.sqrt((weight @ a**2).sum() * (weight @ b**2).sum())

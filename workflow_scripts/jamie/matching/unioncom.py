@@ -14,19 +14,16 @@ from jamie.matching.landmarks import correlation
 N_STEPS = 2000
 PENALTY = 1.0  # rho, on the constraints
 STEP = 1.0  # in units of a step that is safe
-ROW_SUMS = (
-    0.1,
-    1.5,
-)  # mean of the row sums, which should be 1: below the first collapsed, above the second diverged
+ROW_SUMS = 0.1, 1.5  # mean of the row sums, which should be 1: below, F~ collapsed; above, it diverged
 
 
-def estimate(x, known, *, k: int, groups, seed: int, size: int, max_cells: int) -> Estimate:
-    """F~ of all cells, dense inside; confidence is the agreement of two starts, 0 after a collapse.
+def estimate(x, known, *, k: int, groups, seed: int, neighbours, max_cells: int) -> Estimate:
+    """F~ of all cells, dense inside; confidence is the agreement of starts and graphs, 0 after a collapse.
 
     Parameters
     ----------
-    size
-        Neighbours in the graphs the geodesics are measured on.
+    neighbours
+        Sizes of the neighbour graphs; geodesics are those of the first, the last is asked whether it agrees.
 
     Raises
     ------
@@ -40,15 +37,20 @@ def estimate(x, known, *, k: int, groups, seed: int, size: int, max_cells: int) 
             found=f"{len(x[0])} and {len(x[1])}",
             change="`estimate: method: landmarks`, or `estimate: max_cells`",
         )
-    geodesics, components, notes = [], {}, []
-    for i, side in enumerate(x, start=1):
-        distance, sizes = _geodesics(side, size)
-        geodesics.append(distance)
-        components[f"modality {i}"] = {f"k={size}": sizes[:10]}
-        if len(sizes) > 1:
-            notes.append(f"the graph of {size} neighbours of modality {i} has {len(sizes)} unconnected parts")
+    shapes = {size: [_geodesics(side, size) for side in x] for size in neighbours}
+    components = {
+        f"modality {i + 1}": {f"k={size}": shapes[size][i][1][:10] for size in neighbours} for i in (0, 1)
+    }
+    notes = [
+        f"the graph of {size} neighbours of modality {i + 1} has {len(shapes[size][i][1])} unconnected parts"
+        for size in neighbours
+        for i in (0, 1)
+        if len(shapes[size][i][1]) > 1
+    ]
+    geodesics = [distance for distance, _ in shapes[neighbours[0]]]
     allowed = _allowed(known, groups, (len(x[0]), len(x[1])))
-    f, other = (_solve(geodesics, allowed, known, np.random.default_rng(seed + i)) for i in (0, 1))
+    rng = np.random.default_rng(seed)
+    f = _solve(geodesics, allowed, known, rng)
     row_sum = float(f.sum() / min(f.shape))
     info = {"regime": "unioncom", "components": components, "notes": notes, "mean_row_sum": row_sum}
     if not ROW_SUMS[0] < row_sum < ROW_SUMS[1]:
@@ -56,10 +58,13 @@ def estimate(x, known, *, k: int, groups, seed: int, size: int, max_cells: int) 
         reason = f"the primal-dual method {what}: rows of F~ sum to {row_sum:.3f} on average instead of 1"
         info |= {"collapsed": True, "parts": {"restarts": 0.0}, "reason": reason}
         return Estimate(_certain(known), 0.0, info)
-    agree = max(0.0, _agreement(f, other, geodesics))
-    reason = f"two starts send cells to the same places with a correlation of {agree:.2f}"
-    info |= {"collapsed": False, "parts": {"restarts": agree}, "reason": reason}
-    return Estimate(_sparse(f, known, k), round(agree, 4), info)
+    parts = {"restarts": _agreement(f, _solve(geodesics, allowed, known, rng, noise=3.0), geodesics)}
+    if len(neighbours) > 1:
+        others = [distance for distance, _ in shapes[neighbours[-1]]]
+        parts["graphs"] = _agreement(f, _solve(others, allowed, known, rng), geodesics)
+    reason = "agreement of " + ", ".join(f"{name} {value:.2f}" for name, value in parts.items())
+    info |= {"collapsed": False, "parts": parts, "reason": reason}
+    return Estimate(_sparse(f, known, k), round(float(np.prod(list(parts.values()))), 4), info)
 
 
 def primal_dual(
@@ -89,10 +94,11 @@ def primal_dual(
     return f
 
 
-def _solve(geodesics, allowed, known, rng) -> np.ndarray:
-    """Dense F~ (n_1, n_2) from a start that is even but for noise and priors; the smaller modality's rows sum to 1."""
+def _solve(geodesics, allowed, known, rng, noise: float = 0.1) -> np.ndarray:
+    """Dense F~ (n_1, n_2) from an even start with priors and noise; the smaller modality's rows sum to 1."""
     a, b = geodesics
-    start = (1 + 0.1 * rng.random(allowed.shape)) / max(allowed.shape) + known.toarray()
+    start = np.exp(noise * rng.standard_normal(allowed.shape))
+    start = start / start.mean() / max(allowed.shape) + known.toarray()
     if len(a) > len(b):
         return primal_dual(b, a, start.T, allowed.T).T
     return primal_dual(a, b, start, allowed)
@@ -135,4 +141,4 @@ def _sparse(f: np.ndarray, known, k: int) -> sparse.csr_matrix:
 def _agreement(f: np.ndarray, other: np.ndarray, geodesics) -> float:
     """Correlation of the geodesic distances from where two results send the cells of the first modality."""
     where = [g @ geodesics[1] / np.maximum(g.sum(axis=1, keepdims=True), 1e-12) for g in (f, other)]
-    return correlation(*where, np.ones(len(f)))
+    return max(0.0, correlation(*where, np.ones(len(f))))
