@@ -180,8 +180,8 @@ def _choose(features, of_all, known, pairs, match: Match | None, seed: int) -> C
     best = found[ridge, worth]
     confidence = trust.from_recovery(best)
     reason = (
-        f"{len(pairs)} known pairs were left out in turn: {best.mean():.0%} of the cells come before the true "
-        "partner on average (chance: 50%)"
+        f"{len(pairs)} known pairs were left out in turn: {best.mean():.0%} of the cells come before the "
+        "true partner on average (chance: 50%)"
     )
     return Choice(ridge, worth, float(best.mean()), confidence, reason)
 
