@@ -37,6 +37,14 @@ def spec(method):
 METHODS = RUN["methods"]
 TRAINED = [m for m in METHODS if spec(m).trains]
 BASELINES = [m for m in METHODS if not spec(m).trains]
+
+
+def may_use_estimate(method):
+    """Whether a trained method may use the estimated correspondence F~: its option `estimated`."""
+    return CONFIG["methods"][method]["options"].get("estimated", "auto") != "never"
+
+
+ESTIMATED = [m for m in TRAINED if may_use_estimate(m)]
 # the method whose embedding the figures show and which completes the dataset
 SHOWN = TRAINED[:1]
 
@@ -138,4 +146,6 @@ def all_results():
     if SHOWN and RUN["scenarios"]:
         results += every(f"{METHOD}/completed.h5mu", method=SHOWN, seed=RUN["seeds"][0])
         results += every(f"{FIGURES}/{{figure}}.svg", figure=FIGURES_OF_METHOD)
+    if ESTIMATED and RUN["scenarios"]:
+        results += every(f"{FIGURES}/estimated_correspondence.svg")
     return results

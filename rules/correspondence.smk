@@ -1,4 +1,4 @@
-# F: the pairs a scenario shows. The estimated correspondence F~ has its place here, beside the known one.
+# F: the pairs a scenario shows; and F~: what geometry and these pairs say about the other cells.
 
 
 rule make_correspondence:
@@ -16,3 +16,27 @@ rule make_correspondence:
         "../envs/environment.yaml"
     script:
         "../workflow_scripts/make_correspondence.py"
+
+
+rule estimate_correspondence:
+    input:
+        prepared=f"{DATA}/prepared.h5mu",
+        known=f"{DATA}/correspondence.npz",
+    output:
+        estimated=f"{DATA}/estimated_correspondence.npz",
+        info=f"{DATA}/estimated_correspondence.json",
+    params:
+        options=CONFIG["estimate"],
+        same_group=dataset_option("same_group"),
+        code=code_digest("matching", "data/projection.py"),
+    log:
+        "logs/estimate_correspondence/{dataset}.{scenario}.{seed}.log",
+    benchmark:
+        "benchmarks/estimate_correspondence/{dataset}.{scenario}.{seed}.tsv"
+    conda:
+        "../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+    script:
+        "../workflow_scripts/estimate_correspondence.py"

@@ -114,3 +114,23 @@ rule plot_js_curves:
         "../envs/environment.yaml"
     script:
         "../workflow_scripts/plot_js_curves.py"
+
+
+rule plot_estimated_correspondence:
+    input:
+        prepared=expand(f"{DATA}/prepared.h5mu", seed=RUN["seeds"][:1], allow_missing=True),
+        pairs=f"{DATASET}/pairs.npz",
+        known=expand(f"{DATA}/correspondence.npz", seed=RUN["seeds"][:1], allow_missing=True),
+        estimated=expand(f"{DATA}/estimated_correspondence.npz", seed=RUN["seeds"][:1], allow_missing=True),
+        info=expand(f"{DATA}/estimated_correspondence.json", seed=RUN["seeds"], allow_missing=True),
+    output:
+        figure=figure("estimated_correspondence", "known and estimated correspondence", "Correspondence"),
+        numbers=f"{FIGURES}/estimated_correspondence.rst",
+    params:
+        code=code_digest("matching/compare.py", "plots/correspondence.py", "plots/style.py"),
+    log:
+        "logs/plot_estimated_correspondence/{dataset}.{scenario}.log",
+    conda:
+        "../envs/environment.yaml"
+    script:
+        "../workflow_scripts/plot_estimated_correspondence.py"

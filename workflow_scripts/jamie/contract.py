@@ -132,6 +132,17 @@ def check_embedding(mdata, like, key: str, where: str = "embedding.h5mu") -> Non
         _fail(where, "one latent width for both modalities", str(widths))
 
 
+def check_estimated(matrix, info: dict, where: str = "estimated_correspondence.npz") -> None:
+    """F~ holds values in (0, 1] whose rows sum to 1 at most; its account says how far to trust it."""
+    total = np.asarray(matrix.sum(axis=1))
+    if matrix.nnz and not (np.isfinite(matrix.data).all() and matrix.data.min() > 0 and total.max() < 1.001):
+        _fail(where, "values above 0 whose rows sum to 1 at most", f"rows that sum to {total.max():g}")
+    if not 0 <= info.get("confidence", -1) <= 1:
+        _fail(where, "a confidence in [0, 1]", repr(info.get("confidence")))
+    if not isinstance(info.get("trusted"), bool) or not info.get("reason"):
+        _fail(where, "`trusted` and a `reason`", ", ".join(info))
+
+
 def check_metrics(table, where: str = "metrics.tsv") -> None:
     """Columns as in METRIC_COLUMNS; a value exactly where status is ok, a reason where it is not."""
     if tuple(table.columns) != METRIC_COLUMNS:

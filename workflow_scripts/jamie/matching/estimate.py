@@ -1,0 +1,164 @@
+"""F~: estimate from two modalities' geometry and the known pairs which cells may be the same."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import sparse
+
+from jamie.errors import InputError
+from jamie.matching.confidence import TRUSTED_FROM
+
+log = logging.getLogger(__name__)
+
+METHODS = ("landmarks", "unioncom")
+MIN_CELLS = 10
+
+
+@dataclass
+class Estimate:
+    """An estimated correspondence.
+
+    Attributes
+    ----------
+    matrix
+        F~, CSR float32 (n_1, n_2): values in [0, 1], at most ``k`` a row, rows sum to 1 at most. A certain
+        known pair is the only entry of its row and column.
+    confidence
+        0 (no better than chance, as far as can be told) to 1.
+    info
+        How it came about; JSON-able. ``trusted`` (bool), ``reason`` (plain words), ``parts`` (of the
+        confidence), ``components`` (of the neighbour graphs), ``notes``.
+    coordinates
+        The shared coordinates F~ follows from: float32 (n_1, r), (n_2, r) of unit length, or None.
+    """
+
+    matrix: sparse.csr_matrix
+    confidence: float
+    info: dict = field(default_factory=dict)
+    coordinates: tuple[np.ndarray, np.ndarray] | None = None
+
+
+def estimate(
+    x,
+    known=None,
+    *,
+    method: str = "landmarks",
+    seed: int = 0,
+    groups=None,
+    k: int = 10,
+    neighbours=(10, 30),
+    n_landmarks: int = 150,
+    restarts: int = 12,
+    unpaired: bool = True,
+    max_cells: int = 3000,
+) -> Estimate:
+    """Estimate F~.
+
+    Parameters
+    ----------
+    x
+        Pair of float (n_1, p_1), (n_2, p_2): model input (scaled principal components), finite.
+    known
+        Known F, sparse (n_1, n_2), values in [0, 1]: 1 and nothing else in row and column is certain, other
+        values are priors. None: no pair is known.
+    method
+        "landmarks": time and memory grow linearly in cells. "unioncom": every cell, for few cells.
+    groups
+        Pair of string arrays (n_1,), (n_2,): only cells of one group match; "" is free. None: any cells.
+    k
+        Entries of F~ a row holds at most.
+    neighbours
+        Sizes of the neighbour graphs whose geodesics are averaged.
+    n_landmarks
+        Landmarks per modality.
+    restarts
+        Starts of the matching of landmarks.
+    unpaired
+        Whether to estimate where no pair is known.
+    max_cells
+        Largest modality that "unioncom" takes.
+
+    Raises
+    ------
+    InputError
+        F of the wrong shape, no pairs where ``unpaired`` is off, too few cells, values that are missing or
+        all equal, a single group label, an unknown method.
+    """
+    from jamie.matching import check
+
+    if method not in METHODS:
+        raise InputError(
+            f"Unknown method {method!r} for the estimated correspondence",
+            expected=" or ".join(METHODS),
+            found=repr(method),
+            change="`estimate: method`",
+        )
+    x, known = check.inputs(x, known, min_cells=MIN_CELLS)
+    groups = check.groups(groups, x)
+    if known.nnz == 0 and not unpaired:
+        raise InputError(
+            "There is no known pair to estimate the correspondence from",
+            expected="known pairs, or permission to go by geometry alone",
+            found="no pair, and `unpaired: false`",
+            change="`estimate: unpaired: true`, or a scenario with `known_pairs` above 0",
+        )
+    # an order of the cells that hangs on their values alone, so that the order they come in changes nothing
+    order = [np.lexsort(side.T[::-1]) for side in x]
+    back = [np.argsort(o, kind="stable") for o in order]
+    x = tuple(side[o] for side, o in zip(x, order, strict=True))
+    known = sparse.csr_matrix(known[order[0]][:, order[1]])
+    groups = groups and tuple(g[o] for g, o in zip(groups, order, strict=True))
+    sizes, notes = check.neighbours(neighbours, min(map(len, x)))
+    if not _open(known).all():
+        result = _nothing_to_do(known)
+    elif method == "unioncom":
+        from jamie.matching import unioncom
+
+        result = unioncom.estimate(
+            x, known, k=k, groups=groups, seed=seed, neighbours=sizes, max_cells=max_cells
+        )
+    else:
+        from jamie.matching import default
+
+        result = default.estimate(
+            x,
+            known,
+            k=k,
+            groups=groups,
+            seed=seed,
+            neighbours=sizes,
+            n_landmarks=n_landmarks,
+            restarts=restarts,
+        )
+    result.matrix = sparse.csr_matrix(result.matrix[back[0]][:, back[1]], dtype=np.float32)
+    if result.coordinates is not None:
+        result.coordinates = tuple(z[b] for z, b in zip(result.coordinates, back, strict=True))
+    result.info = {
+        "method": method,
+        "n_cells": [len(side) for side in x],
+        "n_known": int(known.nnz),
+        "confidence": result.confidence,
+        "trusted": bool(result.confidence >= TRUSTED_FROM),
+        "notes": notes + result.info.pop("notes", []),
+        **result.info,
+    }
+    for note in result.info["notes"]:
+        log.info(note)
+    log.info("confidence %.2f: %s", result.confidence, result.info["reason"])
+    return result
+
+
+def _open(known) -> np.ndarray:
+    """Whether any row, any column is without a certain partner: bool (2,)."""
+    from jamie.matching.assignment import certain_pairs
+
+    pairs = certain_pairs(known)
+    return np.array([len(pairs) < known.shape[0], len(pairs) < known.shape[1]])
+
+
+def _nothing_to_do(known) -> Estimate:
+    reason = "every cell of a modality has a certain known partner: nothing is left to estimate"
+    return Estimate(known, 1.0, {"reason": reason, "parts": {}, "regime": "known"})

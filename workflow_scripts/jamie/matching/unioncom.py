@@ -1,0 +1,144 @@
+"""UnionCom's matching of two geometries: every cell, by a primal-dual method. Exact, so for few cells."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from jamie.errors import InputError
+from jamie.matching.assignment import certain_pairs, top
+from jamie.matching.estimate import Estimate
+from jamie.matching.geometry import bridge, graph_of, nearest
+from jamie.matching.landmarks import correlation
+
+N_STEPS = 2000
+PENALTY = 1.0  # rho, on the constraints
+STEP = 1.0  # in units of a step that is safe
+ROW_SUMS = 0.1, 1.5  # mean of the row sums, which should be 1: below, F~ collapsed; above, it diverged
+
+
+def estimate(x, known, *, k: int, groups, seed: int, neighbours, max_cells: int) -> Estimate:
+    """F~ of all cells, dense inside; confidence is the agreement of starts and graphs, 0 after a collapse.
+
+    Parameters
+    ----------
+    neighbours
+        Sizes of the neighbour graphs; geodesics are those of the first, the last is asked whether it agrees.
+
+    Raises
+    ------
+    InputError
+        More than ``max_cells`` cells in a modality.
+    """
+    if max(map(len, x)) > max_cells:
+        raise InputError(
+            "`method: unioncom` is meant for few cells",
+            expected=f"at most {max_cells} training cells in each modality",
+            found=f"{len(x[0])} and {len(x[1])}",
+            change="`estimate: method: landmarks`, or `estimate: max_cells`",
+        )
+    shapes = {size: [_geodesics(side, size) for side in x] for size in neighbours}
+    components = {
+        f"modality {i + 1}": {f"k={size}": shapes[size][i][1][:10] for size in neighbours} for i in (0, 1)
+    }
+    notes = [
+        f"the graph of {size} neighbours of modality {i + 1} has {len(shapes[size][i][1])} unconnected parts"
+        for size in neighbours
+        for i in (0, 1)
+        if len(shapes[size][i][1]) > 1
+    ]
+    geodesics = [distance for distance, _ in shapes[neighbours[0]]]
+    allowed = _allowed(known, groups, (len(x[0]), len(x[1])))
+    rng = np.random.default_rng(seed)
+    f = _solve(geodesics, allowed, known, rng)
+    row_sum = float(f.sum() / min(f.shape))
+    info = {"regime": "unioncom", "components": components, "notes": notes, "mean_row_sum": row_sum}
+    if not ROW_SUMS[0] < row_sum < ROW_SUMS[1]:
+        what = "collapsed to zero" if row_sum <= ROW_SUMS[0] else "diverged"
+        reason = f"the primal-dual method {what}: rows of F~ sum to {row_sum:.3f} on average instead of 1"
+        info |= {"collapsed": True, "parts": {"restarts": 0.0}, "reason": reason}
+        return Estimate(_certain(known), 0.0, info)
+    parts = {"restarts": _agreement(f, _solve(geodesics, allowed, known, rng, noise=3.0), geodesics)}
+    if len(neighbours) > 1:
+        others = [distance for distance, _ in shapes[neighbours[-1]]]
+        parts["graphs"] = _agreement(f, _solve(others, allowed, known, rng), geodesics)
+    reason = "agreement of " + ", ".join(f"{name} {value:.2f}" for name, value in parts.items())
+    info |= {"collapsed": False, "parts": parts, "reason": reason}
+    return Estimate(_sparse(f, known, k), round(float(np.prod(list(parts.values()))), 4), info)
+
+
+def primal_dual(
+    a: np.ndarray, b: np.ndarray, start: np.ndarray, allowed, n_steps: int = N_STEPS
+) -> np.ndarray:
+    """Minimise ||a - f b f'||^2 over f >= 0 (n, m), n <= m, with rows that sum to 1 and columns to at most 1.
+
+    Gradient steps on the augmented Lagrangian in f and in the slack of the columns, gradient ascent in the
+    multipliers. ``allowed`` (n, m) bool keeps entries at 0.
+
+    Source: Cao, Bai, Hong, Wan, Bioinformatics 36, i48-i56 (2020), eq. 3-7.
+    """
+    n, m = start.shape
+    f = start * allowed
+    slack = np.maximum(1 - f.sum(axis=0), 0)
+    rows, cols = np.zeros(n), np.zeros(m)
+    rate = STEP / (12 * np.linalg.norm(a, 2) * np.linalg.norm(b, 2) / max(n, m) + PENALTY * (n + m))
+    for _ in range(n_steps):
+        row_gap, col_gap = f.sum(axis=1) - 1, f.sum(axis=0) + slack - 1
+        half = f @ b
+        gradient = 4 * ((half @ f.T) @ half - a @ half) / max(n, m)
+        gradient += (rows + PENALTY * row_gap)[:, None] + (cols + PENALTY * col_gap)[None]
+        f = np.maximum(f - rate * gradient, 0) * allowed
+        slack = np.maximum(slack - rate * (cols + PENALTY * col_gap), 0)
+        rows += rate * PENALTY * (f.sum(axis=1) - 1)
+        cols += rate * PENALTY * (f.sum(axis=0) + slack - 1)
+    return f
+
+
+def _solve(geodesics, allowed, known, rng, noise: float = 0.1) -> np.ndarray:
+    """Dense F~ (n_1, n_2) from an even start with priors and noise; the smaller modality's rows sum to 1."""
+    a, b = geodesics
+    start = np.exp(noise * rng.standard_normal(allowed.shape))
+    start = start / start.mean() / max(allowed.shape) + known.toarray()
+    if len(a) > len(b):
+        return primal_dual(b, a, start.T, allowed.T).T
+    return primal_dual(a, b, start, allowed)
+
+
+def _geodesics(x: np.ndarray, size: int) -> tuple[np.ndarray, list[int]]:
+    """float (n, n), at most 1, and the sizes of the graph's parts before they are bridged."""
+    from scipy.sparse.csgraph import dijkstra
+
+    graph, sizes = bridge(graph_of(*nearest(x, x, size + 1), "length"), x)
+    distance = dijkstra(graph, directed=False)
+    return distance / distance.max(), sizes
+
+
+def _allowed(known, groups, shape) -> np.ndarray:
+    """bool (n_1, n_2): where F~ may be above 0."""
+    allowed = np.ones(shape, dtype=bool)
+    if groups is not None:
+        first, second = groups
+        allowed &= (first[:, None] == second[None]) | (first == "")[:, None] | (second == "")[None]
+    rows, cols = certain_pairs(known).T
+    allowed[rows], allowed[:, cols] = False, False
+    allowed[rows, cols] = True
+    return allowed
+
+
+def _certain(known) -> sparse.csr_matrix:
+    pairs = certain_pairs(known)
+    return sparse.csr_matrix((np.ones(len(pairs), np.float32), (pairs[:, 0], pairs[:, 1])), known.shape)
+
+
+def _sparse(f: np.ndarray, known, k: int) -> sparse.csr_matrix:
+    """Top entries of each row; rows sum to 1 at most and certain pairs are exactly 1."""
+    f = f / np.maximum(f.sum(axis=1, keepdims=True), 1)
+    pairs = certain_pairs(known)
+    f[pairs[:, 0]] = 0
+    return top(sparse.csr_matrix(f), k) + _certain(known)
+
+
+def _agreement(f: np.ndarray, other: np.ndarray, geodesics) -> float:
+    """Correlation of the geodesic distances from where two results send the cells of the first modality."""
+    where = [g @ geodesics[1] / np.maximum(g.sum(axis=1, keepdims=True), 1e-12) for g in (f, other)]
+    return max(0.0, correlation(*where, np.ones(len(f))))
