@@ -15,6 +15,7 @@ include: "rules/data.smk"
 include: "rules/correspondence.smk"
 include: "rules/jamie.smk"
 include: "rules/baselines.smk"
+include: "rules/comparisons.smk"
 include: "rules/metrics.smk"
 include: "rules/figures.smk"
 

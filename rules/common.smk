@@ -1,5 +1,4 @@
 # The checked configuration, where files are, and the few functions the rules share.
-import os
 import sys
 
 sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
@@ -37,6 +36,7 @@ def spec(method):
 METHODS = RUN["methods"]
 TRAINED = [m for m in METHODS if spec(m).trains]
 BASELINES = [m for m in METHODS if not spec(m).trains]
+LABELS = {m: CONFIG["methods"][m]["label"] for m in METHODS if CONFIG["methods"][m]["label"]}
 # the method whose embedding the figures show and which completes the dataset
 SHOWN = TRAINED[:1]
 
@@ -66,13 +66,6 @@ def method_option(key):
     return lambda wildcards: CONFIG["methods"][wildcards.method][key]
 
 
-def baseline_code(wildcards):
-    """Digest of the file a baseline is, and of those it builds on."""
-    base = CONFIG["methods"][wildcards.method]["base"]
-    files = [f"methods/{name}.py" for name in ("base", base, *SPECS[base].builds_on)]
-    return code_digest("data/projection.py", *files)
-
-
 def saved_model(wildcards):
     """Folder of a saved model."""
     return CONFIG["models"][wildcards.model]["path"]
@@ -87,7 +80,8 @@ def trust_scores(wildcards):
     strict = [
         name
         for name in RUN["scenarios"]
-        if scenarios[name]["held_out"] > 0 and scenarios[name]["known_pairs"] == scenarios[own]["known_pairs"]
+        if scenarios[name]["held_out"] > 0
+        and all(scenarios[name][key] == scenarios[own][key] for key in ("known_pairs", "wrong_pairs"))
     ]
     scenario = own if scenarios[own]["held_out"] > 0 or not strict else strict[0]
     names = dict(wildcards.items()) | {"scenario": scenario}
@@ -98,14 +92,10 @@ def scenario_option(key):
     return lambda wildcards: CONFIG["scenarios"][wildcards.scenario][key]
 
 
-def raw_input(wildcards):
-    """What ingest reads: the simulation, or the list of fetched files and every local file on it."""
-    entry = CONFIG["datasets"][wildcards.dataset]
-    if entry["reader"] == "simulate":
-        return {"simulation": f"resources/{wildcards.dataset}/simulated.h5mu"}
-    sources = [*entry["files"].values(), entry["correspondence"] or {}]
-    local = [s["path"] for s in sources if s.get("path") and os.path.exists(s["path"])]
-    return {"files": f"resources/{wildcards.dataset}/files.json", "local": local}
+def about_run(wildcards):
+    """What figures and captions must say beside the numbers: the run's own names, and pairs that are wrong."""
+    scenario = CONFIG["scenarios"].get(wildcards.get("scenario"), {"wrong_pairs": 0})
+    return {"labels": LABELS, "wrong_pairs": scenario["wrong_pairs"]}
 
 
 def shown(pattern, every_seed=True):
@@ -118,14 +108,14 @@ def scored(pattern, methods=METHODS):
     return expand(pattern, method=methods, seed=RUN["seeds"], allow_missing=True)
 
 
-def figure(name, title, category):
+def figure(name, title, category, scenario="{scenario}", folder=FIGURES):
     """Output of a figure rule: the figure with its place in the report."""
     return report(
-        f"{FIGURES}/{name}.svg",
+        f"{folder}/{name}.svg",
         caption=f"../report/{name}.rst",
         category=category,
-        subcategory="{dataset}, {scenario}",
-        labels={"dataset": "{dataset}", "scenario": "{scenario}", "figure": title},
+        subcategory=f"{{dataset}}, {scenario}",
+        labels={"dataset": "{dataset}", "scenario": scenario, "figure": title},
     )
 
 
@@ -133,9 +123,10 @@ def all_results():
     """What `rule all` asks for."""
     results = every("results/{dataset}/applied/{model}/completed.h5mu", model=RUN["apply"])
     if METHODS and RUN["scenarios"]:
-        results += ["results/metrics.tsv", "results/summary.rst"]
+        results += ["results/metrics.tsv", "results/summary.rst", *comparisons()]
+    if METHODS and RUN["scenarios"] and RUN["figures"] == "full":
         results += every(f"{FIGURES}/scores.svg")
-    if SHOWN and RUN["scenarios"]:
+    if SHOWN and RUN["scenarios"] and RUN["figures"] == "full":
         results += every(f"{METHOD}/completed.h5mu", method=SHOWN, seed=RUN["seeds"][0])
         results += every(f"{FIGURES}/{{figure}}.svg", figure=FIGURES_OF_METHOD)
     return results
