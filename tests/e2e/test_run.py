@@ -146,7 +146,10 @@ def test_a_saved_model_completes_new_cells(small_run, tmp_path):
     assert completed.mod["rna"].obsm["X_jamie"].shape == (100, 32)
 
 
-@pytest.mark.parametrize("name", ["patchseq_m1", "pbmc_mosaic", "scgem", "multiome_h5mu"])
+EXAMPLES = sorted({path.stem for path in ROOT.glob("config/examples/*.yaml")} - {"seeds", "own_data"})
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_every_example_is_a_valid_run(name, tmp_path):
     example = ROOT / f"config/examples/{name}.yaml"
     seeds = ROOT / "config/examples/seeds.yaml"

@@ -158,7 +158,7 @@ def test_defaults_are_filled_in_at_every_depth():
     }
     nowhere = {"url": None, "pypi": None, "member": None, "sha256": None}
     assert dataset["files"]["data"] == {"path": "mine.h5mu", **nowhere}
-    assert checked["methods"] == {"knn": {"base": "knn", "options": {}}}
+    assert checked["methods"] == {"knn": {"base": "knn", "label": None, "options": {}}}
 
 
 def test_defaults_are_not_shared_between_entries():

@@ -25,8 +25,8 @@ def pairing_series(names: list[str], scenarios: dict[str, dict]) -> tuple[list[s
     known
         By rising share of known pairs, none of them wrong; empty if there are fewer than three.
     wrong
-        By rising share of wrong pairs, at the largest share of known pairs and beginning with none wrong; empty
-        if no such scenario has a wrong pair.
+        By rising share of wrong pairs, at the largest share of known pairs and beginning with none wrong;
+        empty if no such scenario has a wrong pair.
     """
     series: dict[tuple, list[str]] = {}
     for name in names:

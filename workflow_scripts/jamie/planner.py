@@ -124,7 +124,7 @@ def knees(table: pd.DataFrame) -> pd.DataFrame:
     n_pairs_most and value_most (at the largest number), tolerance, n_points, n_seeds.
     """
     rows = []
-    table = table[~table["method"].map(style.is_control)]
+    table = table[np.array([not style.is_control(m) for m in table["method"]], dtype=bool)]
     for (method, metric, modality), part in table.groupby(["method", "metric", "modality"], sort=False):
         wide = part.pivot_table(index="n_pairs", columns="seed", values="value").sort_index()
         found = knee(wide.to_numpy(), load_metrics()[metric].better)
@@ -195,7 +195,7 @@ def verdict_in_words(row) -> str:
 
 
 def marks(table: pd.DataFrame, method: str) -> dict[str, dict]:
-    """What the figure marks, by (metric, modality): ``verdicts`` in words, and how many pairs are ``enough``."""
+    """Marks of the figure by (metric, modality): ``verdicts`` in words, and ``enough``, a number of pairs."""
     own = table[table["method"] == method].fillna({"modality": ""})
     rows = {(row.metric, row.modality): row for row in own.itertuples()}
     return {

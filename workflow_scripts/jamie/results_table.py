@@ -33,8 +33,9 @@ CELLS = {
 def results_table(metrics: pd.DataFrame, scenarios: dict[str, dict]) -> str:
     """Mean and standard deviation over seeds of the main scores, as a markdown table with a line above it.
 
-    A block of rows per dataset and scenario, on the strictest group of cells with scores: the methods (the best
-    of a score in bold, and those that equal it to three digits), then floor and ceiling in one row.
+    A block of rows per dataset and scenario, on the strictest group of cells with scores: the methods (the
+    best of a score in bold, and those that equal it to three digits), then floor and ceiling in one row.
+    Below the table, the share of features on which the first method beats KNN.
 
     Parameters
     ----------
@@ -50,12 +51,28 @@ def results_table(metrics: pd.DataFrame, scenarios: dict[str, dict]) -> str:
     n_seeds = metrics.groupby(["dataset", "scenario"])["seed"].nunique()
     seeds = f"{n_seeds.min()}" if n_seeds.nunique() == 1 else f"{n_seeds.min()} to {n_seeds.max()}"
     intro = (
-        f"Mean ± standard deviation over {seeds} seeds. Bold: the best method of a score. Floor (shuffled pairs or "
-        "the mean of a feature) and ceiling (the truth) bound what is possible; their means are given. r is "
-        "Pearson's, mean over features."
+        f"Mean ± standard deviation over {seeds} seeds. Bold: the best method of a score. Floor (shuffled "
+        "pairs or the mean of a feature) and ceiling (the truth) bound what is possible; their means are "
+        "given. r is Pearson's, mean over features."
     )
     table = [HEAD, ["---"] * len(HEAD), *lines]
-    return f"{intro}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in table)
+    text = f"{intro}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in table)
+    return text + _wins(rows)
+
+
+def _wins(rows: pd.DataFrame) -> str:
+    """Share of features that the first method imputes better than KNN on held-out cells, if there are any."""
+    ok = rows[(rows["metric"] == "win_rate_knn") & (rows["status"] == c.OK) & (rows["cells"] == c.TEST)]
+    own = ok[ok["method"] == style.order_methods(rows["method"])[0]]
+    parts = []
+    for (dataset, scenario), part in own.groupby(["dataset", "scenario"], sort=False):
+        means = part.astype({"value": float}).groupby("modality", sort=False)["value"].mean()
+        shares = " and ".join(f"{value:.0%} of {style.label(m)}" for m, value in means.items())
+        parts.append(f"`{dataset}`, `{scenario}`: {shares}")
+    if not parts:
+        return ""
+    method = style.label(own["method"].iloc[0])
+    return f"\nFeatures of held-out cells that {method} imputes better than KNN: {'; '.join(parts)}.\n"
 
 
 def _block(dataset: str, scenario: dict, part: pd.DataFrame) -> list[list[str]]:
@@ -74,13 +91,14 @@ def _block(dataset: str, scenario: dict, part: pd.DataFrame) -> list[list[str]]:
     rows = [["", style.label(m), *(column.get(m, "") for column in columns)] for m in methods]
     if any(BOUNDS in column for column in columns):
         rows.append(["", BOUNDS, *(column.get(BOUNDS, "") for column in columns)])
-    return [[title, *row[1:]] if i == 0 else row for i, row in enumerate(rows)]
+    rows[0][0] = title
+    return [row + [""] * (len(HEAD) - len(row)) for row in rows]
 
 
 def _column(found: pd.DataFrame, better: str) -> dict[str, str]:
     """What stands in a score's column, by method. ``found``: mean and std by method."""
     best_of = pd.Series.min if better == "lower" else pd.Series.max
-    controls = found.index.map(style.is_control)
+    controls = np.array([style.is_control(m) for m in found.index])
     means = found["mean"] + 0.0  # never "-0.000"
     best = f"{best_of(means[~controls]):.3f}" if (~controls).sum() > 1 else ""
     cells = {}

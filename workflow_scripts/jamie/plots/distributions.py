@@ -144,7 +144,7 @@ def js_curves(
     distances = rows.groupby(["modality", "method", "feature"])["js_distance"].mean()
     by_seed = 1 - rows.groupby(["modality", "method", "seed"])["js_distance"].mean()
     sd = by_seed.groupby(["modality", "method"]).std()  # NaN for one seed
-    width = max(6.5, 0.4 + 4.8 * len(modalities))
+    width = max(6.5, 0.4 + (5.6 if sd.notna().any() else 4.8) * len(modalities))
     figure = Figure(figsize=(width, 4.6), layout="constrained", facecolor="white")
     methods = style.order_methods(rows["method"])
     best = {}

@@ -15,7 +15,7 @@ from jamie.plots import style
 from jamie.plots.scores import BETTER, panel_title
 
 NEEDED = ("method", "metric", "modality", "seed", "value")
-FOOTNOTE = "line and bar: mean and one standard deviation over seeds; dots: seeds; dashed grey: controls"
+FOOTNOTE = "line and bar: mean and one standard deviation over seeds; dots: seeds; grey: controls"
 TICK_GAP = 0.09  # of the axis: nearer tick labels would touch
 
 
@@ -90,10 +90,11 @@ def _draw_panel(ax: Axes, part: pd.DataFrame, x: str, methods: list[str], shown:
         ax.set_xlabel("wrong among the pairs shown")
         ax.set_xlim(places[0] - 0.03, places[-1] + 0.03)
         _ticks(ax, places, [f"{p:.0%}" for p in places])
+    ax.set_ylim(*_limits(part))
     for method in style.order_methods(part["method"]):
         own = part[part["method"] == method]
         if style.is_control(method):
-            ax.axhline(own["value"].mean(), zorder=1, **_line(method, methods, shown))
+            _draw_control(ax, own["value"].mean(), _line(method, methods, shown), right=x == "wrong")
             continue
         color = style.method_color(method, methods)
         by_place = own.groupby(x)["value"]
@@ -102,6 +103,29 @@ def _draw_panel(ax: Axes, part: pd.DataFrame, x: str, methods: list[str], shown:
             mean.index, mean, yerr=sd, elinewidth=0.9, capsize=0, zorder=3, **_line(method, methods, shown)
         )
         style.scatter(ax, own[x], own["value"], s=7, color=color, alpha=0.45, zorder=2)
+
+
+def _limits(part: pd.DataFrame) -> tuple[float, float]:
+    """Room for the methods and the floor; for the ceiling only where it does not squeeze these."""
+    inside = part.loc[part["method"] != "ceiling", "value"]
+    low, high = inside.min(), inside.max()
+    ceiling = part.loc[part["method"] == "ceiling", "value"].mean()
+    span = (high - low) or 0.1
+    if low - span < ceiling < high + span:
+        low, high = min(low, ceiling), max(high, ceiling)
+    return low - 0.07 * span, high + 0.07 * span
+
+
+def _draw_control(ax: Axes, value: float, line: dict, *, right: bool) -> None:
+    """A line, or a note at the edge beyond which it lies, on the side where the curves are far from it."""
+    low, high = ax.get_ylim()
+    if low <= value <= high:
+        ax.axhline(value, zorder=1, **line)
+        return
+    y, va, arrow = (0.98, "top", "▴") if value > high else (0.02, "bottom", "▾")
+    x, ha = (0.98, "right") if right else (0.02, "left")
+    place = {"transform": ax.transAxes, "ha": ha, "va": va}
+    ax.text(x, y, f"{arrow} ceiling {value:.2f}", color=style.GREY, style="italic", **place)
 
 
 def _line(method: str, methods: list[str], shown: str) -> dict:
@@ -139,5 +163,12 @@ def _legend(figure: Figure, known: pd.DataFrame, methods: list[str], shown: str,
         color = style.method_color(shown, methods)
         label = f"enough for {style.label(shown)}"
         handles.append(Line2D([], [], color=color, linewidth=1, linestyle=":", label=label))
-    figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), columnspacing=1.4)
-    figure.supxlabel(FOOTNOTE, fontsize=style.FONT_SIZE, color=style.GREY)
+    figure.legend(
+        handles=handles,
+        loc="outside lower left",
+        ncols=len(handles),
+        columnspacing=1.4,
+        title=FOOTNOTE,
+        title_fontproperties={"size": style.FONT_SIZE},
+        alignment="left",
+    )
