@@ -1,13 +1,6 @@
 # Every other method, fitted and applied in one job: one rule for all of them.
 
 
-def baseline_code(wildcards):
-    """Digest of the file a baseline is, and of those it builds on."""
-    base = CONFIG["methods"][wildcards.method]["base"]
-    files = [f"methods/{name}.py" for name in ("base", base, *SPECS[base].builds_on)]
-    return code_digest("data/projection.py", *files)
-
-
 rule fit_baseline:
     input:
         prepared=f"{DATA}/prepared.h5mu",

@@ -1,4 +1,5 @@
 # The checked configuration, where files are, and the few functions the rules share.
+import os
 import sys
 
 sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
@@ -36,7 +37,6 @@ def spec(method):
 METHODS = RUN["methods"]
 TRAINED = [m for m in METHODS if spec(m).trains]
 BASELINES = [m for m in METHODS if not spec(m).trains]
-LABELS = {m: CONFIG["methods"][m]["label"] for m in METHODS if CONFIG["methods"][m]["label"]}
 # the method whose embedding the figures show and which completes the dataset
 SHOWN = TRAINED[:1]
 
@@ -66,6 +66,13 @@ def method_option(key):
     return lambda wildcards: CONFIG["methods"][wildcards.method][key]
 
 
+def baseline_code(wildcards):
+    """Digest of the file a baseline is, and of those it builds on."""
+    base = CONFIG["methods"][wildcards.method]["base"]
+    files = [f"methods/{name}.py" for name in ("base", base, *SPECS[base].builds_on)]
+    return code_digest("data/projection.py", *files)
+
+
 def saved_model(wildcards):
     """Folder of a saved model."""
     return CONFIG["models"][wildcards.model]["path"]
@@ -92,10 +99,14 @@ def scenario_option(key):
     return lambda wildcards: CONFIG["scenarios"][wildcards.scenario][key]
 
 
-def about_run(wildcards):
-    """What figures and captions must say beside the numbers: the run's own names, and pairs that are wrong."""
-    scenario = CONFIG["scenarios"].get(wildcards.get("scenario"), {"wrong_pairs": 0})
-    return {"labels": LABELS, "wrong_pairs": scenario["wrong_pairs"]}
+def raw_input(wildcards):
+    """What ingest reads: the simulation, or the list of fetched files and every local file on it."""
+    entry = CONFIG["datasets"][wildcards.dataset]
+    if entry["reader"] == "simulate":
+        return {"simulation": f"resources/{wildcards.dataset}/simulated.h5mu"}
+    sources = [*entry["files"].values(), entry["correspondence"] or {}]
+    local = [s["path"] for s in sources if s.get("path") and os.path.exists(s["path"])]
+    return {"files": f"resources/{wildcards.dataset}/files.json", "local": local}
 
 
 def shown(pattern, every_seed=True):
@@ -124,8 +135,7 @@ def all_results():
     results = every("results/{dataset}/applied/{model}/completed.h5mu", model=RUN["apply"])
     if METHODS and RUN["scenarios"]:
         results += ["results/metrics.tsv", "results/summary.rst", *comparisons()]
-    if METHODS and RUN["scenarios"] and RUN["figures"] == "full":
-        results += every(f"{FIGURES}/scores.svg")
+        results += every(f"{FIGURES}/scores.svg") if RUN["figures"] == "full" else []
     if SHOWN and RUN["scenarios"] and RUN["figures"] == "full":
         results += every(f"{METHOD}/completed.h5mu", method=SHOWN, seed=RUN["seeds"][0])
         results += every(f"{FIGURES}/{{figure}}.svg", figure=FIGURES_OF_METHOD)

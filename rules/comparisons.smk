@@ -1,16 +1,4 @@
 # What compares scenarios or variants: the pairing planner, the ablation, and the table of results.
-from jamie.comparisons import pairing_series, variants
-
-PAIRING, WRONG = pairing_series(RUN["scenarios"], CONFIG["scenarios"])
-VARIANTS = variants(METHODS, CONFIG["methods"])
-
-
-def comparisons():
-    """Those that this run has the scenarios or variants for."""
-    results = ["results/table.md"]
-    results += every(f"{DATASET}/pairing.svg") if PAIRING else []
-    results += every(f"{FIGURES}/ablation.svg") if VARIANTS else []
-    return results
 
 
 rule plot_pairing:

@@ -1,15 +1,4 @@
 # From a source to prepared data: fetch or simulate, ingest, split, preprocess.
-import os
-
-
-def raw_input(wildcards):
-    """What ingest reads: the simulation, or the list of fetched files and every local file on it."""
-    entry = CONFIG["datasets"][wildcards.dataset]
-    if entry["reader"] == "simulate":
-        return {"simulation": f"resources/{wildcards.dataset}/simulated.h5mu"}
-    sources = [*entry["files"].values(), entry["correspondence"] or {}]
-    local = [s["path"] for s in sources if s.get("path") and os.path.exists(s["path"])]
-    return {"files": f"resources/{wildcards.dataset}/files.json", "local": local}
 
 
 rule fetch_dataset:

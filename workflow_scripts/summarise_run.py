@@ -14,7 +14,8 @@ with entry.job(snakemake):
         facts[run] = first_page.Facts.of(split, known, pairs)
     infos = [io.read_json(path) for path in snakemake.input.run_info]
     tables = zip(p.datasets, snakemake.input.pairing, strict=False)  # none, where that was not tried
-    enough = {dataset: planner.in_words(io.read_table(path), p.shown[0]) for dataset, path in tables}
+    method = [*p.shown, *p.bases][0]
+    enough = {dataset: planner.in_words(io.read_table(path), method) for dataset, path in tables}
     page = first_page.first_page(
         io.read_table(snakemake.input.metrics),
         facts,

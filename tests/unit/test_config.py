@@ -80,7 +80,11 @@ PARTS = {where: (required, part) for where, required, part in parts_of(SCHEMA, S
 def test_the_shipped_config_passes():
     checked = config.check(SHIPPED)
     assert set(checked["run"]["methods"]) <= set(checked["methods"])
-    assert checked["methods"]["jamie_paper"] == {"base": "jamie", "options": {"preset": "paper"}}
+    assert checked["methods"]["jamie_paper"] == {
+        "base": "jamie",
+        "label": None,
+        "options": {"preset": "paper"},
+    }
     assert checked["datasets"]["simulated_multiome"]["drop_empty"] is False
 
 

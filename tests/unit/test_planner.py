@@ -305,6 +305,15 @@ def test_a_ceiling_far_away_does_not_squeeze_the_curves(curves):
     assert texts(figure).count("▴ ceiling 7.00") == 4
 
 
+def test_a_score_of_the_controls_alone_has_no_panel_and_one_without_wrong_pairs_says_so(curves):
+    alone = curves[(curves["metric"] != "lta") | (curves["method"] == "ceiling")]
+    assert "label transfer accuracy" not in "".join(texts(draw(alone, wrong=False)))
+    wrong = curves[curves["metric"] != "lta"].assign(wrong=curves["n_pairs"] / 1000)
+    figure = pairing.pairing_curves(curves, wrong, shown="jamie", message="x")
+    assert texts(figure).count("n/a") == 1
+    assert overlaps(figure) == []
+
+
 def test_the_figure_needs_a_method(curves):
     with pytest.raises(ValueError, match="No method has a score"):
         draw(curves[curves["method"] == "ceiling"])

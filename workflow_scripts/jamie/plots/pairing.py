@@ -54,7 +54,8 @@ def pairing_curves(
     methods = [m for m in style.order_methods(known["method"]) if not style.is_control(m)]
     if not methods:
         raise ValueError("No method has a score at any number of known pairs.")
-    panels = list(dict.fromkeys(zip(known["metric"], known["modality"], strict=True)))
+    scored = known[known["method"].isin(methods)]
+    panels = list(dict.fromkeys(zip(scored["metric"], scored["modality"], strict=True)))
     panels.sort(key=lambda p: (list(BETTER).index(p[0]), p[1] != ""))
     rows = [(known, "n_pairs")] + ([] if wrong is None or wrong.empty else [(wrong, "wrong")])
     size = (max(6.0, 0.5 + 2.65 * len(panels)), 1.25 + 2.75 * len(rows))
@@ -78,6 +79,10 @@ def pairing_curves(
 
 def _draw_panel(ax: Axes, part: pd.DataFrame, x: str, methods: list[str], shown: str) -> None:
     style.clean(ax, grid="y")
+    if not part["method"].isin(methods).any():
+        ax.text(0.5, 0.5, "n/a", transform=ax.transAxes, ha="center", va="center", color=style.GREY)
+        ax.set(xticks=[], yticks=[])
+        return
     ax.locator_params(axis="y", nbins=5)
     places = np.sort(part[x].unique())
     if x == "n_pairs":
