@@ -181,6 +181,9 @@ def test_curves_are_the_main_scores_of_the_right_cells(curves):
     }
     assert len(curves) == 4 * 3 * (5 * 4 - 1)  # scores x seeds x (points, without one of KNN)
     assert sorted(curves["n_pairs"].unique()) == list(SIZES.values())
+    shuffled = planner.curves(metric_rows().iloc[::-1], SIZES, held_out=True)
+    assert list(dict.fromkeys(shuffled["metric"])) == ["foscttm", "lta", "pearson"]
+    assert list(dict.fromkeys(shuffled["modality"])) == ["", "rna", "atac"]
     assert len(planner.curves(metric_rows(), SIZES, held_out=False)) == 0
     assert len(planner.curves(metric_rows("hidden"), SIZES, held_out=False)) == len(curves)
 

@@ -100,14 +100,21 @@ def curves(metrics: pd.DataFrame, n_pairs: dict[str, int], held_out: bool) -> pd
 
     Returns
     -------
-    CURVE_COLUMNS; only scores with status ok. Label transfer is the mean of both directions.
+    CURVE_COLUMNS, by score (modalities in their own order) and rising number of pairs; only scores with
+    status ok. Label transfer is the mean of both directions.
     """
     rows = metrics[metrics["scenario"].isin(list(n_pairs)) & (metrics["status"] == c.OK)]
     rows = rows[(rows["cells"] == (c.TEST if held_out else c.HIDDEN)) & rows["metric"].isin(MAIN_SCORES)]
     rows = rows.fillna({"modality": ""}).astype({"value": float})
     rows = rows[(rows["metric"] != "lta") | (rows["modality"] == "")]
-    rows = rows.assign(n_pairs=rows["scenario"].map(n_pairs))
-    return rows[list(CURVE_COLUMNS)].sort_values("n_pairs", kind="stable", ignore_index=True)
+    rows = rows.assign(n_pairs=rows["scenario"].map(n_pairs))[list(CURVE_COLUMNS)]
+    ranks = {"metric": list(MAIN_SCORES), "modality": list(dict.fromkeys(metrics["modality"].fillna("")))}
+    return rows.sort_values(
+        ["metric", "modality", "n_pairs"],
+        key=lambda column: column.map(ranks[column.name].index) if column.name in ranks else column,
+        kind="stable",
+        ignore_index=True,
+    )
 
 
 def knees(table: pd.DataFrame) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from jamie import io
 from jamie.errors import InputError
 from jamie.metrics.base import load_metrics
 from jamie.plots import style
-from jamie.summary import strictest_cells
+from jamie.summary import number, strictest_cells
 
 BEGIN = "<!-- results table: written by `make readme`, do not edit -->"
 END = "<!-- end of the results table -->"
@@ -49,9 +49,10 @@ def results_table(metrics: pd.DataFrame, scenarios: dict[str, dict]) -> str:
     for (dataset, scenario), part in rows.groupby(["dataset", "scenario"], sort=False):
         lines += _block(dataset, scenarios[scenario], part[part["cells"] == strictest_cells(part)])
     n_seeds = metrics.groupby(["dataset", "scenario"])["seed"].nunique()
-    seeds = f"{n_seeds.min()}" if n_seeds.nunique() == 1 else f"{n_seeds.min()} to {n_seeds.max()}"
+    seeds = number(n_seeds.max(), "seed")
+    seeds = seeds if n_seeds.nunique() == 1 else f"{n_seeds.min()} to {seeds}"
     intro = (
-        f"Mean ± standard deviation over {seeds} seeds. Bold: the best method of a score. Floor (shuffled "
+        f"Mean ± standard deviation over {seeds}. Bold: the best method of a score. Floor (shuffled "
         "pairs or the mean of a feature) and ceiling (the truth) bound what is possible; their means are "
         "given. r is Pearson's, mean over features."
     )

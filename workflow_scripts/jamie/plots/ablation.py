@@ -40,6 +40,8 @@ def differences(metrics: pd.DataFrame, variants: list[str]) -> pd.DataFrame:
     rows = metrics[metrics["metric"].isin(MAIN_SCORES) & metrics["method"].isin(variants)]
     rows = rows[rows["status"] == OK].fillna({"modality": ""}).astype({"value": float})
     rows = rows[(rows["metric"] != "lta") | (rows["modality"] == "")]
+    order = list(dict.fromkeys(metrics["modality"].fillna("")))  # that of the dataset
+    rows = rows.sort_values("modality", key=lambda column: column.map(order.index), kind="stable")
     found = []
     for (metric, modality), part in rows.groupby(["metric", "modality"], sort=False):
         wide = part.pivot_table(index="seed", columns="method", values="value").reindex(columns=variants)
