@@ -46,7 +46,7 @@ class Facts:
             by_modality.agg(lambda role: int((role == c.TEST).sum())).to_dict(),
             len(pairs.best_pairs()),
             len(shown),
-            int((pairs.matrix[shown[:, 0], shown[:, 1]] == 0).sum()),
+            int((np.asarray(pairs.matrix[shown[:, 0], shown[:, 1]]).ravel() == 0).sum()),
         )
 
     @property
