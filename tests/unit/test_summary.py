@@ -257,6 +257,14 @@ def test_facts_are_counted_from_the_files():
     assert list(facts.n_cells) == ["rna", "adt"]
 
 
+def test_without_any_pair_shown_none_is_wrong():
+    names = list("abc")
+    pairs, none = (Correspondence(m, names, names) for m in (sparse.eye(3), sparse.csr_matrix((3, 3))))
+    split = pd.DataFrame({"modality": np.repeat(["rna", "adt"], 3), "cell": names * 2, "role": "train"})
+    facts = first_page.Facts.of(split, none, pairs)
+    assert (facts.n_known, facts.n_wrong, facts.n_hidden) == (0, 0, 3)
+
+
 def test_wrong_pairs_are_counted_and_said_on_the_first_page():
     names = [f"c{i}" for i in range(8)]
     pairs = Correspondence(sparse.eye(8).tocsr(), names, names)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from jamie import contract as c
 from jamie.metrics.base import load_metrics
@@ -46,13 +47,17 @@ class Facts:
             by_modality.agg(lambda role: int((role == c.TEST).sum())).to_dict(),
             len(pairs.best_pairs()),
             len(shown),
-            int((np.asarray(pairs.matrix[shown[:, 0], shown[:, 1]]).ravel() == 0).sum()),
+            len(shown) - pairs.matrix.multiply(_ones_at(shown, pairs.matrix.shape)).nnz,
         )
 
     @property
     def n_hidden(self) -> int:
         """True pairs of training cells that were not shown, nor anything in their place."""
         return self.n_pairs - max(self.n_test.values()) - self.n_known
+
+
+def _ones_at(places: np.ndarray, shape: tuple[int, int]) -> sparse.csr_matrix:
+    return sparse.csr_matrix((np.ones(len(places)), (places[:, 0], places[:, 1])), shape=shape)
 
 
 def first_page(metrics, facts: dict, *, datasets, scenarios, seeds, shown, infos, enough=None) -> str:
