@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy import sparse
 
-from jamie.model.aggregate import Batches, aggregate
+from jamie.model.aggregate import aggregate
+from jamie.model.batches import Batches
 from jamie.model.network import JointVAE
 from jamie.model.options import Options
 

@@ -12,7 +12,8 @@ from jamie.errors import InputError
 from jamie.model.losses import joint_loss, weights
 from jamie.model.network import JointVAE
 from jamie.model.options import Options
-from jamie.model.train import annealing, choose_device, train, validation_split
+from jamie.model.train import annealing, choose_device, train
+from jamie.model.watch import validation_split
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -67,11 +67,17 @@ def reconstruction(x: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:
 
 
 def alignment(mixed_x: torch.Tensor, mixed_y: torch.Tensor, f_estimated: torch.Tensor) -> torch.Tensor | None:
-    """||M^X - F~ M^Y||^2 over the cells of X for which F~ (b_X, b_Y) holds any mass; None if for none."""
-    known = f_estimated.sum(1) > 0
+    """||M^X - F~ M^Y||^2 over the cells of X for which F~ (b_X, b_Y) holds any mass; None if for none.
+
+    The rows of F~ are scaled to sum to 1, so that the target is a mean of latents; a row counts by its mass.
+    """
+    mass = f_estimated.sum(1)
+    known = mass > 0
     if not known.any():
         return None
-    return (mixed_x - f_estimated @ mixed_y)[known].square().mean()
+    mass = mass[known]
+    target = (f_estimated[known] / mass[:, None]) @ mixed_y
+    return ((mixed_x[known] - target).square().mean(1) * mass).mean()
 
 
 def cross_reconstruction(y: torch.Tensor, decoded: torch.Tensor, confidence: torch.Tensor) -> torch.Tensor:
@@ -115,24 +121,46 @@ def joint_loss(
     """
     encoded = [vae.encode(values) for vae, values in zip(model.vaes, x, strict=True)]
     latent = [sample(mu, log_var) if model.training else mu for mu, log_var in encoded]
-    mixed = aggregate(*latent, f, model.delta)
+    where = options.estimated_in if f_estimated is not None else ()
+    mixed = aggregate(*latent, f + f_estimated if "aggregation" in where else f, model.delta)
     own = [slice(0, n) for n in n_own]
     terms = LossTerms()
-    terms.kl = sum(kl(mu[o], log_var[o]) for (mu, log_var), o in zip(encoded, own, strict=True))
+    spread = [log_var[o] for (_, log_var), o in zip(encoded, own, strict=True)]
+    if "shared_logvar" in options.faults:
+        spread = [spread[-1][:1]] * 2
+    terms.kl = sum(kl(mu[o], log_var) for (mu, _), log_var, o in zip(encoded, spread, own, strict=True))
     terms.combination = sum(combination(z[o], m[o]) for z, m, o in zip(latent, mixed, own, strict=True))
     decoded = [vae.decode(m[o]) for vae, m, o in zip(model.vaes, mixed, own, strict=True)]
     terms.reconstruction = sum(reconstruction(v[o], d) for v, d, o in zip(x, decoded, own, strict=True))
-    if f_estimated is not None and options.gamma:
-        terms.alignment = alignment(mixed[0][own[0]], mixed[1], f_estimated[own[0]])
-    i, j = torch.nonzero(f[own[0], own[1]], as_tuple=True)
-    if len(i) > 1 and options.cross_reconstruction:
+    if "alignment" in where and options.gamma:
+        terms.alignment = _both_sides(mixed, f_estimated, own)
+    pairs = f[own[0], own[1]] if "pairs" not in where else f + f_estimated
+    _pair_terms(terms, model, x, encoded, latent, pairs, options)
+    return terms
+
+
+def _both_sides(mixed, f_estimated, own) -> torch.Tensor | None:
+    """The alignment term seen from X and from Y: equal where F~ is one-to-one, so their mean."""
+    sides = [
+        alignment(mixed[0][own[0]], mixed[1], f_estimated[own[0]]),
+        alignment(mixed[1][own[1]], mixed[0], f_estimated.T[own[1]]),
+    ]
+    sides = [side for side in sides if side is not None]
+    return sum(sides) / len(sides) if sides else None
+
+
+def _pair_terms(terms: LossTerms, model, x, encoded, latent, f: torch.Tensor, options: Options) -> None:
+    """The terms that need pairs; ``f`` holds the pairs among the first rows of each modality."""
+    i, j = torch.nonzero(f, as_tuple=True)
+    if len(i) < 2:
+        return
+    if options.cross_reconstruction:
         terms.cross_reconstruction = cross_reconstruction(
             x[1][j], model.vaes[1].decode(latent[0][i]), f[i, j]
         ) + cross_reconstruction(x[0][i], model.vaes[0].decode(latent[1][j]), f[i, j])
-    if len(i) > 1 and options.contrastive:
-        i, j = _one_partner_each(f[own[0], own[1]])
+    if options.contrastive:
+        i, j = _one_partner_each(f)
         terms.contrastive = contrastive(encoded[0][0][i], encoded[1][0][j], f[i, j], options.temperature)
-    return terms
 
 
 def _one_partner_each(f: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

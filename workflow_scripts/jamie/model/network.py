@@ -29,6 +29,7 @@ class VAE(nn.Module):
     def __init__(self, n_input: int, options: Options):
         super().__init__()
         unit = n_input if options.hidden_relative else 1
+        self.mixed = options.precision == "mixed"
         hidden = [max(2, round(width * unit)) for width in options.hidden_layers]
         self.input_dropout = nn.Dropout(options.input_dropout)
         self.encoder = _stack([n_input, *hidden], options.dropout)
@@ -39,12 +40,20 @@ class VAE(nn.Module):
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """x (b, p) to mu (b, d) and log variance (b, d)."""
-        h = self.encoder(self.input_dropout(x))
-        return self.mu(h), self.log_var(h).clamp(-10, 10)
+        with self._precision(x):
+            h = self.encoder(self.input_dropout(x))
+            mu, log_var = self.mu(h), self.log_var(h)
+        return mu.float(), log_var.float().clamp(-10, 10)
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         """z (b, d) to x (b, p)."""
-        return self.output(self.decoder(z))
+        with self._precision(z):
+            x = self.output(self.decoder(z))
+        return x.float()
+
+    def _precision(self, x: torch.Tensor) -> torch.autocast:
+        """bfloat16 where it is safe, in training only and if it was asked for."""
+        return torch.autocast(x.device.type, torch.bfloat16, enabled=self.mixed and self.training)
 
 
 class JointVAE(nn.Module):
@@ -54,6 +63,12 @@ class JointVAE(nn.Module):
         super().__init__()
         self.vaes = nn.ModuleList([VAE(n, options) for n in n_inputs])
         self.log_delta = nn.Parameter(torch.zeros(()))
+
+    def compile_networks(self) -> None:
+        """Compile both directions of each network; the weights and their names stay as they are."""
+        for vae in self.vaes:
+            vae.encode = torch.compile(vae.encode, dynamic=True)
+            vae.decode = torch.compile(vae.decode, dynamic=True)
 
     @property
     def delta(self) -> torch.Tensor:

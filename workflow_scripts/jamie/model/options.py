@@ -10,6 +10,13 @@ CHOICES = {
     "optimizer": ("adamw", "adam"),
     "schedule": ("one_cycle", "constant"),
     "device": ("auto", "cpu", "cuda"),
+    "precision": ("float32", "mixed"),
+    "estimated": ("auto", "always", "never"),
+}
+# What an option that is a list may hold
+MEMBERS = {
+    "estimated_in": ("alignment", "aggregation", "pairs"),
+    "faults": ("pair_sampling", "shared_logvar", "one_batch_stop", "leak"),
 }
 
 
@@ -41,13 +48,17 @@ class Options:
         Of the optimiser (the peak, for one_cycle).
     gradient_clip
         Largest norm of the gradient.
-    max_epochs, min_steps
-        Passes over the cells, and the least number of optimiser steps for small data.
+    max_epochs, min_steps, max_steps
+        Passes over the cells, and bounds on the number of optimiser steps: the least for small data, the most
+        for large (but two passes at least).
+    max_time_s
+        Stop at the end of the epoch in which a fit has taken this long, in seconds (None: no limit).
     min_epochs, patience
         With a constant learning rate: stop after ``patience`` epochs without a better loss, not before
         ``min_epochs``. The loss is that of validation cells where there are any.
     validation_fraction
-        Share of the known pairs, and of the unpaired training cells, kept out of the fit to watch it.
+        Share of the known pairs, and of the unpaired training cells, kept out of the fit to watch it, where
+        that is 20 pairs or more; fewer would say nothing and cost small data dearly.
     kl_weight, kl_midpoint
         Weight of the KL term when fully on, and the epoch at which its sigmoid annealing is half way
         (None: a quarter of max_epochs).
@@ -58,8 +69,23 @@ class Options:
     contrastive, temperature
         Weight (0 = off) and temperature of an extra term: symmetric InfoNCE on the cosine similarity of the
         latent means of known pairs.
+    estimated
+        Whether the estimated correspondence F~ is used: "auto" (where it brings left-out known pairs closer
+        or, without enough of these, where its own confidence says so), "always" or "never".
+    estimated_in
+        Where F~ enters, scaled by its confidence: "alignment" (the alignment term), "aggregation" (latents
+        are mixed over it), "pairs" (the two extra terms take its partners as pairs).
+    faults
+        Faults of the reference to reproduce, for ablations: "pair_sampling" (batches of few distinct known
+        pairs), "shared_logvar" (one cell's log variance in the KL term of all), "one_batch_stop" (early
+        stopping watches the last batch only), "leak" (scaling and components see held-out cells).
     device
         "auto" (CUDA if there is one, else CPU), "cpu" or "cuda".
+    precision
+        "float32", or "mixed": the networks train in bfloat16 where torch holds it safe; the loss, and what is
+        computed after training, stay float32.
+    compile
+        Compile the networks (`torch.compile`): a slow start, then faster steps on large data.
     """
 
     n_components: int = 30
@@ -76,6 +102,8 @@ class Options:
     gradient_clip: float = 1.0
     max_epochs: int = 90
     min_steps: int = 300
+    max_steps: int | None = 5_000
+    max_time_s: float | None = None
     min_epochs: int = 0
     patience: int | None = None
     validation_fraction: float = 0.05
@@ -87,7 +115,12 @@ class Options:
     cross_reconstruction: float = 1.0
     contrastive: float = 2.0
     temperature: float = 0.3
+    estimated: str = "auto"
+    estimated_in: tuple[str, ...] = ("alignment",)
+    faults: tuple[str, ...] = ()
     device: str = "auto"
+    precision: str = "float32"
+    compile: bool = False
 
     @classmethod
     def of(cls, preset: str = "default", **changes) -> Options:
@@ -116,12 +149,22 @@ class Options:
                     found=repr(changes[name]),
                     change=f"`{name}` under the method's `options:`",
                 )
-        if "hidden_layers" in changes:
-            changes["hidden_layers"] = tuple(changes["hidden_layers"])
+        for name, allowed in MEMBERS.items():
+            if unknown := [v for v in changes.get(name, ()) if v not in allowed]:
+                raise InputError(
+                    f"JAMIE's option {name!r} cannot hold {unknown[0]!r}",
+                    expected="a list of " + ", ".join(allowed),
+                    found=repr(changes[name]),
+                    change=suggest(unknown[0], allowed, f"`{name}` under the method's `options:`"),
+                )
+        for name in ("hidden_layers", *MEMBERS):
+            if name in changes:
+                changes[name] = tuple(changes[name])
         return replace(PRESETS[preset], **changes)
 
     def to_dict(self) -> dict:
-        return asdict(self) | {"hidden_layers": list(self.hidden_layers)}
+        """As plain lists, numbers and words, for JSON and YAML."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
 
 PRESETS = {
@@ -142,6 +185,7 @@ PRESETS = {
         gradient_clip=1.0,
         max_epochs=10_000,
         min_steps=0,
+        max_steps=None,
         min_epochs=2_500,
         patience=500,
         validation_fraction=0.0,

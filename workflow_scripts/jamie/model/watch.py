@@ -1,0 +1,126 @@
+"""Cells kept out of the fit to watch it, and early stopping."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from jamie.model.batches import Batches
+from jamie.model.losses import LossTerms, joint_loss
+from jamie.model.options import Options
+
+MIN_WATCHED = 10  # pairs: a loss of fewer says nothing
+
+
+def fraction_to_watch(f: sparse.csr_matrix, fraction: float) -> float:
+    """``fraction``, or 0 where it would leave too few pairs to watch."""
+    return fraction if round(fraction * len(_single_pairs(f))) >= MIN_WATCHED else 0.0
+
+
+def validation_split(
+    f: sparse.csr_matrix, fraction: float, seed: int
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Rows to fit and rows to watch, per modality.
+
+    A pair goes to one side whole: the cells watched are a share of the one-to-one pairs and, in each
+    modality, the same share of the cells without a partner. Cells with several partners are never watched.
+    """
+    rng = np.random.default_rng(seed)
+    pairs = _single_pairs(f)
+    n_partners = [np.diff(f.indptr), np.diff(f.tocsc().indptr)]
+    pairs = pairs[rng.permutation(len(pairs))[: round(fraction * len(pairs))]]
+    fit, watch = [], []
+    for axis, n in enumerate(f.shape):
+        alone = np.flatnonzero(n_partners[axis] == 0)
+        alone = alone[rng.permutation(len(alone))[: round(fraction * len(alone))]]
+        watched = np.concatenate([pairs[:, axis], alone]).astype(np.int64)
+        watch.append(watched)
+        fit.append(np.setdiff1d(np.arange(n), watched))
+    return fit, watch
+
+
+def _single_pairs(f: sparse.csr_matrix) -> np.ndarray:
+    """One-to-one pairs, int (k, 2)."""
+    n_partners = [np.diff(f.indptr), np.diff(f.tocsc().indptr)]
+    entries = f.tocoo()
+    single = (n_partners[0][entries.row] == 1) & (n_partners[1][entries.col] == 1)
+    return np.column_stack([entries.row[single], entries.col[single]])
+
+
+def submatrix(f: sparse.csr_matrix, rows) -> sparse.csr_matrix:
+    return sparse.csr_matrix(f[rows[0]][:, rows[1]])
+
+
+def batch_loss(model, batch, data, options: Options) -> LossTerms:
+    """Loss terms of a mini-batch; ``data`` are both modalities' inputs, already on the device."""
+    device = data[0].device
+    return joint_loss(
+        model,
+        tuple(d[torch.as_tensor(r, device=device)] for d, r in zip(data, batch.rows, strict=True)),
+        batch.n_own,
+        torch.as_tensor(batch.f, device=device),
+        None if batch.f_estimated is None else torch.as_tensor(batch.f_estimated, device=device),
+        options,
+    )
+
+
+class Means:
+    """Mean of each term over the batches in which it applies; read from the device once, at the end."""
+
+    def __init__(self):
+        self.sums: dict[str, torch.Tensor] = {}
+        self.counts: dict[str, int] = {}
+
+    def add(self, terms: LossTerms) -> None:
+        for name, value in terms.items():
+            self.sums[name] = self.sums.get(name, 0) + value.detach()
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def values(self) -> dict[str, float]:
+        return {name: float(value) / self.counts[name] for name, value in self.sums.items()}
+
+
+class Watch:
+    """The loss of cells that are not fitted, without noise and dropout."""
+
+    def __init__(self, data, f: sparse.csr_matrix, rows: list[np.ndarray], options: Options):
+        self.active = min(len(r) for r in rows) >= 2
+        if not self.active:
+            return
+        self.x = tuple(d[torch.as_tensor(r, device=d.device)] for d, r in zip(data, rows, strict=True))
+        self.batches = list(Batches(submatrix(f, rows), None, options.batch_size, seed=0).epoch())
+        self.options = options
+
+    @torch.no_grad()
+    def losses(self, model) -> dict[str, float]:
+        if not self.active:
+            return {}
+        model.eval()
+        means = Means()
+        for batch in self.batches:
+            means.add(batch_loss(model, batch, self.x, self.options))
+        return means.values()
+
+
+class Stopper:
+    """Stops after ``patience`` epochs without gain and goes back to the best weights."""
+
+    def __init__(self, options: Options):
+        self.patience, self.min_epochs = options.patience, options.min_epochs
+        self.best, self.best_epoch, self.weights = math.inf, 0, None
+
+    def should_stop(self, epoch: int, losses: dict[str, float], weight: dict[str, float], model) -> bool:
+        if self.patience is None:
+            return False
+        loss = sum(weight[name] * value for name, value in losses.items())
+        if loss < self.best:
+            self.best, self.best_epoch = loss, epoch
+            self.weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        return epoch >= self.min_epochs and epoch - self.best_epoch >= self.patience
+
+    def restore(self, model) -> None:
+        if self.weights is not None:
+            model.load_state_dict(self.weights)
