@@ -67,8 +67,9 @@ def _wins(rows: pd.DataFrame) -> str:
     own = ok[ok["method"] == style.order_methods(rows["method"])[0]]
     parts = []
     for (dataset, scenario), part in own.groupby(["dataset", "scenario"], sort=False):
-        means = part.astype({"value": float}).groupby("modality", sort=False)["value"].mean()
-        shares = " and ".join(f"{value:.0%} of {style.label(m)}" for m, value in means.items())
+        means = part.astype({"value": float}).groupby("modality")["value"].mean()
+        order = [m for m in dict.fromkeys(rows.loc[rows["dataset"] == dataset, "modality"]) if m in means]
+        shares = " and ".join(f"{means[m]:.0%} of {style.label(m)}" for m in order)
         parts.append(f"`{dataset}`, `{scenario}`: {shares}")
     if not parts:
         return ""
