@@ -95,7 +95,7 @@ def _draw_panel(ax: Axes, part: pd.DataFrame, x: str, methods: list[str], shown:
         ax.set_xlabel("wrong among the pairs shown")
         ax.set_xlim(places[0] - 0.03, places[-1] + 0.03)
         _ticks(ax, places, [f"{p:.0%}" for p in places])
-    ax.set_ylim(*_limits(part))
+    ax.set_ylim(*_limits(part, x))
     for method in style.order_methods(part["method"]):
         own = part[part["method"] == method]
         if style.is_control(method):
@@ -110,10 +110,13 @@ def _draw_panel(ax: Axes, part: pd.DataFrame, x: str, methods: list[str], shown:
         style.scatter(ax, own[x], own["value"], s=7, color=color, alpha=0.45, zorder=2)
 
 
-def _limits(part: pd.DataFrame) -> tuple[float, float]:
-    """Room for the methods and the floor; for the ceiling only where it does not squeeze these."""
-    inside = part.loc[part["method"] != "ceiling", "value"]
-    low, high = inside.min(), inside.max()
+def _limits(part: pd.DataFrame, x: str) -> tuple[float, float]:
+    """Room for the methods, bars included, and the floor; for the ceiling where it does not squeeze these."""
+    inside = part[part["method"] != "ceiling"]
+    bars = inside[~inside["method"].str.startswith("floor")].groupby(["method", x])["value"]
+    mean, sd = bars.mean(), bars.std().fillna(0.0)
+    low = min(inside["value"].min(), (mean - sd).min())
+    high = max(inside["value"].max(), (mean + sd).max())
     ceiling = part.loc[part["method"] == "ceiling", "value"].mean()
     span = (high - low) or 0.1
     if low - span < ceiling < high + span:
