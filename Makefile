@@ -1,6 +1,6 @@
 # `make` lists the targets. Settings: CONFIG="FILE ..." (overlays on config/config.yaml), ARGS="..." (for snakemake).
 .DELETE_ON_ERROR:
-.PHONY: help report test lint lock docs clean
+.PHONY: help report readme test lint lock docs clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH := torch==2.13.0
@@ -21,6 +21,10 @@ help: ## list the targets
 
 report: .venv/.runtime ## run the workflow and write results/report.html
 	$(SNAKEMAKE) $(REPORT)
+
+readme: .venv/.runtime ## run config/examples/readme.yaml and put its table of results into README.md
+	$(BIN)/snakemake $(ARGS) --configfile $(or $(CONFIG),config/examples/readme.yaml)
+	PYTHONPATH=workflow_scripts $(BIN)/python -m jamie.results_table results/table.md README.md
 
 test: .venv/.test ## run the tests
 	$(BIN)/python -m pytest

@@ -11,12 +11,14 @@ report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/compared.smk"
 include: "rules/data.smk"
 include: "rules/correspondence.smk"
 include: "rules/jamie.smk"
 include: "rules/baselines.smk"
 include: "rules/metrics.smk"
 include: "rules/figures.smk"
+include: "rules/comparisons.smk"
 
 
 rule all:

@@ -95,7 +95,8 @@ def trust_scores(wildcards):
     strict = [
         name
         for name in RUN["scenarios"]
-        if scenarios[name]["held_out"] > 0 and scenarios[name]["known_pairs"] == scenarios[own]["known_pairs"]
+        if scenarios[name]["held_out"] > 0
+        and all(scenarios[name][key] == scenarios[own][key] for key in ("known_pairs", "wrong_pairs"))
     ]
     scenario = own if scenarios[own]["held_out"] > 0 or not strict else strict[0]
     names = dict(wildcards.items()) | {"scenario": scenario}
@@ -126,14 +127,14 @@ def scored(pattern, methods=METHODS):
     return expand(pattern, method=methods, seed=RUN["seeds"], allow_missing=True)
 
 
-def figure(name, title, category):
+def figure(name, title, category, scenario="{scenario}", folder=FIGURES):
     """Output of a figure rule: the figure with its place in the report."""
     return report(
-        f"{FIGURES}/{name}.svg",
+        f"{folder}/{name}.svg",
         caption=f"../report/{name}.rst",
         category=category,
-        subcategory="{dataset}, {scenario}",
-        labels={"dataset": "{dataset}", "scenario": "{scenario}", "figure": title},
+        subcategory=f"{{dataset}}, {scenario}",
+        labels={"dataset": "{dataset}", "scenario": scenario, "figure": title},
     )
 
 
@@ -141,9 +142,9 @@ def all_results():
     """What `rule all` asks for."""
     results = every("results/{dataset}/applied/{model}/completed.h5mu", model=RUN["apply"])
     if METHODS and RUN["scenarios"]:
-        results += ["results/metrics.tsv", "results/summary.rst"]
-        results += every(f"{FIGURES}/scores.svg")
-    if SHOWN and RUN["scenarios"]:
+        results += ["results/metrics.tsv", "results/summary.rst", *comparisons()]
+        results += every(f"{FIGURES}/scores.svg") if RUN["figures"] == "full" else []
+    if SHOWN and RUN["scenarios"] and RUN["figures"] == "full":
         results += every(f"{METHOD}/completed.h5mu", method=SHOWN, seed=RUN["seeds"][0])
         results += every(f"{FIGURES}/{{figure}}.svg", figure=FIGURES_OF_METHOD)
     if ESTIMATED and RUN["scenarios"]:

@@ -9,6 +9,7 @@ rule make_correspondence:
         correspondence=f"{DATA}/correspondence.npz",
     params:
         known_pairs=scenario_option("known_pairs"),
+        wrong_pairs=scenario_option("wrong_pairs"),
         code=code_digest("data/correspondence.py"),
     log:
         "logs/make_correspondence/{dataset}.{scenario}.{seed}.log",

@@ -16,6 +16,7 @@ rule plot_embedding:
         figure=figure("embedding", "raw and joint space", "Embedding"),
         numbers=f"{FIGURES}/embedding.rst",
     params:
+        about=about_run,
         shown=SHOWN,
         code=code_digest("plots/umap.py", "plots/style.py"),
     log:
@@ -34,6 +35,7 @@ rule plot_history:
         figure=figure("history", "loss curves", "Training"),
         numbers=f"{FIGURES}/history.rst",
     params:
+        about=about_run,
         seeds=RUN["seeds"],
         code=code_digest("plots/history.py", "plots/style.py"),
     log:
@@ -51,6 +53,7 @@ rule plot_scores:
         figure=figure("scores", "scores of all methods", "Scores"),
         numbers=f"{FIGURES}/scores.rst",
     params:
+        about=about_run,
         shown=SHOWN,
         code=code_digest("plots/scores.py", "plots/style.py", "summary.py"),
     log:
@@ -68,6 +71,7 @@ rule plot_features:
         figure=figure("features", "feature by feature against KNN", "Imputation"),
         numbers=f"{FIGURES}/features.rst",
     params:
+        about=about_run,
         shown=SHOWN,
         code=code_digest("plots/features.py", "plots/style.py", "summary.py"),
     log:
@@ -89,6 +93,7 @@ rule plot_distributions:
         figure=figure("distributions", "measured and imputed values", "Imputation"),
         numbers=f"{FIGURES}/distributions.rst",
     params:
+        about=about_run,
         show_features=dataset_option("show_features"),
         code=code_digest("plots/distributions.py", "plots/chosen.py", "plots/style.py", "summary.py"),
     log:
@@ -106,6 +111,7 @@ rule plot_js_curves:
         figure=figure("js_curves", "Jensen-Shannon similarity", "Imputation"),
         numbers=f"{FIGURES}/js_curves.rst",
     params:
+        about=about_run,
         shown=SHOWN,
         code=code_digest("plots/distributions.py", "plots/style.py", "summary.py"),
     log:

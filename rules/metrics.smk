@@ -55,15 +55,17 @@ rule summarise_run:
         split=every(f"{DATA}/split.tsv", seed=RUN["seeds"][0]),
         known=every(f"{DATA}/correspondence.npz", seed=RUN["seeds"][0]),
         pairs=every(f"{DATASET}/pairs.npz"),
+        pairing=every(f"{DATASET}/pairing.tsv") if PAIRING else [],
     output:
         page="results/summary.rst",
     params:
+        about=about_run,
         shown=SHOWN,
         seeds=RUN["seeds"],
         bases={m: CONFIG["methods"][m]["base"] for m in METHODS},
         datasets={d: CONFIG["datasets"][d] for d in RUN["datasets"]},
         scenarios={s: CONFIG["scenarios"][s] for s in RUN["scenarios"]},
-        code=code_digest("summary.py", "first_page.py"),
+        code=code_digest("summary.py", "first_page.py", "planner.py"),
     log:
         "logs/summarise_run.log",
     conda:

@@ -10,5 +10,6 @@ with entry.job(snakemake):
         (part[contract.ROLE] == contract.TRAIN).to_numpy()
         for _, part in table.groupby("modality", sort=False)
     ]
-    known = choose_known(pairs, *train, snakemake.params.known_pairs, int(snakemake.wildcards.seed))
+    p, seed = snakemake.params, int(snakemake.wildcards.seed)
+    known = choose_known(pairs, *train, p.known_pairs, seed, wrong=p.wrong_pairs)
     known.save(snakemake.output.correspondence)

@@ -29,4 +29,4 @@ with entry.job(snakemake):
             f"{m}: {names}" for m, names in named.items()
         )
     style.save(figure, snakemake.output.figure)
-    io.write_text(snakemake.output.numbers, words + "\n")
+    io.write_text(snakemake.output.numbers, summary.caption(words, snakemake.params.about))

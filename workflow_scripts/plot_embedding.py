@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from jamie import contract, entry, io
+from jamie import contract, entry, io, summary
 from jamie.complete import groups_of
 from jamie.plots import style, umap
 
@@ -26,6 +26,7 @@ with entry.job(snakemake):
     cells = " and ".join(f"{len(t):,} cells with {style.label(m)}" for m, t in raw.items())
     n_test = int((joint[contract.ROLE] == contract.TEST).sum())
     held_out = f"{n_test:,} of them held out" if n_test else "none held out"
-    io.write_text(
-        snakemake.output.numbers, f"Shown are {cells} ({held_out}), in {n_groups} groups ({group_name}).\n"
+    words = (
+        f"Shown are {cells} ({held_out}), in {n_groups} groups ({group_name}); the model of the first seed."
     )
+    io.write_text(snakemake.output.numbers, summary.caption(words, snakemake.params.about))

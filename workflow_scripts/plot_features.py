@@ -17,4 +17,4 @@ with entry.job(snakemake):
         figure = features.win_scatter(part, method=shown, against="knn")
         words = summary.wins_in_words(part, shown, "knn")
     style.save(figure, snakemake.output.figure)
-    io.write_text(snakemake.output.numbers, words + "\n")
+    io.write_text(snakemake.output.numbers, summary.caption(words, snakemake.params.about))

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from jamie import entry, io
+from jamie import entry, io, summary
 from jamie.plots import history, style
 
 with entry.job(snakemake):
@@ -15,13 +15,11 @@ with entry.job(snakemake):
     seconds = ", ".join(f"{i['fit_s']:.0f}" for i in infos)
     deltas = ", ".join(f"{i['delta']:.2f}" for i in infos)
     watched = sum(infos[0]["n_validation"]) > 0
-    io.write_text(
-        snakemake.output.numbers,
+    words = (
         f"Seeds {', '.join(map(str, snakemake.params.seeds))}: {epochs} epochs in {seconds} s on "
         f"{infos[0]['device']}; learned delta {deltas}. "
-        + (
-            "Dashed: cells kept out of the fit to watch it.\n"
-            if watched
-            else "No validation cells were kept out.\n"
-        ),
     )
+    words += (
+        "Dashed: cells kept out of the fit to watch it." if watched else "No validation cells were kept out."
+    )
+    io.write_text(snakemake.output.numbers, summary.caption(words, snakemake.params.about))

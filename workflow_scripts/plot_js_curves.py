@@ -14,12 +14,6 @@ with entry.job(snakemake):
         figure, words = style.notice(reason), reason
     else:
         figure = distributions.js_curves(part)
-        mean = 1 - part.groupby(["modality", "method"], sort=False)["js_distance"].mean()
-        words = "; ".join(
-            f"{style.label(modality)}: "
-            + ", ".join(f"{style.label(m)} {v:.2f}" for (_, m), v in rows.items())
-            for modality, rows in mean.groupby(level=0, sort=False)
-        )
-        words = f"Mean similarity on {summary.cells_in_words(part)}. {words}."
+        words = summary.similarity_in_words(part)
     style.save(figure, snakemake.output.figure)
-    io.write_text(snakemake.output.numbers, words + "\n")
+    io.write_text(snakemake.output.numbers, summary.caption(words, snakemake.params.about))

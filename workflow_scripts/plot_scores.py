@@ -15,4 +15,5 @@ with entry.job(snakemake):
     style.save(
         scores.score_panels(table, protocol=protocol, cells=cells, better=better), snakemake.output.figure
     )
-    io.write_text(snakemake.output.numbers, summary.scores_in_words(part, snakemake.params.shown))
+    words = summary.scores_in_words(part, snakemake.params.shown)
+    io.write_text(snakemake.output.numbers, summary.caption(words, snakemake.params.about))

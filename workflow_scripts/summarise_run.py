@@ -1,6 +1,6 @@
 """The first page of the report, in plain words."""
 
-from jamie import entry, first_page, io
+from jamie import entry, first_page, io, planner
 from jamie.data.correspondence import Correspondence
 
 with entry.job(snakemake):
@@ -13,6 +13,9 @@ with entry.job(snakemake):
         pairs = Correspondence.load(snakemake.input.pairs[list(p.datasets).index(run[0])])
         facts[run] = first_page.Facts.of(split, known, pairs)
     infos = [io.read_json(path) for path in snakemake.input.run_info]
+    tables = zip(p.datasets, snakemake.input.pairing, strict=False)  # none, where that was not tried
+    method = [*p.shown, *p.bases][0]
+    enough = {dataset: planner.in_words(io.read_table(path), method) for dataset, path in tables}
     page = first_page.first_page(
         io.read_table(snakemake.input.metrics),
         facts,
@@ -21,5 +24,6 @@ with entry.job(snakemake):
         seeds=p.seeds,
         shown=p.shown,
         infos=infos,
+        enough=enough,
     )
     io.write_text(snakemake.output.page, page)

@@ -146,7 +146,76 @@ def test_a_saved_model_completes_new_cells(small_run, tmp_path):
     assert completed.mod["rna"].obsm["X_jamie"].shape == (100, 32)
 
 
-@pytest.mark.parametrize("name", ["patchseq_m1", "pbmc_mosaic", "scgem", "multiome_h5mu"])
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory):
+    """Three shares of known pairs, half of the pairs wrong, and three variants of KNN. Returns its folder."""
+    folder = tmp_path_factory.mktemp("comparison")
+    overlay = {
+        "run": {
+            "scenarios": ["paired_100", "paired_50", "paired_10", "paired_100_wrong_50"],
+            "methods": ["knn", "knn_2", "knn_all", "ceiling"],
+            "figures": "comparison",
+            "seeds": [3],
+        },
+        "datasets": {"simulated_multiome": {"options": {"n_cells": 200, "n_genes": 40, "n_peaks": 80}}},
+        "methods": {
+            "knn_2": {"base": "knn", "label": "two neighbours", "options": {"k": 2}},
+            "knn_all": {"base": "knn", "label": "all neighbours", "options": {"k": 999}},
+        },
+    }
+    done = snakemake(folder, overlay=overlay)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return folder
+
+
+def test_a_run_that_compares_draws_what_compares_and_nothing_else(comparison):
+    figures = {str(path.relative_to(comparison / "results")) for path in comparison.rglob("*.svg")}
+    scenarios = ("paired_100", "paired_50", "paired_10", "paired_100_wrong_50")
+    assert figures == {"simulated_multiome/pairing.svg"} | {
+        f"simulated_multiome/{scenario}/figures/ablation.svg" for scenario in scenarios
+    }
+
+
+def test_scenarios_of_a_comparison_share_their_split_and_their_pairs(comparison):
+    folder = comparison / "results/simulated_multiome"
+    splits = {path.read_text() for path in folder.glob("*/data/seed3/split.tsv")}
+    assert len(splits) == 1
+    pairs = Correspondence.load(folder / "pairs.npz")
+    known = {
+        path.parts[-4]: Correspondence.load(path).matrix
+        for path in folder.glob("*/data/seed3/correspondence.npz")
+    }
+    assert (known["paired_10"].multiply(known["paired_50"]) != known["paired_10"]).nnz == 0
+    assert (known["paired_50"].multiply(known["paired_100"]) != known["paired_50"]).nnz == 0
+    wrong = known["paired_100_wrong_50"]
+    assert wrong.nnz == known["paired_100"].nnz
+    assert wrong.multiply(pairs.matrix).nnz == wrong.nnz - round(wrong.nnz / 2)
+
+
+def test_a_comparison_says_how_many_pairs_are_enough_and_how_many_are_wrong(comparison):
+    table = pd.read_csv(comparison / "results/simulated_multiome/pairing.tsv", sep="\t")
+    assert set(table["method"]) == {"knn", "knn_2", "knn_all"} and set(table["metric"]) == {"pearson"}
+    assert (table["n_points"] == 3).all()
+    known = Correspondence.load(
+        comparison / "results/simulated_multiome/paired_100/data/seed3/correspondence.npz"
+    )
+    assert (table["n_pairs_most"] == known.matrix.nnz).all()
+    page = (comparison / "results/summary.rst").read_text()
+    caption = (comparison / "results/simulated_multiome/pairing.rst").read_text().strip()
+    assert "(KNN, 1 seed)" in caption and caption in page
+    assert page.count(f"{round(known.matrix.nnz / 2)} of the {known.matrix.nnz} shown were wrong") == 1
+    captions = {p.parts[-3]: p.read_text() for p in comparison.rglob("ablation.rst")}
+    assert all("two neighbours: " in text for text in captions.values())
+    assert {name for name, text in captions.items() if "50% were wrong on purpose" in text} == {
+        "paired_100_wrong_50"
+    }
+    assert "| two neighbours |" in (comparison / "results/table.md").read_text()
+
+
+EXAMPLES = sorted({path.stem for path in ROOT.glob("config/examples/*.yaml")} - {"seeds", "own_data"})
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_every_example_is_a_valid_run(name, tmp_path):
     example = ROOT / f"config/examples/{name}.yaml"
     seeds = ROOT / "config/examples/seeds.yaml"

@@ -80,7 +80,11 @@ PARTS = {where: (required, part) for where, required, part in parts_of(SCHEMA, S
 def test_the_shipped_config_passes():
     checked = config.check(SHIPPED)
     assert set(checked["run"]["methods"]) <= set(checked["methods"])
-    assert checked["methods"]["jamie_paper"] == {"base": "jamie", "options": {"preset": "paper"}}
+    assert checked["methods"]["jamie_paper"] == {
+        "base": "jamie",
+        "label": None,
+        "options": {"preset": "paper"},
+    }
     assert checked["datasets"]["simulated_multiome"]["drop_empty"] is False
 
 
@@ -158,7 +162,7 @@ def test_defaults_are_filled_in_at_every_depth():
     }
     nowhere = {"url": None, "pypi": None, "member": None, "sha256": None}
     assert dataset["files"]["data"] == {"path": "mine.h5mu", **nowhere}
-    assert checked["methods"] == {"knn": {"base": "knn", "options": {}}}
+    assert checked["methods"] == {"knn": {"base": "knn", "label": None, "options": {}}}
 
 
 def test_defaults_are_not_shared_between_entries():

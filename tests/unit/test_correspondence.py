@@ -6,7 +6,7 @@ import pytest
 from anndata import AnnData
 from scipy import sparse
 
-from jamie.data.correspondence import Correspondence, choose_known, from_names
+from jamie.data.correspondence import Correspondence, choose_known, from_names, misplace_partners
 from jamie.errors import InputError
 
 ROWS, COLUMNS = ["a", "b", "c", "d"], ["v", "w", "x", "y", "z"]
@@ -212,3 +212,55 @@ def test_a_soft_entry_of_a_held_out_cell_is_hidden_too():
     known = choose_known(soft(), np.ones(4, bool), train_columns, 1.0, 0).matrix.toarray()
     assert (known[:, 2] == 0).all()
     assert known[1, 1] == pytest.approx(0.7) and known[0, 0] == 1
+
+
+# --- pairs that are wrong on purpose
+
+
+def wrong_of(known: Correspondence, truth: Correspondence) -> np.ndarray:
+    """int (k, 2): shown pairs that are no true pair."""
+    rows, columns = known.matrix.nonzero()
+    wrong = np.asarray(truth.matrix[rows, columns]).ravel() == 0
+    return np.column_stack([rows, columns])[wrong]
+
+
+@pytest.mark.parametrize(("share", "n"), [(0.0, 0), (0.1, 4), (0.25, 10), (0.5, 20), (1.0, 40)])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_right_share_of_the_shown_pairs_is_wrong_and_none_of_these_keeps_its_own(share, n, seed):
+    f = one_to_one(60, 50)
+    train = training_cells(f)
+    right = choose_known(f, *train, 1.0, seed)
+    known = choose_known(f, *train, 1.0, seed, wrong=share)
+    assert len(wrong_of(known, f)) == n
+    # the same cells are shown, each once: partners are only exchanged
+    for axis in (0, 1):
+        assert known.matrix.sum(axis=axis).tolist() == right.matrix.sum(axis=axis).tolist()
+    assert known.certain_pairs().shape == (40, 2)
+    assert train[0][known.certain_pairs()[:, 0]].all() and train[1][known.certain_pairs()[:, 1]].all()
+
+
+def test_wrong_pairs_depend_on_the_seed_alone_and_more_of_them_contain_the_fewer():
+    f = one_to_one(60, 50)
+    few, again, other, many = (
+        choose_known(f, *training_cells(f), 1.0, seed, wrong=share)
+        for seed, share in ((1, 0.25), (1, 0.25), (2, 0.25), (1, 0.5))
+    )
+    assert (few.matrix != again.matrix).nnz == 0
+    assert (few.matrix != other.matrix).nnz > 0
+    assert set(wrong_of(few, f)[:, 0]) < set(wrong_of(many, f)[:, 0])
+
+
+def test_two_wrong_pairs_swap_their_partners_and_soft_ones_stay():
+    matrix = soft().matrix.toarray()
+    matrix[3, 4] = 1  # a second certain pair: d-z
+    known = misplace_partners(Correspondence(matrix, ROWS, COLUMNS), 1.0, 0).matrix.toarray()
+    assert known[0, 4] == known[3, 0] == 1 and known[0, 0] == known[3, 4] == 0
+    np.testing.assert_array_equal(known[1:3], matrix[1:3].astype(np.float32))
+
+
+@pytest.mark.parametrize(("n_paired", "share"), [(0, 0.5), (1, 1.0), (10, 0.14)])
+def test_a_share_of_less_than_two_pairs_cannot_be_wrong(n_paired, share):
+    f = one_to_one(20, n_paired)
+    with pytest.raises(InputError, match="too few shown pairs") as caught:
+        choose_known(f, np.ones(20, bool), np.ones(25, bool), 1.0, 0, wrong=share)
+    assert "`wrong_pairs`" in caught.value.change

@@ -498,7 +498,11 @@ def test_js_curves_fall_and_name_the_mean():
     table = feature_table()
     jamie = table[(table["method"] == "jamie") & (table["modality"] == "rna")]
     found = texts(figure)
-    assert f"{1 - jamie['js_distance'].mean():.3f}  JAMIE" in found
+    sd = jamie.groupby("seed")["js_distance"].mean().std()
+    assert f"{1 - jamie['js_distance'].mean():.3f} ± {sd:.3f}  JAMIE" in found
+    assert found.count("mean similarity ± sd over seeds") == 2
+    one = texts(distributions.js_curves(table[table["seed"] == 0]))
+    assert one.count("mean similarity") == 2 and not any("±" in text for text in one)
     assert "Closest to the measured distributions: JAMIE, for RNA and electrophysiology" in found
     assert overlaps(figure) == []
     assert outside(figure) == {}

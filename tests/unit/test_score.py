@@ -9,7 +9,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from jamie import contract
-from jamie.data.correspondence import Correspondence, from_names
+from jamie.data.correspondence import Correspondence, from_names, misplace_partners
 from jamie.errors import InputError
 from jamie.metrics import score
 from jamie.metrics.base import COMPARISON_INPUTS, METRICS, load_metrics
@@ -111,6 +111,19 @@ def test_groups_hold_exactly_the_right_cells(prepared):
         assert cells_in(group, prepared) == {m: names(*numbers) for m in NAMES}
         first, second = (prepared.mod[m].obs_names[group.paired_rows(m)] for m in NAMES)
         assert list(first) == list(second) and set(first) == names(*numbers)
+
+
+def test_a_pair_shown_wrong_is_no_true_pair_shown_and_counts_as_hidden(prepared):
+    truth = from_names(prepared)
+    right = shown_pairs(prepared)
+    groups = score.make_groups(prepared, truth, misplace_partners(right, 10 / len(SHOWN), seed=0))
+    assert [group.cells for group in groups] == ["test", "hidden", "paired"]
+    assert [len(group.pairs) for group in groups] == [len(TEST), len(HIDDEN) + 10, len(SHOWN) - 10]
+    for group in groups[1:]:  # judged by their true partners
+        first, second = (prepared.mod[m].obs_names[group.paired_rows(m)] for m in group.modalities)
+        assert list(first) == list(second)
+    groups = score.make_groups(prepared, truth, misplace_partners(right, 1.0, seed=0))
+    assert [group.cells for group in groups] == ["test", "hidden"]
 
 
 def test_without_test_cells_all_cells_are_a_group_and_need_no_partner():

@@ -257,7 +257,55 @@ def test_facts_are_counted_from_the_files():
     assert list(facts.n_cells) == ["rna", "adt"]
 
 
+def test_without_any_pair_shown_none_is_wrong():
+    names = list("abc")
+    pairs, none = (Correspondence(m, names, names) for m in (sparse.eye(3), sparse.csr_matrix((3, 3))))
+    split = pd.DataFrame({"modality": np.repeat(["rna", "adt"], 3), "cell": names * 2, "role": "train"})
+    facts = first_page.Facts.of(split, none, pairs)
+    assert (facts.n_known, facts.n_wrong, facts.n_hidden) == (0, 0, 3)
+
+
+def test_wrong_pairs_are_counted_and_said_on_the_first_page():
+    names = [f"c{i}" for i in range(8)]
+    pairs = Correspondence(sparse.eye(8).tocsr(), names, names)
+    shown = np.diag([1.0, 1, 1, 1, 1, 0, 0, 0])[[1, 0, 2, 3, 4, 5, 6, 7]]  # two of five exchanged
+    split = pd.DataFrame({"modality": np.repeat(["rna", "adt"], 8), "cell": names * 2})
+    split["role"] = (["train"] * 7 + ["test"]) * 2
+    facts = first_page.Facts.of(split, Correspondence(shown, names, names), pairs)
+    assert (facts.n_known, facts.n_wrong, facts.n_hidden) == (5, 2, 2)
+    text = page(table(GOOD), facts)
+    assert "5 were shown to the methods and 2 hidden. **2 of the 5 shown were wrong on purpose**" in text
+    assert not problems_of(text)
+    assert "wrong" not in page(table(GOOD))
+    # scores of hidden pairs rest on the hidden and on the misled cells
+    assert "Scores rest on 4 cells per seed" in page(table(GOOD, HIDDEN), facts)
+
+
+def test_the_first_page_says_how_many_pairs_are_enough():
+    said = first_page.first_page(
+        table(GOOD),
+        {("toy_data", "paired_50"): FACTS},
+        datasets={"toy_data": {"description": ""}},
+        scenarios={"paired_50": {}},
+        seeds=[0, 1],
+        shown=["jamie"],
+        infos=[],
+        enough={"toy_data": "About 242 paired cells are enough here (JAMIE, 2 seeds)."},
+    )
+    assert "How many pairs are enough\n---" in said
+    assert said.index("About 242 paired cells are enough here") < said.index("What was done")
+    assert not problems_of(said)
+    assert "How many pairs" not in page(table(GOOD))
+
+
 # --- captions
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"), [(0, "Text.\n"), (0.25, "Text. Of the pairs shown, 25% were wrong on purpose.\n")]
+)
+def test_captions_warn_of_wrong_pairs(wrong, words):
+    assert summary.caption("Text.\n", {"wrong_pairs": wrong}) == words
 
 
 def features(wins: int, losses: int, modality: str = "rna", cells: str = TEST) -> pd.DataFrame:
@@ -278,8 +326,13 @@ def test_wins_are_counted_by_modality_with_their_sign_test():
     text = summary.wins_in_words(pd.concat([features(9, 1), features(2, 2, "atac")]), "jamie", "knn")
     assert text.startswith("On held-out cells (never seen by any fitted step), mean of 2 seeds.")
     # two-sided: 2 * (1 + 10) / 2^10
-    assert "RNA, Pearson r: JAMIE is better on 9 and worse on 1 features (90%; sign test p = 0.021)" in text
-    assert "ATAC, Pearson r: JAMIE is better on 2 and worse on 2 features (50%; sign test p = 1)" in text
+    assert (
+        "RNA, Pearson r: JAMIE is better on 9 and worse on 1 features (90%, 90% to 90% by seed; sign" in text
+    )
+    assert (
+        "ATAC, Pearson r: JAMIE is better on 2 and worse on 2 features (50%, 50% to 50% by seed; sign" in text
+    )
+    assert "by seed; sign test p = 0.021)" in text and "by seed; sign test p = 1)" in text
     assert not problems_of(text)
 
 
@@ -287,6 +340,25 @@ def test_seeds_are_averaged_before_features_are_counted():
     table = features(1, 0)
     table.loc[(table["method"] == "jamie") & (table["seed"] == 1), "pearson"] = 0.2  # mean 0.35 against 0.4
     assert "JAMIE is better on 0 and worse on 1 features" in summary.wins_in_words(table, "jamie", "knn")
+
+
+def test_the_spread_of_wins_over_seeds_is_given_and_one_seed_has_none():
+    table = features(3, 1)
+    lost = (table["method"] == "jamie") & (table["seed"] == 1) & (table["feature"] != "g0")
+    table.loc[lost, "pearson"] = 0.35
+    text = summary.wins_in_words(table, "jamie", "knn")
+    # means over seeds: 0.5 for g0, 0.425 for g1 and g2, 0.375 for g3 (knn 0.4, 0.4, 0.4, 0.5)
+    assert "better on 3 and worse on 1 features (75%, 25% to 75% by seed; sign" in text
+    one = summary.wins_in_words(table[table["seed"] == 0], "jamie", "knn")
+    assert "(75%; sign test" in one
+
+
+def test_similarity_is_quoted_with_its_spread_over_seeds():
+    table = features(2, 0).assign(js_distance=0.25)
+    table.loc[table["seed"] == 1, "js_distance"] = 0.35
+    text = summary.similarity_in_words(table)
+    assert "2 seeds. RNA: JAMIE 0.700 ± 0.071, KNN 0.700 ± 0.071." in text
+    assert "RNA: JAMIE 0.750, KNN 0.750." in summary.similarity_in_words(table[table["seed"] == 0])
 
 
 def test_why_a_figure_has_nothing_to_show():

@@ -180,8 +180,10 @@ def test_table_of_examples_is_complete():
 def test_example_is_a_valid_overlay(path):
     overlay = yaml.safe_load(path.read_text())
     checked = config.check(merged(overlay))
-    assert checked["run"]["seeds"] == ([0, 1, 2] if path.stem == "seeds" else [0])
-    assert set(overlay) == ({"run", "datasets"} if path.stem == "own_data" else {"run"})
+    seeds = {"seeds": 3, "pairing_sweep": 3, "ablation": 3, "readme": 5}.get(path.stem, 1)
+    assert checked["run"]["seeds"] == list(range(seeds))
+    more = {"own_data": {"datasets"}, "ablation": {"methods"}}.get(path.stem, set())
+    assert set(overlay) == {"run"} | more
 
 
 def test_seeds_go_on_top_of_another_example():

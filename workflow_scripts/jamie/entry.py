@@ -22,6 +22,10 @@ def job(snakemake) -> Iterator[None]:
     """Log to the rule's log file and to stderr; an InputError ends the job with its message alone."""
     handlers = [logging.FileHandler(snakemake.log[0], mode="w"), logging.StreamHandler(sys.stderr)]
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers, force=True)
+    if labels := getattr(getattr(snakemake, "params", None), "about", {}).get("labels"):
+        from jamie.plots import style
+
+        style.add_labels(labels)
     try:
         yield
     except InputError as error:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from jamie import contract as c
 from jamie.metrics.base import load_metrics
@@ -26,25 +27,40 @@ PAGE_SCORES = ("foscttm", "lta", "pearson", "r2", "win_rate_knn")
 
 @dataclass
 class Facts:
-    """Numbers of cells and pairs of one dataset and scenario (first seed)."""
+    """Numbers of cells and pairs of one dataset and scenario (first seed).
+
+    ``n_known`` counts every pair that was shown, ``n_wrong`` those among them that are no true pair.
+    """
 
     n_cells: dict[str, int]
     n_test: dict[str, int]
     n_pairs: int
     n_known: int
+    n_wrong: int = 0
 
     @classmethod
     def of(cls, split: pd.DataFrame, known, pairs) -> Facts:
         by_modality = split.groupby("modality", sort=False)[c.ROLE]
+        shown = known.best_pairs()
         return cls(
             by_modality.size().to_dict(),
             by_modality.agg(lambda role: int((role == c.TEST).sum())).to_dict(),
             len(pairs.best_pairs()),
-            len(known.best_pairs()),
+            len(shown),
+            len(shown) - pairs.matrix.multiply(_ones_at(shown, pairs.matrix.shape)).nnz,
         )
 
+    @property
+    def n_hidden(self) -> int:
+        """True pairs of training cells that were not shown, nor anything in their place."""
+        return self.n_pairs - max(self.n_test.values()) - self.n_known
 
-def first_page(metrics, facts: dict, *, datasets, scenarios, seeds, shown, infos) -> str:
+
+def _ones_at(places: np.ndarray, shape: tuple[int, int]) -> sparse.csr_matrix:
+    return sparse.csr_matrix((np.ones(len(places)), (places[:, 0], places[:, 1])), shape=shape)
+
+
+def first_page(metrics, facts: dict, *, datasets, scenarios, seeds, shown, infos, enough=None) -> str:
     """The first page: what was done, how good it is, what to distrust.
 
     Parameters
@@ -61,6 +77,8 @@ def first_page(metrics, facts: dict, *, datasets, scenarios, seeds, shown, infos
         Name of the method the figures show, in a list; may be empty.
     infos
         Content of every run_info.json.
+    enough
+        {dataset: how many pairs are enough, in words}, where that was tried.
     """
     methods = list(dict.fromkeys(metrics["method"]))
     lines = [_title("Dataset in, report out", "=")]
@@ -71,6 +89,9 @@ def first_page(metrics, facts: dict, *, datasets, scenarios, seeds, shown, infos
         "a new choice of known pairs and a new start. Feature choice, scaling, principal components and "
         "models were fitted on training cells only.\n"
     )
+    if enough:
+        lines.append(_title("How many pairs are enough", "-"))
+        lines += [f"**{as_it_is(dataset)}.** {words}\n" for dataset, words in enough.items()]
     for (dataset, scenario), fact in facts.items():
         part = metrics[(metrics["dataset"] == dataset) & (metrics["scenario"] == scenario)]
         lines.append(_title(as_it_is(f"{dataset}, {scenario}"), "-"))
@@ -95,9 +116,13 @@ def _what_was_done(dataset: dict, fact: Facts) -> list[str]:
     text = f"**What was done.** {as_it_is(dataset['description'])} "
     text += f"It has {cells}; {fact.n_pairs:,} cells have both. "
     text += f"{n_test:,} of these were held out. " if n_test else "No cell was held out. "
-    hidden = fact.n_pairs - n_test - fact.n_known
-    text += f"Of the remaining pairs {fact.n_known:,} were shown to the methods and {hidden:,} hidden.\n"
-    return [text]
+    text += f"Of the remaining pairs {fact.n_known:,} were shown to the methods and {fact.n_hidden:,} hidden."
+    if fact.n_wrong:
+        text += (
+            f" **{fact.n_wrong:,} of the {fact.n_known:,} shown were wrong on purpose**: these cells had "
+            "exchanged partners. Their true pairs count as hidden."
+        )
+    return [text + "\n"]
 
 
 def _how_good(part: pd.DataFrame, shown: list[str], methods: list[str]) -> list[str]:
@@ -147,8 +172,7 @@ def _what_to_distrust(part: pd.DataFrame, fact: Facts, shown: list[str], seeds) 
     cells = strictest_cells(part)
     rows = part[part["cells"] == cells]
     n_test = max(fact.n_test.values())
-    n_hidden = fact.n_pairs - n_test - fact.n_known
-    n_scored = {c.TEST: n_test, c.HIDDEN: n_hidden}.get(cells, fact.n_known)
+    n_scored = {c.TEST: n_test, c.HIDDEN: fact.n_hidden + fact.n_wrong}.get(cells, fact.n_known)
     warnings = []
     if len(seeds) == 1:
         warnings.append("There is one seed, so no score has a spread: differences may be chance.")

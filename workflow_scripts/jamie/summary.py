@@ -75,12 +75,32 @@ def wins_in_words(features: pd.DataFrame, method: str, against: str) -> str:
             both = wide[[method, against]].dropna()
             above, below, p = sign_test(both[method], both[against])
             share = above / max(above + below, 1)
+            by_seed = _wins_by_seed(rows, score, method, against)
+            spread = f", {by_seed.min():.0%} to {by_seed.max():.0%} by seed" if len(by_seed) > 1 else ""
             parts.append(
                 f"{label(modality)}, {label(score)}: {label(method)} is better on {above:,} and worse on "
-                f"{below:,} features ({share:.0%}; sign test p = {p:.2g})"
+                f"{below:,} features ({share:.0%}{spread}; sign test p = {p:.2g})"
             )
     n_seeds = features["seed"].nunique()
     return f"On {cells_in_words(features)}, mean of {number(n_seeds, 'seed')}. " + ". ".join(parts) + "."
+
+
+def _wins_by_seed(rows: pd.DataFrame, score: str, method: str, against: str) -> pd.Series:
+    """Share of features won in each seed alone, ties left out."""
+    wide = rows.pivot_table(index=["seed", "feature"], columns="method", values=score)[[method, against]]
+    better = (wide[method] - wide[against])[lambda d: d.notna() & (d != 0)] > 0
+    return better.groupby(level="seed").mean()
+
+
+def similarity_in_words(features: pd.DataFrame) -> str:
+    """Mean Jensen-Shannon similarity by imputed modality and method, with its spread over seeds."""
+    by_seed = 1 - features.groupby(["modality", "method", "seed"], sort=False)["js_distance"].mean()
+    parts = []
+    for modality, rows in by_seed.dropna().groupby(level=0, sort=False):
+        means = [f"{label(m)} {mean_sd(v)}" for m, v in rows.groupby(level=1, sort=False)]
+        parts.append(f"{label(modality)}: {', '.join(means)}")
+    n_seeds = number(features["seed"].nunique(), "seed")
+    return f"Mean similarity on {cells_in_words(features)}; {n_seeds}. {'; '.join(parts)}."
 
 
 def scores_in_words(part: pd.DataFrame, shown: list[str]) -> str:
@@ -114,3 +134,16 @@ def mean_sd(values: pd.Series) -> str:
 
 def score_name(metric: str, modality: str) -> str:
     return label(metric) + (f", {label(modality)}" if modality else "")
+
+
+def caption(words: str, about: dict) -> str:
+    """Text of a caption, with a warning where a scenario shows wrong pairs on purpose.
+
+    Parameters
+    ----------
+    about
+        ``wrong_pairs``: share of the shown pairs that are wrong.
+    """
+    wrong = about["wrong_pairs"]
+    warning = f" Of the pairs shown, {wrong:.0%} were wrong on purpose." if wrong else ""
+    return f"{words.rstrip()}{warning}\n"

@@ -133,9 +133,16 @@ def from_names(mdata) -> Correspondence:
 
 
 def choose_known(
-    pairs: Correspondence, train_rows: np.ndarray, train_cols: np.ndarray, fraction: float, seed: int
+    pairs: Correspondence,
+    train_rows: np.ndarray,
+    train_cols: np.ndarray,
+    fraction: float,
+    seed: int,
+    wrong: float = 0.0,
 ) -> Correspondence:
     """The known F of a scenario: a random fraction of the pairs among training cells.
+
+    With the same seed, a smaller fraction shows some of the pairs that a larger one shows.
 
     Parameters
     ----------
@@ -145,6 +152,8 @@ def choose_known(
         bool (n_1,), bool (n_2,): cells that may be seen. A pair with a held-out cell is never kept.
     fraction
         Share of the remaining cells with a partner whose entries are shown.
+    wrong
+        Share of the shown pairs that are given a wrong partner; see `misplace_partners`.
     """
     seen_rows, seen_cols = (sparse.diags(seen.astype(float)) for seen in (train_rows, train_cols))
     among_train = sparse.csr_matrix(seen_rows @ pairs.matrix @ seen_cols)
@@ -153,4 +162,39 @@ def choose_known(
     n_shown = round(fraction * len(with_partner))
     shown = np.zeros(len(train_rows))
     shown[np.random.default_rng(seed).permutation(with_partner)[:n_shown]] = 1
-    return Correspondence(sparse.diags(shown) @ among_train, pairs.row_names, pairs.col_names)
+    known = Correspondence(sparse.diags(shown) @ among_train, pairs.row_names, pairs.col_names)
+    return misplace_partners(known, wrong, seed) if wrong else known
+
+
+def misplace_partners(known: Correspondence, share: float, seed: int) -> Correspondence:
+    """Some certain pairs with wrong partners, on purpose: to see how many errors a method bears.
+
+    The cells chosen pass their partners on in one random cycle, so that every one has a partner and none its
+    own. With the same seed, a smaller share concerns some of the cells that a larger one does. Soft pairs
+    stay as they are.
+
+    Parameters
+    ----------
+    share
+        Share of the certain pairs whose partner is to be wrong, in (0, 1].
+
+    Raises
+    ------
+    InputError
+        The share is less than two pairs: one alone has nobody to exchange partners with.
+    """
+    certain = known.certain_pairs()
+    chosen = np.random.default_rng([seed, 1]).permutation(certain)[: round(share * len(certain))]
+    if len(chosen) < 2:
+        raise InputError(
+            "There are too few shown pairs to make some of them wrong",
+            expected="a share that is at least two certain pairs, which then exchange their partners",
+            found=f"a share of {share:g} of {len(certain)} certain pairs",
+            change="`wrong_pairs` or `known_pairs` of the scenario",
+        )
+    of_row = np.full(known.matrix.shape[0], -1)
+    of_row[chosen[:, 0]] = np.roll(chosen[:, 1], 1)
+    entries = known.matrix.tocoo()
+    cols = np.where(of_row[entries.row] >= 0, of_row[entries.row], entries.col)
+    matrix = sparse.csr_matrix((entries.data, (entries.row, cols)), shape=known.matrix.shape)
+    return Correspondence(matrix, known.row_names, known.col_names)

@@ -142,13 +142,15 @@ def js_curves(
         raise ValueError("No feature has a Jensen-Shannon distance; it needs cell types and imputed values.")
     modalities = list(dict.fromkeys(rows["modality"]))
     distances = rows.groupby(["modality", "method", "feature"])["js_distance"].mean()
-    width = max(6.5, 0.4 + 4.8 * len(modalities))
+    by_seed = 1 - rows.groupby(["modality", "method", "seed"])["js_distance"].mean()
+    sd = by_seed.groupby(["modality", "method"]).std()  # NaN for one seed
+    width = max(6.5, 0.4 + (5.6 if sd.notna().any() else 4.8) * len(modalities))
     figure = Figure(figsize=(width, 4.6), layout="constrained", facecolor="white")
     methods = style.order_methods(rows["method"])
     best = {}
     for j, modality in enumerate(modalities):
         ax = figure.add_subplot(1, len(modalities), j + 1, sharey=figure.axes[0] if j else None)
-        means = _draw_curves(ax, 1 - distances.loc[modality], methods)
+        means = _draw_curves(ax, 1 - distances.loc[modality], sd.loc[modality], methods)
         competing = means[[m for m in means.index if not style.is_control(m)]]
         if len(competing) > 1:
             best[style.label(modality)] = style.label(competing.idxmax())
@@ -171,8 +173,8 @@ def _closest(best: dict[str, str]) -> str:
     return f"Closest to the measured distributions: {winners}"
 
 
-def _draw_curves(ax: Axes, similarity: pd.Series, methods: list[str]) -> pd.Series:
-    """Draw the ranked similarity of each method; returns the means by method."""
+def _draw_curves(ax: Axes, similarity: pd.Series, sd: pd.Series, methods: list[str]) -> pd.Series:
+    """Draw the ranked similarity of each method; returns the means by method. ``sd``: over seeds."""
     means = similarity.groupby("method").mean().sort_values(ascending=False)
     handles = []
     for method in means.index:
@@ -186,13 +188,14 @@ def _draw_curves(ax: Axes, similarity: pd.Series, methods: list[str]) -> pd.Seri
         }
         marker = "o" if len(ranked) == 1 else None
         ax.plot(np.linspace(0, 1, len(ranked)), ranked, marker=marker, **line)
-        handles.append(Line2D([], [], label=f"{means[method]:.3f}  {style.label(method)}", **line))
+        spread = f" ± {sd[method]:.3f}" if np.isfinite(sd[method]) else ""
+        handles.append(Line2D([], [], label=f"{means[method]:.3f}{spread}  {style.label(method)}", **line))
     ax.set_xlabel(f"features, best first (fraction of {similarity.groupby('method').size().max():,})")
     ax.set_xlim(0, 1)
     style.clean(ax, grid="y")
     ax.legend(
         handles=handles,
-        title="mean similarity",
+        title="mean similarity" + (" ± sd over seeds" if sd.notna().any() else ""),
         alignment="left",
         loc="upper left",
         bbox_to_anchor=(0, -0.16),

@@ -78,7 +78,7 @@ def score_panels(
             ax = figure.add_subplot(grid[i, j])
             chosen = rows[(rows["metric"] == metric) & (rows["modality"] == modality)]
             _draw_panel(ax, chosen, methods, metric, n_controls)
-            ax.set_title(_panel_title(metric, modality))
+            ax.set_title(panel_title(metric, modality))
             ax.set_xlabel({"lower": "← better", "higher": "better →"}.get(better.get(metric), ""))
             if j:
                 ax.tick_params(labelleft=False)
@@ -101,7 +101,8 @@ def _panels(rows: pd.DataFrame) -> list[list[tuple[str, str]]]:
     return lines
 
 
-def _panel_title(metric: str, modality: str) -> str:
+def panel_title(metric: str, modality: str) -> str:
+    """Title of a score's panel, in one or two lines."""
     if not modality:
         return style.label(metric)
     what = "labels of" if metric == "lta" else "imputed" if metric in IMPUTATION else ""

@@ -133,6 +133,11 @@ def label(name: str) -> str:
     return _LABELS.get(name, name)
 
 
+def add_labels(labels: dict[str, str]) -> None:
+    """Words of a run's own for methods and variants (``label:`` in the config)."""
+    _LABELS.update(labels)
+
+
 def is_control(method: str) -> bool:
     """Whether a method bounds the scores (``floor_*`` or ``ceiling``) instead of competing."""
     return method == "ceiling" or method.startswith("floor")

@@ -1,0 +1,33 @@
+"""Scores against the number of known pairs, and how many are enough."""
+
+from jamie import entry, io, planner, summary
+from jamie.data.correspondence import Correspondence
+from jamie.plots import pairing, style
+
+with entry.job(snakemake):
+    p, wanted = snakemake.params, snakemake.wildcards
+    metrics = io.read_table(snakemake.input.metrics)
+    metrics = metrics[metrics["dataset"] == wanted.dataset]
+    known = [Correspondence.load(path) for path in snakemake.input.known]
+    n_pairs = {name: len(f.best_pairs()) for name, f in zip(p.known, known, strict=True)}
+    held_out = p.scenarios[p.known[0]]["held_out"] > 0
+    curves = planner.curves(metrics, n_pairs, held_out)
+    knees = planner.knees(curves)
+    io.write_table(snakemake.output.table, knees)
+    shares = {name: p.scenarios[name]["wrong_pairs"] for name in p.wrong}
+    wrong = planner.curves(metrics, shares, held_out).rename(columns={"n_pairs": "wrong"})
+    shown = p.shown[0]
+    words = planner.in_words(knees, shown)
+    if (knees["method"] == shown).any():
+        figure = pairing.pairing_curves(
+            curves,
+            wrong,
+            shown=shown,
+            message=f"{style.label(shown)}: {planner.answer(knees, shown)}",
+            about=planner.context(curves, wanted.dataset, held_out),
+            **planner.marks(knees, shown),
+        )
+    else:
+        figure = style.notice(words)
+    style.save(figure, snakemake.output.figure)
+    io.write_text(snakemake.output.numbers, summary.caption(words, p.about))

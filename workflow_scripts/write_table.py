@@ -1,0 +1,7 @@
+"""The table of results, as markdown."""
+
+from jamie import entry, io, results_table
+
+with entry.job(snakemake):
+    table = results_table.results_table(io.read_table(snakemake.input.metrics), snakemake.params.scenarios)
+    io.write_text(snakemake.output.table, table)
