@@ -68,7 +68,7 @@ def test_wide_input_takes_the_other_solver_to_the_same_result():
 @pytest.fixture
 def exact_only_up_to_20(monkeypatch):
     """Send small matrices down the road of large ones."""
-    monkeypatch.setattr(principal, "EXACT_SIZE", 20)
+    monkeypatch.setattr(principal, "SHORT", 20)
     monkeypatch.setattr(blocks, "BLOCK_VALUES", 50 * P)  # several blocks of cells
 
 

@@ -1,14 +1,12 @@
 """Principal axes of scaled values, without ever scaling, centring or copying the matrix as a whole.
 
-Exact where one side of the matrix is small: from the p x p covariance or the n x n products of cells. Else
-block Lanczos on the implicitly centred covariance (Golub & Underwood 1977), two sparse products a step. It
-finds what ``PCA(svd_solver="arpack")`` of scikit-learn finds, sooner, as it multiplies by many vectors at a
-time, and without a scaled float64 copy of the data.
+Exact where one side of the matrix is short. Else ARPACK, as behind ``PCA(svd_solver="arpack")`` of
+scikit-learn, but on the implicit product of the shorter side and in the precision of the data: scikit-learn
+needs a scaled float64 copy, and two to three times as long.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 import numpy as np
@@ -16,15 +14,12 @@ from scipy import sparse
 
 from jamie.data.blocks import row_blocks
 
-log = logging.getLogger(__name__)
-
-EXACT_SIZE = 2500  # the largest dense square matrix that is decomposed
-BLOCK_VECTORS = 32
-TOLERANCE = 1e-3  # residual of an axis, relative to its variance; the error of the variance is its square
+SHORT = 500  # cells or features: the largest matrix of products that is computed and decomposed
+TOLERANCE = 1e-6  # relative, of an eigenvalue
 
 
 def principal_axes(x, sd: np.ndarray, n_components: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean and leading principal axes of x / sd, the same for the same input.
+    """Mean and leading principal axes of x / sd; the same input gives the same bits.
 
     Parameters
     ----------
@@ -48,15 +43,41 @@ def principal_axes(x, sd: np.ndarray, n_components: int) -> tuple[np.ndarray, np
     n, p = x.shape
     k = min(n_components, p, n - 1)
     center = sum(np.asarray(x[rows].sum(axis=0), float).ravel() for rows in row_blocks(n, p)) / n / sd
-    if p <= EXACT_SIZE:
-        squares, axes = _from_covariance(x, sd, center, k)
-    elif n <= EXACT_SIZE:
-        squares, axes = _from_products_of_cells(x, sd, center, k)
+    to_cells, to_features = _maps(x, sd, center)
+    if min(n, p) <= max(SHORT, 2 * k):
+        squares, vectors = _largest(_products(x, sd, center), k)
+    elif p <= n:
+        squares, vectors = _largest_implicit(lambda q: to_features(to_cells(q)), p, k)
     else:
-        squares, axes = block_lanczos(_covariance_product(x, sd, center), p, k, most=min(n - 1, p))
-    axes, _ = svd_flip(axes, np.zeros_like(axes).T, u_based_decision=True)
+        squares, vectors = _largest_implicit(lambda u: to_cells(to_features(u)), n, k)
+    if p > n:  # orthogonal already, but of length 0 where cells are equal
+        vectors = np.linalg.qr(to_features(vectors))[0]
+    axes, _ = svd_flip(vectors, np.zeros_like(vectors).T, u_based_decision=True)
     # one memory order, before and after saving: products then round alike
     return center, np.ascontiguousarray(axes.T), np.maximum(squares, 0) / (n - 1)
+
+
+def _maps(x, sd, center) -> tuple[Callable, Callable]:
+    """q (p, b) -> S q (n, b) and u (n, b) -> S^T u (p, b), for S = x / sd - center, in x's precision."""
+
+    def to_cells(q: np.ndarray) -> np.ndarray:
+        return x @ (q / sd[:, None]).astype(x.dtype) - center @ q
+
+    def to_features(u: np.ndarray) -> np.ndarray:
+        return (x.T @ u.astype(x.dtype)) / sd[:, None] - np.outer(center, u.sum(axis=0))
+
+    return to_cells, to_features
+
+
+def _products(x, sd, center) -> np.ndarray:
+    """S^T S (p, p) or S S^T (n, n), whichever is smaller, for S = x / sd - center; float64, in blocks."""
+    n, p = x.shape
+    if p <= n:
+        blocks = (_dense(x[rows]) / sd - center for rows in row_blocks(n, p))
+    else:
+        x = sparse.csc_matrix(x) if sparse.issparse(x) else x
+        blocks = ((_dense(x[:, part]) / sd[part] - center[part]).T for part in row_blocks(p, n))
+    return sum(block.T @ block for block in blocks)
 
 
 def _dense(block) -> np.ndarray:
@@ -71,78 +92,12 @@ def _largest(matrix: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     return values[::-1], vectors[:, ::-1]
 
 
-def _from_covariance(x, sd, center, k: int) -> tuple[np.ndarray, np.ndarray]:
-    n, p = x.shape
-    covariance = np.zeros((p, p))
-    for rows in row_blocks(n, p):
-        block = _dense(x[rows]) / sd - center
-        covariance += block.T @ block
-    return _largest(covariance, k)
+def _largest_implicit(product: Callable, size: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same of the symmetric matrix behind a product (size, 1) -> (size, 1)."""
+    from scipy.sparse.linalg import LinearOperator, eigsh
 
-
-def _from_products_of_cells(x, sd, center, k: int) -> tuple[np.ndarray, np.ndarray]:
-    n, p = x.shape
-    by_column = sparse.csc_matrix(x) if sparse.issparse(x) else x
-    products, axes = np.zeros((n, n)), np.empty((p, k))
-    for columns in row_blocks(p, n):
-        block = _dense(by_column[:, columns]) / sd[columns] - center[columns]
-        products += block @ block.T
-    squares, vectors = _largest(products, k)
-    for columns in row_blocks(p, n):
-        axes[columns] = (_dense(by_column[:, columns]) / sd[columns] - center[columns]).T @ vectors
-    return squares, np.linalg.qr(axes)[0]  # orthogonal already, but of length 0 where cells are equal
-
-
-def _covariance_product(x, sd, center) -> Callable[[np.ndarray], np.ndarray]:
-    """q (p, b) -> S^T S q for S = x / sd - center; the products of cells in float32, all else in float64."""
-
-    def product(q: np.ndarray) -> np.ndarray:
-        scaled, offset = (q / sd[:, None]).astype(np.float32), (center @ q).astype(np.float32)
-        total, sums = np.zeros(q.shape), np.zeros(q.shape[1])
-        for rows in row_blocks(*x.shape):
-            scores = x[rows] @ scaled - offset
-            total += x[rows].T @ scores
-            sums += scores.sum(axis=0, dtype=np.float64)
-        return total / sd[:, None] - np.outer(center, sums)
-
-    return product
-
-
-def block_lanczos(product: Callable, size: int, k: int, *, most: int, tolerance: float = TOLERANCE):
-    """Leading eigenpairs of a symmetric positive operator.
-
-    Parameters
-    ----------
-    product
-        (size, b) -> (size, b).
-    k
-        How many are wanted.
-    most
-        Largest dimension of the search space; its rank is enough.
-    tolerance
-        Largest norm of the residual, relative to the eigenvalue.
-
-    Returns
-    -------
-    values : float64 (k,), falling
-    vectors : float64 (size, k), orthonormal
-    """
-    q = np.linalg.qr(np.random.default_rng(0).normal(size=(size, min(BLOCK_VECTORS, most))))[0]
-    basis, images, n_checked = np.empty((size, 0)), np.empty((size, 0)), 0
-    while True:
-        image = product(q)
-        basis, images = np.hstack([basis, q]), np.hstack([images, image])
-        full = basis.shape[1] >= most
-        if full or basis.shape[1] >= max(k, 1.1 * n_checked):
-            n_checked = basis.shape[1]
-            projected = basis.T @ images
-            values, inner = _largest((projected + projected.T) / 2, k)
-            vectors = basis @ inner
-            residual = np.linalg.norm(images @ inner - vectors * values, axis=0)
-            if full or (residual <= tolerance * values + 1e-6 * values[0]).all():
-                log.debug("block Lanczos: %d dimensions, residual %.1e", n_checked, residual.max())
-                return values, vectors
-        for _ in range(2):  # once is not enough for what is nearly in the space already
-            image -= basis @ (basis.T @ image)
-            image = np.linalg.qr(image)[0]
-        q = image[:, : most - basis.shape[1]]
+    operator = LinearOperator((size, size), lambda v: product(v.reshape(-1, 1)).ravel(), dtype=np.float64)
+    start = np.random.default_rng(0).normal(size=size)
+    values, vectors = eigsh(operator, k=k, v0=start, tol=TOLERANCE)
+    order = np.argsort(-values)
+    return values[order], vectors[:, order]
