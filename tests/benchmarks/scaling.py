@@ -29,9 +29,9 @@ SIZES = [1_000, 3_000, 10_000, 30_000, 100_000]
 MEASURED = [name for name in STAGES if name != "simulate"]
 # to be reached on two cores: (stage, cells) -> seconds, MB
 TARGETS = {
-    ("estimate", 1_000): (4, 1_000),  # set for 1,208 cells
-    ("estimate", 10_000): (45, 3_000),
-    ("estimate", 100_000): (480, 12_000),
+    **{(name, 1_000): (4, 1_000) for name in ("estimate", "estimate_unpaired")},  # set for 1,208 cells
+    **{(name, 10_000): (45, 3_000) for name in ("estimate", "estimate_unpaired")},
+    **{(name, 100_000): (480, 12_000) for name in ("estimate", "estimate_unpaired")},
     ("fit", 10_000): (60, 3_000),
     ("fit", 100_000): (480, 12_000),
 }

@@ -37,6 +37,7 @@ NEEDS = {  # the nearest; what that was made from is there too
     "preprocess": "raw",
     "project": "prepared",
     "estimate": "input",
+    "estimate_unpaired": "input",
     "fit": "prepared",
     "embed": "model",
     "impute": "model",
@@ -123,30 +124,37 @@ def project(stage: Stage) -> dict:
 
 
 def estimate(stage: Stage) -> dict:
-    """F~ of the same cells as `fit`, whose anchors are half of the pairs (or what --known says)."""
+    """F~ of the same cells and with the same known pairs as `fit`."""
+    _, known = stage.known(cells_of(stage.path("prepared")))
+    return _estimate(stage, known.matrix)
+
+
+def estimate_unpaired(stage: Stage) -> dict:
+    """F~ without any known pair."""
     from scipy import sparse
 
+    return _estimate(stage, sparse.csr_matrix((stage.n, stage.n), dtype=np.float32))
+
+
+def _estimate(stage: Stage, known) -> dict:
     from jamie import matching
 
     with np.load(stage.path("input", ".npz")) as arrays:
         x = arrays["first"], arrays["second"]
-    _, known = stage.known(mudata_of_names(stage))
-    a = stage.arguments
-    found = stage.timed(matching.estimate, x, sparse.csr_matrix(known.matrix), method=a.matching, seed=0)
+    found = stage.timed(matching.estimate, x, known, method=stage.arguments.matching, seed=0)
     return {"confidence": float(found.confidence)}
 
 
-def mudata_of_names(stage: Stage):
-    """The cells of the prepared data without their values."""
+def cells_of(path: Path):
+    """The cells of a MuData file without their values."""
     import anndata
     import h5py
     import mudata
-
-    with h5py.File(stage.path("prepared"), "r") as file:
-        obs = {m: file[f"mod/{m}/obs"] for m in ("rna", "atac")}
-        names = {m: group[group.attrs["_index"]].asstr()[:] for m, group in obs.items()}
     import pandas as pd
 
+    with h5py.File(path, "r") as file:
+        tables = {m: file[f"mod/{m}/obs"] for m in ("rna", "atac")}
+        names = {m: table[table.attrs["_index"]].asstr()[:] for m, table in tables.items()}
     return mudata.MuData({m: anndata.AnnData(obs=pd.DataFrame(index=cells)) for m, cells in names.items()})
 
 
@@ -205,7 +213,9 @@ def loaded(stage: Stage):
     return JAMIE.load(stage.path("model", ""), device=stage.arguments.device)
 
 
-STAGES = {f.__name__: f for f in (simulate, preprocess, project, estimate, fit, embed, impute)}
+STAGES = {
+    f.__name__: f for f in (simulate, preprocess, project, estimate, estimate_unpaired, fit, embed, impute)
+}
 
 
 def warm_up(arguments) -> None:
@@ -232,7 +242,7 @@ def parser_of_stage() -> argparse.ArgumentParser:
     parser.add_argument("--n-genes", type=int, default=2000)
     parser.add_argument("--n-peaks", type=int, default=20_000)
     parser.add_argument("--known", type=float, default=0.5, help="share of the pairs that is shown")
-    parser.add_argument("--matching", default="auto", help="method of the estimated correspondence")
+    parser.add_argument("--matching", default="landmarks", help="method of the estimated correspondence")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--max-epochs", type=int, help="of the fit; default: that of the preset")
     parser.add_argument("--threads", type=int, default=2)
