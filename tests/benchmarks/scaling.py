@@ -130,7 +130,7 @@ def run(stage: str, size: int, precision: str, arguments) -> dict:
 
 
 def with_targets(table: pd.DataFrame, features: tuple[int, int]) -> pd.DataFrame:
-    """Add the targets, and whether they are met, where there are any for these numbers of features (and a whole fit)."""
+    """Add the targets, and whether they are met, where there are any for these numbers of features."""
     keys = [(s.split(" ")[0], n) for s, n in zip(table["stage"], table["n_cells"], strict=True)]
     targets = [TARGETS.get(key, (np.nan, np.nan)) for key in keys]
     if features != FEATURES_OF_TARGETS:
