@@ -1,6 +1,6 @@
 # `make` lists the targets. Settings: CONFIG="FILE ..." (overlays on config/config.yaml), ARGS="..." (for snakemake).
 .DELETE_ON_ERROR:
-.PHONY: help report readme test lint lock docs clean
+.PHONY: help report readme test benchmark lint lock docs clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH := torch==2.13.0
@@ -29,6 +29,17 @@ readme: .venv/.runtime ## run config/examples/readme.yaml and put its table of r
 test: .venv/.test ## run the tests
 	$(BIN)/python -m pytest
 
+# the short form: make benchmark SIZES="1000 3000"; STAGES and OPTIONS are those of tests/benchmarks/scaling.py
+SIZES ?= 1000 3000 10000 30000 100000
+STAGES ?=
+OPTIONS ?=
+DATA ?=
+SEEDS ?= 0 1 2 3 4
+
+benchmark: .venv/.runtime ## time and memory by SIZES="CELLS ..."; quality of the datasets in DATA=FOLDER
+	$(BIN)/python tests/benchmarks/scaling.py --sizes $(SIZES) $(if $(STAGES),--stages $(STAGES)) $(OPTIONS)
+	$(if $(DATA),$(BIN)/python tests/benchmarks/quality.py $(DATA) --seeds $(SEEDS))
+
 lint: .venv/.test ## check style and formal faults
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -49,7 +60,7 @@ lock: ## bring both locks and the conda environment up to pyproject.toml (delete
 	rm -r .venv/lock
 
 clean: ## remove what runs have written here (not .venv)
-	rm -rf results resources logs benchmarks .snakemake
+	rm -rf results resources logs benchmarks build/benchmark .snakemake
 
 .venv/.runtime: envs/requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \

@@ -77,7 +77,7 @@ rule preprocess:
         prepared=f"{DATA}/prepared.h5mu",
     params:
         modalities=dataset_option("modalities"),
-        code=code_digest("data/preprocess.py"),
+        code=code_digest("data/preprocess.py", "data/blocks.py"),
     log:
         "logs/preprocess/{dataset}.{scenario}.{seed}.log",
     conda:

@@ -259,6 +259,26 @@ def test_pearson_and_auroc_agree_with_scipy_and_sklearn():
     np.testing.assert_allclose(imputation.auroc(truth > 0, guess), expected)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_auroc_agrees_with_sklearn_whatever_is_tied_or_missing(dtype):
+    """Features without a tie, with some, with nothing but ties; 0 and -0 are equal."""
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(5)
+    guess = rng.normal(size=(60, 7)).astype(dtype)
+    guess[:, 1], guess[:, 2] = np.round(guess[:, 1]), 0.25
+    guess[:, 3] = np.maximum(guess[:, 3], 0) * rng.choice([-1, 1], 60)
+    guess[:, 4] = np.where(rng.random(60) < 0.8, -0.0, guess[:, 4])
+    guess[:2, 5] = guess[0, 5]
+    positive = rng.random((60, 7)) < [0.02, 0.5, 0.3, 0.3, 0.1, 0.9, 0.5]
+    positive[0], positive[1] = True, False
+    missing = rng.random((60, 7)) < 0.2
+    missing[:2] = False
+    for gaps, seen in ((None, np.ones_like(missing)), (missing, ~missing)):
+        expected = [roc_auc_score(positive[s, j], guess[s, j]) for j, s in enumerate(seen.T)]
+        np.testing.assert_allclose(imputation.auroc(positive, guess, gaps), expected, rtol=1e-12)
+
+
 def test_js_distance_agrees_with_scipy():
     from scipy.spatial.distance import jensenshannon
 

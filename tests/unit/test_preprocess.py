@@ -250,6 +250,17 @@ def test_missing_values_are_marked_and_take_the_training_mean(kind):
     np.testing.assert_allclose(result.X[rows, columns], center[columns], atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", contract.COUNT_KINDS)
+def test_values_counts_and_raw_data_share_no_memory(kind):
+    adata = raw(kind)
+    result = preprocess.apply(adata, preprocess.fit(adata, TRAIN))
+    matrices = [adata.X, result.X, result.layers[contract.COUNTS]]
+    for i, first in enumerate(matrices):
+        for second in matrices[i + 1 :]:
+            for part in ("data", "indices", "indptr"):
+                assert not np.shares_memory(getattr(first, part), getattr(second, part)), part
+
+
 def test_complete_data_have_no_marks_of_missing_values():
     adata = raw(CONTINUOUS)
     adata.X = np.nan_to_num(adata.X, nan=100.0)

@@ -5,6 +5,7 @@ import pytest
 from scipy import sparse
 from sklearn.decomposition import PCA
 
+from jamie.data import blocks, principal
 from jamie.data.projection import Projection
 
 N, P = 120, 40
@@ -62,6 +63,59 @@ def test_wide_input_takes_the_other_solver_to_the_same_result():
     projection = Projection.fit(wide, sd, 5)
     scores = projection.transform(wide) * projection.scale
     np.testing.assert_allclose(up_to_sign(scores, wanted), wanted, atol=1e-3)
+
+
+@pytest.fixture
+def exact_only_up_to_20(monkeypatch):
+    """Send small matrices down the road of large ones."""
+    monkeypatch.setattr(principal, "SHORT", 20)
+    monkeypatch.setattr(blocks, "BLOCK_VALUES", 50 * P)  # several blocks of cells
+
+
+def exact(x, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Axes and variances of scikit-learn's exact PCA of scaled values."""
+    scaled = (x.toarray() if sparse.issparse(x) else x).astype(float)
+    pca = PCA(k, svd_solver="full").fit(scaled / scaled.std(axis=0))
+    return pca.components_, pca.explained_variance_
+
+
+@pytest.mark.parametrize("layout", [np.asarray, sparse.csr_matrix])
+@pytest.mark.parametrize("shape", [(900, 300), (300, 900)])
+def test_large_input_is_decomposed_as_by_an_exact_pca(exact_only_up_to_20, layout, shape):
+    rng = np.random.default_rng(0)
+    signal = rng.gamma(1, 1, (shape[0], 12)) @ rng.gamma(0.3, 2, (12, shape[1]))
+    x = layout(rng.poisson(0.3 * signal).astype(np.float32))
+    axes, variance = exact(x, 8)
+    projection = fit(x, 8)
+    np.testing.assert_allclose((projection.components * axes).sum(axis=1), 1, atol=1e-5)
+    assert projection.scale == pytest.approx(np.sqrt(variance.mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize("n_components", [5, 30])
+def test_large_input_of_low_rank_gives_its_rank_and_orthonormal_axes(exact_only_up_to_20, n_components):
+    rng = np.random.default_rng(0)
+    x = (rng.random((200, 3)) @ rng.random((3, 150))).astype(np.float32)
+    projection = fit(x, n_components)
+    np.testing.assert_allclose(
+        projection.components @ projection.components.T, np.eye(n_components), atol=1e-8
+    )
+    variance = projection.transform(x).var(axis=0)
+    assert (variance[3:] < 1e-8 * variance[0]).all() and variance[2] > 1e-4 * variance[0]
+
+
+@pytest.mark.parametrize("shape", [(120, 30), (15, 200), (200, 150)])
+def test_the_same_input_gives_the_same_bits(exact_only_up_to_20, shape):
+    x = sparse.random(*shape, density=0.4, random_state=0, format="csr", dtype=np.float32)
+    first, second = fit(x), fit(x)
+    np.testing.assert_array_equal(first.components, second.components)
+    np.testing.assert_array_equal(first.transform(x), second.transform(x))
+
+
+def test_equal_cells_leave_orthonormal_axes_even_where_nothing_varies():
+    x = np.repeat(np.random.default_rng(0).random((3, 2600)), 4, axis=0).astype(np.float32)
+    projection = fit(x, 6)
+    np.testing.assert_allclose(projection.components @ projection.components.T, np.eye(6), atol=1e-8)
+    assert np.isfinite(projection.transform(x)).all()
 
 
 def test_inverse_is_exact_at_full_rank(x):

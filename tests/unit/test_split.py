@@ -78,6 +78,17 @@ def test_the_table_gives_the_split_back(tmp_path):
         np.testing.assert_array_equal(again[i], is_train[i])
 
 
+def test_training_cells_come_with_their_layers_or_without(prepared_multiome, multiome_roles):
+    whole = split.training_cells(prepared_multiome)
+    bare = split.training_cells(prepared_multiome, layers=False)
+    for i, (name, adata) in enumerate(prepared_multiome.mod.items()):
+        kept = adata.obs_names[multiome_roles[i]].tolist()
+        assert whole.mod[name].obs_names.tolist() == bare.mod[name].obs_names.tolist() == kept
+        assert (whole.mod[name].X != bare.mod[name].X).nnz == 0
+        assert list(whole.mod[name].layers) == ["counts"] and list(bare.mod[name].layers) == []
+        assert bare.mod[name].uns["preprocessing"].keys() == adata.uns["preprocessing"].keys()
+
+
 def test_a_table_of_other_cells_is_refused():
     mdata = dataset()
     table = split.to_table(mdata, split.split_cells(from_names(mdata), 0.2, seed=0))

@@ -20,6 +20,7 @@ def draw_counts(rates: Callable, n_cells: int, n_features: int, depth, dispersio
     depth = depth * depth_rng.lognormal(-(DEPTH_SD**2) / 2, DEPTH_SD, n_cells)
     spread = 0 if dispersion is None else dispersion * depth_rng.lognormal(0, 0.3, n_features)
     blocks, n_rows = [], max(1, BLOCK_VALUES // n_features)
+    n_open = np.zeros(n_features, dtype=np.int64)
     for low in range(0, n_cells, n_rows):
         rows = slice(low, min(low + n_rows, n_cells))
         block = rates(rows)
@@ -28,12 +29,22 @@ def draw_counts(rates: Callable, n_cells: int, n_features: int, depth, dispersio
             shape = (1 / spread).astype(np.float32)
             block *= gamma_rng.standard_gamma(np.broadcast_to(shape, block.shape), dtype=np.float32) / shape
         blocks.append(draw_poisson(block, total_rng, place_rng))
-    x = sparse.vstack(blocks, format="csr")
-    empty = np.flatnonzero(np.bincount(x.indices, minlength=n_features) == 0)
+        n_open += np.bincount(blocks[-1].indices, minlength=n_features)
+    x = _stacked(blocks)
+    empty = np.flatnonzero(n_open == 0)
     if len(empty):
         where = (fill_rng.integers(0, n_cells, len(empty)), empty)
         x = x + sparse.csr_matrix((np.ones(len(empty), np.float32), where), shape=x.shape)
     return x
+
+
+def _stacked(blocks: list[sparse.csr_matrix]) -> sparse.csr_matrix:
+    """Blocks of cells in one matrix; scipy's vstack would hold the indices in 64 bits besides."""
+    data = np.concatenate([block.data for block in blocks])
+    indices = np.concatenate([block.indices for block in blocks])
+    n_values = np.concatenate([np.diff(block.indptr) for block in blocks])
+    indptr = np.append(0, np.cumsum(n_values, dtype=np.int64))
+    return sparse.csr_matrix((data, indices, indptr), shape=(len(n_values), blocks[0].shape[1]))
 
 
 def draw_poisson(rates: np.ndarray, total_rng, place_rng) -> sparse.csr_matrix:

@@ -23,6 +23,7 @@ import pandas as pd
 from scipy import sparse
 
 from jamie import contract as c
+from jamie.data.blocks import column_mean_sd, scaled_log1p
 from jamie.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def fit(adata, is_train: np.ndarray, n_top_features: int | None = None) -> dict:
         )
     n_top = n_top_features or DEFAULT_TOP_FEATURES.get(kind, adata.n_vars)
     counts = state["values"] == "counts"
-    train = _values(adata[is_train], state)
+    train = _values(adata if np.all(is_train) else adata[is_train], state)
     if counts:
         state["size"] = float(np.median(_sizes(train, state)))
     if kind in (c.CONTINUOUS, c.METHYLATION):
@@ -115,7 +116,10 @@ def apply(adata, state: dict):
     )
     result.var["mean"], result.var["sd"] = state["mean"], state["sd"]
     if state["values"] == "counts":
-        result.layers[c.COUNTS] = sparse.csr_matrix(_spread(picked, shared, np.zeros(len(features))))
+        given = sparse.csr_matrix(_spread(picked, shared, np.zeros(len(features))))
+        # X has the index arrays of what it was made from: whoever changes one of the two must not change both
+        given.indices, given.indptr = given.indices.copy(), given.indptr.copy()
+        result.layers[c.COUNTS] = given
         result.obs[SIZE] = sizes
     elif not sparse.issparse(picked) and np.isnan(picked).any():
         result.layers[c.MISSING] = (
@@ -227,10 +231,7 @@ def _transform(matrix, sizes: np.ndarray | None, state: dict):
     if state["values"] != "counts":
         return matrix.astype(np.float32)
     factor = {c.RNA: state["size"], c.ATAC: TFIDF_SCALE, c.PROTEIN: 1.0}[kind]
-    scaled = sparse.csr_matrix(sparse.diags(factor / np.maximum(sizes, 1e-12)) @ matrix).log1p()
-    if kind == c.ATAC:
-        scaled = sparse.csr_matrix(scaled @ sparse.diags(state["idf"]))
-    return scaled.astype(np.float32)
+    return scaled_log1p(matrix, factor / np.maximum(sizes, 1e-12), state["idf"] if kind == c.ATAC else None)
 
 
 def _top_features(train, transformed, kind: str, counts: bool, n_top: int, keep: np.ndarray) -> np.ndarray:
@@ -256,11 +257,8 @@ def _top_features(train, transformed, kind: str, counts: bool, n_top: int, keep:
 
 def _mean_sd(matrix) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation per feature, both float64 (p,)."""
-    from sklearn.utils.sparsefuncs import mean_variance_axis
-
     if sparse.issparse(matrix):
-        mean, variance = mean_variance_axis(sparse.csr_matrix(matrix, dtype=np.float64), axis=0)
-        return mean, np.sqrt(np.maximum(variance, 0))
+        return column_mean_sd(sparse.csr_matrix(matrix))
     matrix = np.asarray(matrix, dtype=np.float64)
     sd = matrix.std(axis=0)
     return matrix.mean(axis=0), np.where(np.ptp(matrix, axis=0) > 0, sd, 0)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
+
+from jamie.data.blocks import row_blocks
+from jamie.data.principal import principal_axes
 
 
 @dataclass
@@ -32,23 +34,18 @@ class Projection:
     @classmethod
     def fit(cls, x, sd: np.ndarray, n_components: int) -> Projection:
         """Learn from training cells ``x`` (n, p), dense or sparse, finite; ``sd`` (p,) > 0."""
-        from sklearn.decomposition import PCA
-
-        n, p = x.shape
-        k = min(n_components, p, n - 1)
-        scaled = sparse.csr_matrix(x @ sparse.diags(1 / sd)) if sparse.issparse(x) else np.asarray(x) / sd
-        solver = "covariance_eigh" if p <= 2500 else "arpack"
-        pca = PCA(k, svd_solver=solver, random_state=0).fit(scaled.astype(np.float64))
-        scale = float(np.sqrt(pca.explained_variance_.mean()))
-        # one memory order, before and after saving: products then round alike
-        components = np.ascontiguousarray(pca.components_)
-        return cls(np.asarray(sd, float), np.asarray(pca.mean_).ravel(), components, scale)
+        sd = np.asarray(sd, dtype=float)
+        center, components, variance = principal_axes(x, sd, n_components)
+        return cls(sd, center, components, float(np.sqrt(variance.mean())))
 
     def transform(self, x) -> np.ndarray:
         """(n, p) to float32 (n, k)."""
         weights = (self.components / self.sd).T / self.scale
         offset = self.center @ self.components.T / self.scale
-        return np.asarray(x @ weights - offset, dtype=np.float32)
+        scores = np.empty((x.shape[0], len(self.components)), dtype=np.float32)
+        for rows in row_blocks(*x.shape):  # the product with float64 weights copies what it is given
+            scores[rows] = x[rows] @ weights - offset
+        return scores
 
     def inverse(self, scores: np.ndarray) -> np.ndarray:
         """(n, k) to float32 (n, p), on the scale of x."""

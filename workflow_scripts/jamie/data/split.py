@@ -62,13 +62,22 @@ def from_table(mdata, table: pd.DataFrame) -> dict[int, np.ndarray]:
     return is_train
 
 
-def training_cells(mdata):
-    """The cells whose role is train (all of them where no role is given)."""
+def training_cells(mdata, layers: bool = True):
+    """The cells whose role is train (all of them where no role is given).
+
+    Parameters
+    ----------
+    layers
+        False: without the layers, such as counts, which take as much memory as ``X``.
+    """
+    import anndata
     import mudata
 
     mudata.set_options(pull_on_update=False)
     parts = {}
     for name, adata in mdata.mod.items():
         keep = (adata.obs[ROLE] == TRAIN).to_numpy() if ROLE in adata.obs else slice(None)
+        if not layers:
+            adata = anndata.AnnData(adata.X, obs=adata.obs, var=adata.var, uns=adata.uns)
         parts[name] = adata[keep].copy()
     return mudata.MuData(parts)

@@ -109,8 +109,6 @@ def _truth_reader(target) -> Callable[[slice], dict]:
 
     def read(block: slice) -> dict:
         found = {k: None if v is None else _dense(v[:, block]) for k, v in layers.items()}
-        if found["missing"] is None:
-            found["missing"] = np.zeros(found["measured"].shape, dtype=bool)
         return {**found, "mean": mean[block], "sd": sd[block], "cell_types": codes}
 
     return read

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from jamie.metrics.base import NotApplicable, metric
 
@@ -21,10 +21,15 @@ def _valid(measured, missing) -> np.ndarray:
     return np.ones(measured.shape, dtype=bool) if missing is None else ~np.asarray(missing, dtype=bool)
 
 
+def _range(values, valid) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest valid value per feature, (p,) each; inf and -inf without any."""
+    low = np.min(values, axis=0, where=valid, initial=np.inf)
+    return low, np.max(values, axis=0, where=valid, initial=-np.inf)
+
+
 def _is_flat(values, valid) -> np.ndarray:
     """bool (p,): the valid values of this feature are one value."""
-    high = np.where(valid, values, -np.inf).max(axis=0)
-    low = np.where(valid, values, np.inf).min(axis=0)
+    low, high = _range(values, valid)
     return ~(high - low > _FLAT * np.maximum(np.abs(high), np.abs(low)))
 
 
@@ -68,13 +73,18 @@ def pearson(measured, imputed, missing=None) -> np.ndarray:
     n = np.maximum(valid.sum(axis=0), 1)
 
     def centred(values):
+        if missing is None:
+            return values - values.mean(axis=0, dtype=np.float64)
         values = np.where(valid, values, 0).astype(np.float64)
         return np.where(valid, values - values.sum(axis=0) / n, 0)
 
-    x, y = centred(measured), centred(imputed)
-    spread = np.sqrt((x * x).sum(axis=0) * (y * y).sum(axis=0))
+    def product(a, b):
+        return np.einsum("ij,ij->j", a, b)
+
+    x, y = centred(np.asarray(measured)), centred(np.asarray(imputed))
+    spread = np.sqrt(product(x, x) * product(y, y))
     flat = _is_flat(imputed, valid) | (spread == 0)
-    r = _ratio((x * y).sum(axis=0), np.where(flat, 1, spread), ~_undefined(measured, valid))
+    r = _ratio(product(x, y), np.where(flat, 1, spread), ~_undefined(measured, valid))
     return np.clip(np.where(flat & np.isfinite(r), 0, r), -1, 1)
 
 
@@ -128,9 +138,30 @@ def auroc(positive, imputed, missing=None) -> np.ndarray:
     positive = np.asarray(positive, dtype=bool) & valid
     n, n_positive = valid.sum(axis=0), positive.sum(axis=0)
     # missing entries take the lowest ranks, which are then taken off again
-    ranks = stats.rankdata(np.where(valid, imputed, -np.inf), axis=0) - (len(positive) - n)
-    u = np.where(positive, ranks, 0).sum(axis=0) - n_positive * (n_positive + 1) / 2
+    values = np.asarray(imputed) if missing is None else np.where(valid, imputed, -np.inf)
+    ranks = _rank_sums(values.T, positive.T) - n_positive * (len(positive) - n)
+    u = ranks - n_positive * (n_positive + 1) / 2
     return _ratio(u, n_positive * (n - n_positive), n >= MIN_VALUES)
+
+
+def _rank_sums(values, chosen) -> np.ndarray:
+    """Sum per row of the ranks (1 is the lowest, equal values share their mean) of the chosen entries.
+
+    One sort per row; only rows with ties need more. Both arguments (p, n); returns float (p,).
+    """
+    order = np.argsort(np.ascontiguousarray(values), axis=1)
+    chosen = np.take_along_axis(np.ascontiguousarray(chosen), order, axis=1)
+    ordered = np.take_along_axis(values, order, axis=1)
+    sums = chosen @ np.arange(1.0, chosen.shape[1] + 1)
+    starts = np.ones(ordered.shape, dtype=bool)  # of a run of equal values
+    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    tied = np.flatnonzero(~starts.all(axis=1))
+    starts, (row, column) = starts[tied], np.nonzero(chosen[tied])
+    bounds = np.append(np.flatnonzero(starts), starts.size)
+    run = np.searchsorted(bounds, row * starts.shape[1] + column, side="right")
+    mean_rank = (bounds[run - 1] + bounds[run] + 1) / 2 - row * starts.shape[1]
+    sums[tied] = np.bincount(row, mean_rank, minlength=len(tied))
+    return sums
 
 
 @metric(
@@ -192,11 +223,16 @@ def r2(measured, imputed, missing=None, mean=0.0) -> np.ndarray:
     return 1 - _ratio((error**2).sum(axis=0), (baseline**2).sum(axis=0), ~_undefined(measured, valid))
 
 
-def _histogram(bins, valid, n_bins) -> np.ndarray:
-    """Counts (p, n_bins) of bin numbers (n_cells, p), where valid."""
-    p = bins.shape[1]
-    flat = bins + np.arange(p) * n_bins
-    return np.bincount(flat[valid], minlength=p * n_bins).reshape(p, n_bins)
+def _histograms(values, low, width, groups, valid, n_bins) -> np.ndarray:
+    """Counts (group, p, bin) of values (n_cells, p) where valid; groups int (n_cells,) from 0."""
+    shape = (groups.max(initial=-1) + 1, values.shape[1], n_bins)
+    bins = values - low
+    bins /= width
+    np.clip(bins, 0, n_bins - 1, out=bins)
+    flat = bins.astype(np.int64)
+    flat += (groups[:, None] * shape[1] + np.arange(shape[1])) * n_bins
+    flat = flat.ravel() if valid.all() else flat[valid]
+    return np.bincount(flat, minlength=np.prod(shape)).reshape(shape)
 
 
 @metric(
@@ -231,16 +267,16 @@ def js_distance(measured, imputed, missing=None, cell_types=None, n_bins=20, min
     valid = _valid(measured, missing)
     cell_types = np.zeros(len(measured), dtype=int) if cell_types is None else np.asarray(cell_types)
     both = [np.asarray(values, dtype=np.float64) for values in (measured, imputed)]
-    low = np.min([np.where(valid, values, np.inf).min(axis=0) for values in both], axis=0)
-    high = np.max([np.where(valid, values, -np.inf).max(axis=0) for values in both], axis=0)
+    low, high = np.array([_range(values, valid) for values in both]).transpose(1, 0, 2)
+    low, high = low.min(axis=0), high.max(axis=0)
     differs = high - low > _FLAT * np.maximum(np.abs(high), np.abs(low))
     width = np.where(differs, high - low, np.inf) / n_bins  # one value: all in the first bin
     low = np.where(np.isfinite(low), low, 0)
-    binned = [np.clip((values - low) / width, 0, n_bins - 1).astype(np.int64) for values in both]
+    rows = np.flatnonzero(cell_types >= 0)
+    groups = np.unique(cell_types[rows], return_inverse=True)[1]
+    histograms = [_histograms(values[rows], low, width, groups, valid[rows], n_bins) for values in both]
     total, weight = np.zeros(len(low)), np.zeros(len(low))
-    for code in np.unique(cell_types[cell_types >= 0]):
-        rows = cell_types == code
-        p, q = (_histogram(bins[rows], valid[rows], n_bins) for bins in binned)
+    for p, q in zip(*histograms, strict=True):
         n = p.sum(axis=1)
         p, q = p / np.maximum(n, 1)[:, None], q / np.maximum(n, 1)[:, None]
         middle = (p + q) / 2
