@@ -45,6 +45,14 @@ def may_use_estimate(method):
     return CONFIG["methods"][method]["options"].get("estimated", "auto") != "never"
 
 
+def estimate_of(wildcards):
+    """The estimated correspondence and what goes with it, where the method may use it."""
+    if not may_use_estimate(wildcards.method):
+        return {}
+    files = {"estimated": "correspondence.npz", "check": "check.npz", "info": "correspondence.json"}
+    return {role: f"{DATA}/estimated_{name}" for role, name in files.items()}
+
+
 ESTIMATED = [m for m in TRAINED if may_use_estimate(m)]
 # the method whose embedding the figures show and which completes the dataset
 SHOWN = TRAINED[:1]

@@ -25,6 +25,7 @@ rule estimate_correspondence:
         known=f"{DATA}/correspondence.npz",
     output:
         estimated=f"{DATA}/estimated_correspondence.npz",
+        check=f"{DATA}/estimated_check.npz",
         info=f"{DATA}/estimated_correspondence.json",
     params:
         options=CONFIG["estimate"],

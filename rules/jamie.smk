@@ -4,6 +4,7 @@ JAMIE_CODE = code_digest("model", "methods/jamie.py", "methods/base.py", *PROJEC
 
 rule train_jamie:
     input:
+        unpack(estimate_of),
         prepared=f"{DATA}/prepared.h5mu",
         known=f"{DATA}/correspondence.npz",
     output:

@@ -8,10 +8,16 @@ with entry.job(snakemake):
     seed = int(snakemake.wildcards.seed)
     info = entry.RunInfo(seed=seed, code=snakemake.params.code)
     prepared = io.read_h5mu(snakemake.input.prepared)
-    known = Correspondence.load(snakemake.input.known, *(a.obs_names for a in prepared.mod.values()))
+    cells = [a.obs_names for a in prepared.mod.values()]
+    known = Correspondence.load(snakemake.input.known, *cells)
+    estimated = {}
+    if snakemake.input.get("estimated"):
+        roles = ("estimated", "check")
+        estimated = {role: Correspondence.load(snakemake.input[role], *cells) for role in roles}
+        estimated["confidence"] = io.read_json(snakemake.input.info)["confidence"]
     model = JAMIE(seed=seed, **snakemake.params.options)
     start = entry.time.perf_counter()
-    model.fit(prepared, known, checkpoint=snakemake.params.checkpoint)
+    model.fit(prepared, known, checkpoint=snakemake.params.checkpoint, **estimated)
     fit_s = round(entry.time.perf_counter() - start, 3)
     model.save(snakemake.output.model)
     io.write_table(snakemake.output.history, model.history_)

@@ -5,8 +5,9 @@ import pytest
 from scipy import sparse
 from test_train import problem
 
+from jamie.data.correspondence import left_out_pairs, without_pairs
 from jamie.model import choose
-from jamie.model.choose import Estimated, left_out_pairs, without_pairs
+from jamie.model.choose import Estimated
 from jamie.model.options import Options
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")

@@ -12,6 +12,9 @@ from scipy import sparse
 from jamie import io
 from jamie.errors import InputError
 
+LEFT_OUT = 0.2  # share of the known pairs that a trial leaves out
+MIN_LEFT_OUT = 10  # fewer cannot tell two fits apart
+
 
 @dataclass
 class Correspondence:
@@ -198,3 +201,28 @@ def misplace_partners(known: Correspondence, share: float, seed: int) -> Corresp
     cols = np.where(of_row[entries.row] >= 0, of_row[entries.row], entries.col)
     matrix = sparse.csr_matrix((entries.data, (entries.row, cols)), shape=known.matrix.shape)
     return Correspondence(matrix, known.row_names, known.col_names)
+
+
+def single_pairs(f: sparse.csr_matrix) -> np.ndarray:
+    """One-to-one pairs, int (k, 2)."""
+    n_partners = [np.diff(f.indptr), np.diff(f.tocsc().indptr)]
+    entries = f.tocoo()
+    single = (n_partners[0][entries.row] == 1) & (n_partners[1][entries.col] == 1)
+    return np.column_stack([entries.row[single], entries.col[single]])
+
+
+def left_out_pairs(f: sparse.csr_matrix, seed: int) -> np.ndarray:
+    """Known one-to-one pairs to leave out of a trial, int (m, 2); none where there are too few to decide."""
+    pairs = single_pairs(f)
+    n = round(LEFT_OUT * len(pairs))
+    if n < MIN_LEFT_OUT:
+        return pairs[:0]
+    return pairs[np.sort(np.random.default_rng(seed).permutation(len(pairs))[:n])]
+
+
+def without_pairs(f: sparse.csr_matrix, pairs: np.ndarray) -> sparse.csr_matrix:
+    """The same F with these entries empty."""
+    taken = sparse.csr_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=f.shape)
+    rest = sparse.csr_matrix(f - f.multiply(taken))
+    rest.eliminate_zeros()
+    return rest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jamie import contract
-from jamie.data.correspondence import Correspondence
+from jamie.data.correspondence import Correspondence, left_out_pairs, without_pairs
 from jamie.data.projection import Projection
 from jamie.data.split import training_cells
 from jamie.errors import InputError
@@ -45,6 +45,23 @@ def estimate_prepared(
     result = estimate(x, f.matrix, seed=seed, groups=groups, **options)
     of_train = Correspondence(result.matrix, first.obs_names, second.obs_names)
     return of_train.align(*(a.obs_names for a in mdata.mod.values())), result
+
+
+def estimate_check(mdata, known: Correspondence, *, seed: int, **options) -> Correspondence | None:
+    """F~ made without the known pairs that trials leave out; None where none are.
+
+    Parameters
+    ----------
+    mdata, known, seed, **options
+        As in `estimate_prepared`.
+    """
+    names = [a.obs_names for a in training_cells(mdata).mod.values()]
+    f = known.align(*names).matrix
+    pairs = left_out_pairs(f, seed)
+    if not len(pairs) or min(np.diff(m.indptr).min() for m in (f, f.T.tocsr())) > 0:
+        return None
+    rest = Correspondence(without_pairs(f, pairs), *names).align(known.row_names, known.col_names)
+    return estimate_prepared(mdata, rest, seed=seed, **options)[0]
 
 
 def _groups(mdata, column: str | None):

@@ -9,14 +9,12 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from jamie.data.correspondence import left_out_pairs, without_pairs
 from jamie.model.options import Options
 from jamie.model.train import Fit, train
-from jamie.model.watch import single_pairs
 
 log = logging.getLogger(__name__)
 
-MIN_LEFT_OUT = 10  # pairs: fewer cannot tell two fits apart
-LEFT_OUT = 0.2  # share of the known pairs
 TRIAL = 3  # a trial runs this share of the epochs: 1 / TRIAL
 TRUSTED_FROM = 0.5  # confidence that is enough where pairs cannot decide
 
@@ -32,29 +30,13 @@ class Estimated:
     confidence
         0 to 1; scales it.
     check
-        F~ made without the pairs `left_out_pairs` names; None: the left-out pairs cannot decide.
+        F~ made without the pairs that `jamie.data.correspondence.left_out_pairs` names; None: these
+        cannot decide.
     """
 
     matrix: sparse.csr_matrix
     confidence: float
     check: sparse.csr_matrix | None = None
-
-
-def left_out_pairs(f: sparse.csr_matrix, seed: int) -> np.ndarray:
-    """Known one-to-one pairs to leave out of a trial, int (m, 2); none where there are too few to decide."""
-    pairs = single_pairs(f)
-    n = round(LEFT_OUT * len(pairs))
-    if n < MIN_LEFT_OUT:
-        return pairs[:0]
-    return pairs[np.sort(np.random.default_rng(seed).permutation(len(pairs))[:n])]
-
-
-def without_pairs(f: sparse.csr_matrix, pairs: np.ndarray) -> sparse.csr_matrix:
-    """The same F with these entries empty."""
-    taken = sparse.csr_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=f.shape)
-    rest = sparse.csr_matrix(f - f.multiply(taken))
-    rest.eliminate_zeros()
-    return rest
 
 
 def fit(x, f, options: Options, estimated: Estimated | None, *, seed: int, **arguments) -> Fit:

@@ -83,8 +83,8 @@ class JAMIE:
         confidence
             Of F~, 0-1; scales it.
         check
-            F~ made without the pairs of `jamie.model.choose.left_out_pairs`: trials with it decide whether
-            F~ helps.
+            F~ made without the pairs of `jamie.data.correspondence.left_out_pairs`: trials with it decide
+            whether F~ helps.
         checkpoint
             File through which a fit that was killed goes on; see `jamie.model.train.train`.
         """

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from jamie.data.correspondence import single_pairs
 from jamie.model.batches import Batches
 from jamie.model.losses import LossTerms, joint_loss
 from jamie.model.options import Options
@@ -40,14 +41,6 @@ def validation_split(
         watch.append(watched)
         fit.append(np.setdiff1d(np.arange(n), watched))
     return fit, watch
-
-
-def single_pairs(f: sparse.csr_matrix) -> np.ndarray:
-    """One-to-one pairs, int (k, 2)."""
-    n_partners = [np.diff(f.indptr), np.diff(f.tocsc().indptr)]
-    entries = f.tocoo()
-    single = (n_partners[0][entries.row] == 1) & (n_partners[1][entries.col] == 1)
-    return np.column_stack([entries.row[single], entries.col[single]])
 
 
 def submatrix(f: sparse.csr_matrix, rows) -> sparse.csr_matrix:
