@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from jamie.plots import style
 
@@ -49,13 +49,12 @@ def scaling_figure(table: pd.DataFrame, trend: pd.DataFrame, about: str) -> Figu
             handles.append(Line2D([], [], linewidth=1.3, label=words, **look))
         if table[target].notna().any():
             bar = {"marker": "_", "markersize": 10, "markeredgewidth": 2, "linestyle": ""}
-            handles.append(
-                Line2D([], [], color=style.GREY, label="target of the stage of that colour", **bar)
-            )
+            handles.append(Line2D([], [], color=style.GREY, label="target (same colour)", **bar))
         ax.set(xscale="log", yscale="log", xlabel="cells", ylabel=name)
         sizes = sorted(table["n_cells"].unique())
         ax.set_xticks(sizes, [f"{n:,}" for n in sizes])
         ax.xaxis.set_minor_locator(NullLocator())
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
         ax.yaxis.set_minor_formatter(NullFormatter())
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(0, -0.2), ncols=2)

@@ -56,7 +56,8 @@ def main() -> None:
             for precision in arguments.precision if stage == "fit" else arguments.precision[:1]:
                 rows.append(measure(stage, size, precision, arguments))
                 print(f"{rows[-1]['stage']}, {size:,} cells: {rows[-1]['seconds']:.2f} s", file=sys.stderr)
-    table = with_targets(pd.DataFrame(rows), (arguments.n_genes, arguments.n_peaks))
+    features = (arguments.n_genes, arguments.n_peaks)
+    table = with_targets(pd.DataFrame(rows), features if arguments.max_epochs is None else (0, 0))
     if "fit" in arguments.stages:
         table = with_floor(table, arguments)
     print(table.to_string(index=False, na_rep="-", float_format=lambda v: f"{v:.4g}"))
