@@ -58,11 +58,11 @@ VALUES = {
         "as_written": [0.30, 0.20, 0.25],
         "mended": [0.28, 0.18, 0.24],  # lower in each seed: -0.02, -0.02, -0.01
         "same": [0.20, 0.30, 0.26],  # +0.0033 with a standard error of 0.058
-        "jamie": [0.10, np.nan, 0.09],  # of two seeds: -0.20, -0.16
+        "jamie": [0.10, np.nan, 0.051],  # of two seeds: -0.20, -0.199
     },
     ("pearson", "rna"): {
         "as_written": [0.3, 0.3, 0.3],
-        "mended": [0.2, 0.2, 0.1],
+        "mended": [0.2, 0.2, 0.15],  # -0.1, -0.1, -0.15: 7 standard errors, and 4.3 are needed
         "same": [0.3, 0.3, 0.3],
         "jamie": [0.5, 0.4, 0.5],
     },
@@ -83,7 +83,7 @@ def test_differences_are_taken_seed_by_seed(table):
         "as_written": 0,
         "mended": -0.0167,
         "same": 0.0033,
-        "jamie": -0.18,
+        "jamie": -0.1995,
     }
     assert own.loc["mended", "error"] == pytest.approx(np.std([0.02, 0.02, 0.01], ddof=1) / 3**0.5)
     assert own["n_seeds"].to_dict() == {"as_written": 3, "mended": 3, "same": 3, "jamie": 2}
@@ -108,6 +108,16 @@ def test_one_seed_gives_a_difference_and_no_verdict():
     assert one["difference"].item() == pytest.approx(-0.2) and np.isnan(one["error"].item())
 
 
+def test_few_seeds_need_a_larger_difference():
+    """Four standard errors: beyond Student's t of 5 seeds (2.8), within that of 3 (4.3)."""
+    gaps = {3: [0.1, 0.1, 0.2], 5: [0.06, 0.1, 0.1, 0.1, 0.14]}
+    for n, gap in gaps.items():
+        values = {("lta", ""): {"a": [0.5] * n, "b": [0.5 + g for g in gap]}}
+        found = ablation.differences(metric_rows(values), ["a", "b"]).iloc[1]
+        assert found["difference"] / found["error"] > 3.9
+        assert found["verdict"] == ("better" if n == 5 else "")
+
+
 def test_a_variant_without_scores_has_none(table):
     own = table[(table["metric"] == "lta") & (table["method"] == "mended")]
     assert own["n_seeds"].item() == 0 and np.isnan(own["difference"].item()) and own["verdict"].item() == ""
@@ -118,7 +128,7 @@ def test_the_caption_names_what_changes(table):
     assert text.startswith("On held-out cells; 3 seeds. as\\_written: FOSCTTM 0.250 ± 0.050,") or (
         text.startswith("On held-out cells; 3 seeds. as_written: FOSCTTM 0.250 ± 0.050,")
     )
-    assert "mended: FOSCTTM -0.017 (better), Pearson r, RNA -0.133 (worse)" in text
+    assert "mended: FOSCTTM -0.017 (better), Pearson r, RNA -0.117 (worse)" in text
     assert "same: no clear difference" in text
 
 
@@ -145,10 +155,10 @@ def test_the_figure_has_a_row_per_variant_by_its_label(figure):
 def test_the_figure_marks_differences_by_colour_and_weight(figure):
     figure.draw_without_rendering()
     notes = {t.get_text(): (t.get_color(), t.get_weight()) for t in figure.axes[0].texts}
-    assert notes["−0.017"] == notes["−0.180"] == (ablation.BETTER_COLOR, "bold")
+    assert notes["−0.017"] == notes["−0.200"] == (ablation.BETTER_COLOR, "bold")
     assert notes["+0.003"] == (style.GREY, "normal")
     worse = {t.get_text(): t.get_color() for t in figure.axes[2].texts}
-    assert worse["−0.133"] == ablation.WORSE_COLOR and worse["+0.167"] == ablation.BETTER_COLOR
+    assert worse["−0.117"] == ablation.WORSE_COLOR and worse["+0.167"] == ablation.BETTER_COLOR
 
 
 def test_the_figure_draws_every_seed(figure):

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.stats import t
 
 from jamie.contract import METRIC_COLUMNS, OK
 from jamie.plots import style
@@ -14,10 +15,10 @@ from jamie.summary import label, number, score_name
 
 MAIN_SCORES = ("foscttm", "lta", "pearson")
 BETTER_COLOR, WORSE_COLOR = "#0072B2", "#D55E00"
-CLEAR = 2.0  # standard errors of the difference
+CONFIDENCE = 0.95  # of the interval of a difference (Student's t) that must leave out 0
 FOOTNOTE = (
     "small dots: seeds; large dot and bar: mean and one standard deviation; dashed: mean of the reference;\n"
-    "right: difference to it, blue = better and orange = worse by more than two standard errors"
+    "right: difference to it, blue = better and orange = worse, where its 95% interval leaves out 0"
 )
 
 
@@ -34,8 +35,8 @@ def differences(metrics: pd.DataFrame, variants: list[str]) -> pd.DataFrame:
     Returns
     -------
     metric, modality, method, mean, sd, n_seeds, difference (mean over the seeds both have; NaN where there is
-    none), error (its standard error; NaN below two seeds), verdict: "better", "worse" or "" (within two
-    standard errors, or unknown).
+    none), error (its standard error; NaN below two seeds), verdict: "better", "worse" or "" (the 95 %
+    interval of the difference, by Student's t over seeds, holds 0, or there is none).
     """
     rows = metrics[metrics["metric"].isin(MAIN_SCORES) & metrics["method"].isin(variants)]
     rows = rows[rows["status"] == OK].fillna({"modality": ""}).astype({"value": float})
@@ -49,7 +50,8 @@ def differences(metrics: pd.DataFrame, variants: list[str]) -> pd.DataFrame:
             own, gap = wide[method].dropna(), (wide[method] - wide[variants[0]]).dropna()
             error = gap.std() / np.sqrt(len(gap)) if len(gap) > 1 else np.nan
             gain = gap.mean() * (-1 if BETTER[metric] == "lower" else 1)
-            verdict = "" if not abs(gain) > CLEAR * error else "better" if gain > 0 else "worse"
+            reach = error * t.ppf((1 + CONFIDENCE) / 2, len(gap) - 1) if len(gap) > 1 else np.nan
+            verdict = "" if not abs(gain) > reach else "better" if gain > 0 else "worse"
             found.append(
                 [metric, modality, method, own.mean(), own.std(), len(own), gap.mean(), error, verdict]
             )
