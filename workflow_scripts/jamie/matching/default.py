@@ -20,6 +20,7 @@ ROUNDS = 3  # of matching cells and fitting the shared coordinates anew
 SELF = 0.3, 1.0  # what an estimated match counts in the next round against a pair given; where none is known
 UNPAIRED_RIDGE, UNPAIRED_AXES = 3.0, 6
 N_FOLDS = 5
+N_REFINED = 5000  # cells of a modality that take part in the rounds
 
 
 def estimate(x, known, *, k: int, groups, seed: int, neighbours, n_landmarks: int, restarts: int) -> Estimate:
@@ -46,7 +47,7 @@ def estimate(x, known, *, k: int, groups, seed: int, neighbours, n_landmarks: in
         parts, ridge, worth, n_axes = match.parts(), UNPAIRED_RIDGE, WORTH[-1], UNPAIRED_AXES
         confidence, reason = _verdict(parts)
         info |= {"regime": "geometry"}
-    matrix, z = _refine(features, of_all, known, match, ridge, worth, n_axes, k, groups)
+    matrix, z = _refine(features, of_all, known, match, ridge, worth, n_axes, k, groups, seed)
     return Estimate(matrix, round(confidence, 4), info | {"parts": parts, "reason": reason}, z)
 
 
@@ -186,7 +187,7 @@ def _choose(features, of_all, known, pairs, match: Match | None, seed: int) -> C
     return Choice(ridge, worth, float(best.mean()), confidence, reason)
 
 
-def _refine(features, of_all, known, match, ridge, worth, n_axes, k: int, groups):
+def _refine(features, of_all, known, match, ridge, worth, n_axes, k: int, groups, seed: int):
     """F~ of all cells and the shared coordinates it follows from.
 
     In each round the matches of the one before help to fit the coordinates.
@@ -197,15 +198,18 @@ def _refine(features, of_all, known, match, ridge, worth, n_axes, k: int, groups
         given = of_landmarks if given is None else given + of_landmarks
     n_open = min(known.shape) - len(certain_pairs(known))
     own_weight = SELF[0] * n_open if known.nnz else SELF[1] * given.weight
-    moments = given
-    for last in (*[False] * ROUNDS, True):
-        axes = shared.fit(moments, of_all, ridge, n_axes)
-        z = [axes.transform(f, i) for i, f in enumerate(features)]
-        matrix = soft_match(z, k, known=known, groups=groups)
-        if not last:
-            own = Moments.of(matrix, *features).scaled(own_weight)
-            moments = given + own
-    return matrix, tuple(z)
+    rng = np.random.default_rng(seed)
+    some = [np.sort(rng.permutation(n)[:N_REFINED]) for n in known.shape]
+    of_some = [f[rows] for f, rows in zip(features, some, strict=True)]
+    known_of_some = known[some[0]][:, some[1]]
+    groups_of_some = groups and tuple(g[rows] for g, rows in zip(groups, some, strict=True))
+    axes = shared.fit(given, of_all, ridge, n_axes)
+    for _ in range(ROUNDS):
+        z = [axes.transform(f, i) for i, f in enumerate(of_some)]
+        matrix = soft_match(z, k, known=known_of_some, groups=groups_of_some)
+        axes = shared.fit(given + Moments.of(matrix, *of_some).scaled(own_weight), of_all, ridge, n_axes)
+    z = tuple(axes.transform(f, i) for i, f in enumerate(features))
+    return soft_match(z, k, known=known, groups=groups), z
 
 
 def _verdict(parts: dict[str, float]) -> tuple[float, str]:
