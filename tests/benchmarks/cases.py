@@ -71,12 +71,17 @@ def prepare(mdata, pairs, n_top: dict, *, held_out: float, known_pairs: float, s
 
 
 def fit(prepared, known, options: dict, seed: int):
-    """JAMIE fitted as the rule train_jamie does it, and the seconds of the fit."""
+    """JAMIE fitted as the rules estimate_correspondence and train_jamie do it, and the seconds of both."""
     from jamie import JAMIE
+    from jamie.matching.prepared import estimate_check, estimate_prepared
 
-    model = JAMIE(seed=seed, progress=False, **options)
-    start = time.perf_counter()
-    model.fit(prepared, known)
+    start, arguments = time.perf_counter(), {}
+    if options.get("estimated") != "never":
+        settings = catalogue()["estimate"]
+        estimated, result = estimate_prepared(prepared, known, seed=seed, **settings)
+        check = estimate_check(prepared, known, seed=seed, **settings)
+        arguments = {"estimated": estimated, "check": check, "confidence": result.confidence}
+    model = JAMIE(seed=seed, progress=False, **options).fit(prepared, known, **arguments)
     return model, time.perf_counter() - start
 
 

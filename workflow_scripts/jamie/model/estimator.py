@@ -93,7 +93,7 @@ class JAMIE:
         prepared = self._prepared(mdata)
         self.modalities = c.check_two_modalities(prepared)
         f = as_correspondence(prepared, correspondence)
-        mdata = training_cells(prepared)
+        mdata = training_cells(prepared, layers=False)
         names = [a.obs_names for a in mdata.mod.values()]
         self.states = {m: mdata.mod[m].uns[c.PREPROCESSING] for m in self.modalities}
         seen = prepared if "leak" in self.options.faults else mdata

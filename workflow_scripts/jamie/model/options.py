@@ -101,7 +101,7 @@ class Options:
     weight_decay: float = 1e-2
     gradient_clip: float = 1.0
     max_epochs: int = 90
-    min_steps: int = 300
+    min_steps: int = 120
     max_steps: int | None = 5_000
     max_time_s: float | None = None
     min_epochs: int = 0
@@ -116,7 +116,7 @@ class Options:
     contrastive: float = 2.0
     temperature: float = 0.3
     estimated: str = "auto"
-    estimated_in: tuple[str, ...] = ("alignment",)
+    estimated_in: tuple[str, ...] = ("alignment", "aggregation")
     faults: tuple[str, ...] = ()
     device: str = "auto"
     precision: str = "float32"
@@ -196,5 +196,6 @@ PRESETS = {
         gamma=1.0,
         cross_reconstruction=0.0,
         contrastive=0.0,
+        estimated_in=("alignment",),
     ),
 }
