@@ -126,27 +126,6 @@ def raw_input(wildcards):
     return {"files": f"resources/{wildcards.dataset}/files.json", "local": local}
 
 
-def shown(pattern, every_seed=True):
-    """Files of the method the figures show: of every seed, or of the first."""
-    seeds = RUN["seeds"] if every_seed else RUN["seeds"][:1]
-    return expand(pattern, method=SHOWN, seed=seeds, allow_missing=True)
-
-
-def scored(pattern, methods=METHODS):
-    return expand(pattern, method=methods, seed=RUN["seeds"], allow_missing=True)
-
-
-def figure(name, title, category, scenario="{scenario}", folder=FIGURES):
-    """Output of a figure rule: the figure with its place in the report."""
-    return report(
-        f"{folder}/{name}.svg",
-        caption=f"../report/{name}.rst",
-        category=category,
-        subcategory=f"{{dataset}}, {scenario}",
-        labels={"dataset": "{dataset}", "scenario": scenario, "figure": title},
-    )
-
-
 def all_results():
     """What `rule all` asks for."""
     results = every("results/{dataset}/applied/{model}/completed.h5mu", model=RUN["apply"])
@@ -156,6 +135,6 @@ def all_results():
     if SHOWN and RUN["scenarios"] and RUN["figures"] == "full":
         results += every(f"{METHOD}/completed.h5mu", method=SHOWN, seed=RUN["seeds"][0])
         results += every(f"{FIGURES}/{{figure}}.svg", figure=FIGURES_OF_METHOD)
-    if ESTIMATED and RUN["scenarios"]:
+    if ESTIMATED and RUN["scenarios"] and RUN["figures"] == "full":
         results += every(f"{FIGURES}/estimated_correspondence.svg")
     return results

@@ -1,4 +1,4 @@
-# What figures and captions say of a run beside its numbers, and which of its scenarios and variants compare.
+# What figures are made from, what captions say beside their numbers, and which scenarios and variants compare.
 from jamie.comparisons import pairing_series, variants
 
 LABELS = {m: CONFIG["methods"][m]["label"] for m in METHODS if CONFIG["methods"][m]["label"]}
@@ -18,3 +18,24 @@ def comparisons():
     results += every(f"{DATASET}/pairing.svg") if PAIRING else []
     results += every(f"{FIGURES}/ablation.svg") if VARIANTS else []
     return results
+
+
+def shown(pattern, every_seed=True):
+    """Files of the method the figures show: of every seed, or of the first."""
+    seeds = RUN["seeds"] if every_seed else RUN["seeds"][:1]
+    return expand(pattern, method=SHOWN, seed=seeds, allow_missing=True)
+
+
+def scored(pattern, methods=METHODS):
+    return expand(pattern, method=methods, seed=RUN["seeds"], allow_missing=True)
+
+
+def figure(name, title, category, scenario="{scenario}", folder=FIGURES):
+    """Output of a figure rule: the figure with its place in the report."""
+    return report(
+        f"{folder}/{name}.svg",
+        caption=f"../report/{name}.rst",
+        category=category,
+        subcategory=f"{{dataset}}, {scenario}",
+        labels={"dataset": "{dataset}", "scenario": scenario, "figure": title},
+    )

@@ -133,6 +133,7 @@ rule plot_estimated_correspondence:
         figure=figure("estimated_correspondence", "known and estimated correspondence", "Correspondence"),
         numbers=f"{FIGURES}/estimated_correspondence.rst",
     params:
+        about=about_run,
         code=code_digest("matching/compare.py", "plots/correspondence.py", "plots/style.py"),
     log:
         "logs/plot_estimated_correspondence/{dataset}.{scenario}.log",

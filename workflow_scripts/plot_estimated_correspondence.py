@@ -1,6 +1,6 @@
 """Known against estimated correspondence, first seed; the confidence of every seed in words."""
 
-from jamie import entry, io
+from jamie import entry, io, summary
 from jamie.data.correspondence import Correspondence
 from jamie.matching import compare
 from jamie.plots import correspondence, style
@@ -20,4 +20,5 @@ with entry.job(snakemake):
         drawn = correspondence.in_order(estimated, known, pairs, labels, seen)
         figure = correspondence.known_and_estimated(drawn, result, infos[0], modalities=tuple(prepared.mod))
     style.save(figure, snakemake.output.figure)
-    io.write_text(snakemake.output.numbers, compare.in_words(result, infos) + "\n")
+    words = compare.in_words(result, infos)
+    io.write_text(snakemake.output.numbers, summary.caption(words, snakemake.params.about))
