@@ -68,5 +68,8 @@ def small_options():
         "cross_reconstruction": 0.9,
         "contrastive": 0.4,
         "temperature": 0.3,
+        "max_steps": None,
+        "estimated": "auto",
+        "estimated_in": ("alignment",),
         "device": "cpu",
     }

@@ -13,6 +13,10 @@ with entry.job(snakemake):
         pairs = Correspondence.load(snakemake.input.pairs[list(p.datasets).index(run[0])])
         facts[run] = first_page.Facts.of(split, known, pairs)
     infos = [io.read_json(path) for path in snakemake.input.run_info]
+    for (dataset, scenario), fact in facts.items():
+        start = tuple(f"results/{dataset}/{scenario}/{method}/" for method in p.shown)
+        own = (i for path, i in zip(snakemake.input.run_info, infos, strict=True) if path.startswith(start))
+        fact.estimates = [info["estimated"] for info in own]
     tables = zip(p.datasets, snakemake.input.pairing, strict=False)  # none, where that was not tried
     method = [*p.shown, *p.bases][0]
     enough = {dataset: planner.in_words(io.read_table(path), method) for dataset, path in tables}

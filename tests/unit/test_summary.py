@@ -1,5 +1,6 @@
 """The first page, the captions and the chosen features: the right numbers, and a warning exactly when due."""
 
+import dataclasses
 from html import unescape
 from io import StringIO
 
@@ -212,6 +213,41 @@ def test_a_warning_comes_when_it_is_due_and_alone(metrics, options, warning):
     found = bullets(page(metrics, **options))
     assert len(found) == 2
     assert found[0].startswith(warning) and found[1].startswith(GENERAL)
+
+
+USED = {"used": True, "confidence": 0.9, "reason": "it brings 40 left-out pairs closer"}
+UNUSED = {"used": False, "confidence": 0.2, "reason": "its confidence is too little"}
+
+
+@pytest.mark.parametrize(
+    ("estimates", "words"),
+    [
+        (
+            [USED, USED],
+            "Confidence 0.90; used in 2 of 2 seeds. First seed: it brings 40 left-out pairs closer.",
+        ),
+        ([UNUSED], "Confidence 0.20; used in 0 of 1 seed. First seed: its confidence is too little."),
+        ([USED | {"used": False, "confidence": 1.0}], None),  # every pair is known
+        ([UNUSED | {"confidence": None}], None),  # not asked for
+    ],
+)
+def test_the_first_page_says_what_became_of_the_estimate(estimates, words):
+    text = page(table(GOOD), dataclasses.replace(FACTS, estimates=estimates))
+    assert ("Estimated correspondence" in text) == (words is not None)
+    assert words is None or words in " ".join(text.split())
+    assert not problems_of(text)
+
+
+@pytest.mark.parametrize(
+    ("estimates", "warning"),
+    [
+        ([USED, USED], "No pair was known: the modalities were matched by their geometry alone"),
+        ([USED, UNUSED], "**No pair was known, and the geometry of the two modalities does not say"),
+    ],
+)
+def test_without_pairs_the_page_says_whether_geometry_is_trusted(estimates, warning):
+    facts = dataclasses.replace(FACTS, n_known=0, estimates=estimates)
+    assert bullets(page(table(GOOD), facts))[0].startswith(warning)
 
 
 def test_modalities_that_are_hardly_aligned_are_a_warning():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,8 @@ PAGE_SCORES = ("foscttm", "lta", "pearson", "r2", "win_rate_knn")
 class Facts:
     """Numbers of cells and pairs of one dataset and scenario (first seed).
 
-    ``n_known`` counts every pair that was shown, ``n_wrong`` those among them that are no true pair.
+    ``n_known`` counts every pair that was shown, ``n_wrong`` those among them that are no true pair;
+    ``estimates`` says of each seed of the method shown what became of the estimated correspondence.
     """
 
     n_cells: dict[str, int]
@@ -37,6 +38,7 @@ class Facts:
     n_pairs: int
     n_known: int
     n_wrong: int = 0
+    estimates: list[dict] = field(default_factory=list)
 
     @classmethod
     def of(cls, split: pd.DataFrame, known, pairs) -> Facts:
@@ -96,6 +98,7 @@ def first_page(metrics, facts: dict, *, datasets, scenarios, seeds, shown, infos
         part = metrics[(metrics["dataset"] == dataset) & (metrics["scenario"] == scenario)]
         lines.append(_title(as_it_is(f"{dataset}, {scenario}"), "-"))
         lines += _what_was_done(datasets[dataset], fact)
+        lines += _estimate_in_words(fact)
         lines += _how_good(part, shown, methods)
         lines += _what_to_distrust(part, fact, shown, seeds)
     lines.append(_title("How it ran", "-"))
@@ -123,6 +126,20 @@ def _what_was_done(dataset: dict, fact: Facts) -> list[str]:
             "exchanged partners. Their true pairs count as hidden."
         )
     return [text + "\n"]
+
+
+def _estimate_in_words(fact: Facts) -> list[str]:
+    """Whether the estimated correspondence was used, and why."""
+    estimates = [e for e in fact.estimates if e["confidence"] is not None]
+    if not estimates or all(e["confidence"] == 1 and not e["used"] for e in estimates):
+        return []  # not asked for, or every pair is known
+    n_used = sum(e["used"] for e in estimates)
+    confidence = np.mean([e["confidence"] for e in estimates])
+    seeds = f"{n_used} of {number(len(estimates), 'seed')}"
+    return [
+        f"**Estimated correspondence.** Confidence {confidence:.2f}; used in {seeds}. First seed: "
+        f"{as_it_is(estimates[0]['reason'])}.\n"
+    ]
 
 
 def _how_good(part: pd.DataFrame, shown: list[str], methods: list[str]) -> list[str]:
@@ -185,7 +202,9 @@ def _what_to_distrust(part: pd.DataFrame, fact: Facts, shown: list[str], seeds) 
         warnings.append(f"Scores rest on {n_scored} cells per seed; expect them to move by hundredths.")
     if fact.n_pairs == 0:
         warnings.append("No cell is known to be in both modalities, so neither output can be checked.")
-    elif fact.n_known < 200:
+    if fact.n_known == 0 and fact.estimates:
+        warnings.append(_geometry_alone(fact.estimates))
+    elif fact.n_pairs and fact.n_known < 200:
         warnings.append(f"Only {fact.n_known} pairs were known in training; more pairs would help most.")
     for name in shown:
         warnings += _weak_scores(rows, name)
@@ -197,6 +216,20 @@ def _what_to_distrust(part: pd.DataFrame, fact: Facts, shown: list[str], seeds) 
         "not show cannot be imputed from it."
     )
     return ["**What to distrust.**\n", "\n".join(f"- {w}" for w in warnings) + "\n"]
+
+
+def _geometry_alone(estimates: list[dict]) -> str:
+    """What a match without any known pair is worth."""
+    if all(e["used"] for e in estimates):
+        return (
+            "No pair was known: the modalities were matched by their geometry alone, which its own checks "
+            "trust here. A few known pairs would tell."
+        )
+    return (
+        "**No pair was known, and the geometry of the two modalities does not say how they match** (the "
+        "estimate's own checks do not trust it): do not use the joint embedding or imputed values of this "
+        "scenario."
+    )
 
 
 def _weak_scores(rows: pd.DataFrame, name: str) -> list[str]:

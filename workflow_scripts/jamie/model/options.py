@@ -196,6 +196,7 @@ PRESETS = {
         gamma=1.0,
         cross_reconstruction=0.0,
         contrastive=0.0,
+        estimated="always",
         estimated_in=("alignment",),
     ),
 }
