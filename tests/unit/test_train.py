@@ -10,7 +10,7 @@ from scipy import sparse
 from jamie.contract import HISTORY_COLUMNS
 from jamie.errors import InputError
 from jamie.model.losses import joint_loss, weights
-from jamie.model.network import JointVAE
+from jamie.model.network import Dropout, JointVAE
 from jamie.model.options import Options
 from jamie.model.train import annealing, choose_device, train
 from jamie.model.watch import validation_split
@@ -386,3 +386,16 @@ def test_unknown_names_are_refused_with_a_suggestion(arguments, problem_, hint):
     with pytest.raises(InputError, match=problem_) as error:
         Options.of(**arguments)
     assert hint in str(error.value)
+
+
+@pytest.mark.parametrize("p", [0.2, 0.35, 0.5])
+def test_dropout_drops_its_share_and_keeps_the_mean(p):
+    torch.manual_seed(0)
+    layer, x = Dropout(p), torch.ones(1500, 1001)
+    dropped = layer(x) == 0
+    assert dropped.float().mean().item() == pytest.approx(p, abs=0.003)
+    assert layer(x).mean().item() == pytest.approx(1, abs=0.003)
+    # no two of the eight bytes of a random number go together
+    corners = torch.corrcoef(dropped.flatten()[: 1500 * 1000].view(-1, 8).float().T).fill_diagonal_(0)
+    assert corners.abs().max().item() < 0.01
+    assert torch.equal(layer.eval()(x), x) and torch.equal(Dropout(0.0)(x), x)

@@ -10,10 +10,26 @@ from torch import nn
 from jamie.model.options import Options
 
 
+class Dropout(nn.Dropout):
+    """Dropout whose mask takes a byte per value, eight bytes from each random number.
+
+    The CPU's generator draws one number at a time, which makes `torch.nn.Dropout` a quarter of a training step
+    of small networks. The share that is dropped is rounded to 1/256 and made up for exactly.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        dropped = round(256 * self.p)
+        if not self.training or not dropped:
+            return x
+        numbers = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device).random_(-(2**63), None)
+        keep = (numbers.view(torch.uint8)[: x.numel()] >= dropped).view(x.shape)
+        return x * keep * (256 / (256 - dropped))
+
+
 def _stack(widths: list[int], dropout: float) -> nn.Sequential:
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(widths):
-        layers += [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out), nn.LeakyReLU(), nn.Dropout(dropout)]
+        layers += [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out), nn.LeakyReLU(), Dropout(dropout)]
     return nn.Sequential(*layers)
 
 
@@ -31,7 +47,7 @@ class VAE(nn.Module):
         unit = n_input if options.hidden_relative else 1
         self.mixed = options.precision == "mixed"
         hidden = [max(2, round(width * unit)) for width in options.hidden_layers]
-        self.input_dropout = nn.Dropout(options.input_dropout)
+        self.input_dropout = Dropout(options.input_dropout)
         self.encoder = _stack([n_input, *hidden], options.dropout)
         self.mu = nn.Linear(hidden[-1], options.n_latent)
         self.log_var = nn.Linear(hidden[-1], options.n_latent)

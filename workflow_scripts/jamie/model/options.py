@@ -102,7 +102,7 @@ class Options:
     gradient_clip: float = 1.0
     max_epochs: int = 90
     min_steps: int = 120
-    max_steps: int | None = 5_000
+    max_steps: int | None = 4_000
     max_time_s: float | None = None
     min_epochs: int = 0
     patience: int | None = None
