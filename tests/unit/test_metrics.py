@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from jamie import contract
-from jamie.metrics import imputation
+from jamie.metrics import comparison, imputation
 from jamie.metrics.alignment import closer_fractions, foscttm, label_transfer_accuracy
 from jamie.metrics.base import BETTER, FEATURE_INPUTS, METRICS, NotApplicable, load_metrics, metric
 from jamie.metrics.structure import modality_mixing, silhouette
@@ -203,7 +203,7 @@ def test_foscttm_directions_differ_where_they_should():
         (lambda: silhouette((LINE, LINE), (np.array(["a"] * 4),) * 2), "fewer than two labels"),
         (lambda: silhouette((LINE, LINE), (np.array(list("abcd")), np.array(list("efgh")))), "two cells"),
         (lambda: modality_mixing((LINE[:2], LINE)), "fewer than 3 cells"),
-        (lambda: imputation.win_rate_knn(scores(np.nan), scores(0.5)), "no feature"),
+        (lambda: comparison.win_rate_knn(scores(np.nan), scores(0.5)), "no feature"),
     ],
 )
 def test_undefined_scores_say_why(call, reason):

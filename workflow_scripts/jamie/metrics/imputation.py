@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 from scipy import special
 
-from jamie.metrics.base import NotApplicable, metric
+from jamie.metrics.base import metric
 
 MIN_VALUES = 3  # measured values a feature needs
 _FLAT = 1e-6  # relative to the largest value: a range below it is rounding of float32
@@ -285,38 +285,3 @@ def js_distance(measured, imputed, missing=None, cell_types=None, n_bins=20, min
         total += used * np.sqrt(np.clip(divergence, 0, 1))  # rounding can leave [0, 1] by 1e-16
         weight += used
     return _ratio(total, weight, weight > 0)
-
-
-@metric(
-    "win_rate_knn",
-    needs=("scores", "knn_scores"),
-    better="higher",
-    perfect=1.0,
-    chance=0.5,
-    description="Share of features with a higher Pearson correlation than knn reaches; ties count half.",
-    per="modality",
-)
-def win_rate_knn(scores, knn_scores) -> tuple[float, int]:
-    """Share of features whose Pearson r is higher than that of knn; ties count half.
-
-    Parameters
-    ----------
-    scores, knn_scores
-        DataFrames with columns ``feature`` and ``pearson``, of the same cells. Features that are NaN in one
-        of them are left out.
-
-    Returns
-    -------
-    Share in [0, 1], and the number of features compared.
-
-    Raises
-    ------
-    NotApplicable
-        No feature has a correlation in both.
-    """
-    columns = ["feature", "pearson"]
-    both = scores[columns].merge(knn_scores[columns], on="feature", suffixes=("", "_knn")).dropna()
-    if both.empty:
-        raise NotApplicable("no feature has a correlation in both methods")
-    difference = (both["pearson"] - both["pearson_knn"]).to_numpy()
-    return float(((difference > 0) + 0.5 * (difference == 0)).mean()), len(both)

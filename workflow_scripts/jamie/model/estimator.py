@@ -12,11 +12,12 @@ import numpy as np
 from jamie import contract as c
 from jamie import io
 from jamie.data import preprocess
-from jamie.data.correspondence import Correspondence, from_names
+from jamie.data.correspondence import Correspondence
 from jamie.data.kinds import with_kind
 from jamie.data.projection import Projection
 from jamie.data.split import training_cells
 from jamie.errors import InputError
+from jamie.model.inputs import as_correspondence, raw_only, same_state
 from jamie.model.options import Options
 
 log = logging.getLogger(__name__)
@@ -260,10 +261,10 @@ class JAMIE:
             )
         adata = mdata.mod[modality]
         state = self.states[modality]
-        same = c.PREPROCESSING in adata.uns and _same_state(adata.uns[c.PREPROCESSING], state)
+        same = c.PREPROCESSING in adata.uns and same_state(adata.uns[c.PREPROCESSING], state)
         if same:
             return self.projections[modality].transform(preprocess.by_name(adata, state))
-        adata = preprocess.apply(_raw(with_kind(adata, modality, state)), state)
+        adata = preprocess.apply(raw_only(with_kind(adata, modality, state)), state)
         return self.projections[modality].transform(adata.X)
 
     def _encode(self, mdata, modality: str) -> np.ndarray:
@@ -287,34 +288,6 @@ class JAMIE:
         with torch.no_grad():
             scores = vae.decode(torch.as_tensor(latent, device=device)).cpu().numpy()
         return self.projections[target].inverse(scores)
-
-
-def as_correspondence(mdata, given) -> Correspondence:
-    """F of exactly the cells of ``mdata``: from names, a `Correspondence`, or a matrix in their order."""
-    first, second = mdata.mod.values()
-    if given is None:
-        return from_names(mdata)
-    if isinstance(given, Correspondence):
-        return given.align(first.obs_names, second.obs_names)
-    return Correspondence(given, first.obs_names, second.obs_names)
-
-
-def _raw(adata):
-    """The data as they are, if they are raw: what was prepared already cannot be prepared again."""
-    if c.PREPROCESSING in adata.uns:
-        raise InputError(
-            "The data are prepared with other statistics than the model's",
-            expected="raw values, or the prepared data the model was fitted on",
-            found="prepared data of another split or dataset",
-            change="pass the raw data",
-        )
-    return adata
-
-
-def _same_state(a: dict, b: dict) -> bool:
-    return np.array_equal(np.asarray(a["features"], str), np.asarray(b["features"], str)) and np.allclose(
-        a["mean"], b["mean"], rtol=1e-6, atol=1e-9
-    )
 
 
 def _with_prefix(arrays: dict, prefix: str) -> dict:
