@@ -73,15 +73,9 @@ def prepare(mdata, pairs, n_top: dict, *, held_out: float, known_pairs: float, s
 def fit(prepared, known, options: dict, seed: int):
     """JAMIE fitted as the rules estimate_correspondence and train_jamie do it, and the seconds of both."""
     from jamie import JAMIE
-    from jamie.matching.prepared import estimate_check, estimate_prepared
 
-    start, arguments = time.perf_counter(), {}
-    if options.get("estimated") != "never":
-        settings = catalogue()["estimate"]
-        estimated, result = estimate_prepared(prepared, known, seed=seed, **settings)
-        check = estimate_check(prepared, known, seed=seed, **settings)
-        arguments = {"estimated": estimated, "check": check, "confidence": result.confidence}
-    model = JAMIE(seed=seed, progress=False, **options).fit(prepared, known, **arguments)
+    start = time.perf_counter()
+    model = JAMIE(seed=seed, progress=False, **options).fit(prepared, known, estimated=True)
     return model, time.perf_counter() - start
 
 

@@ -154,6 +154,25 @@ def test_an_estimated_correspondence_brings_the_alignment_term(raw_multiome, sma
     assert_same_fit(never, estimator(small_options).fit(raw_multiome, few))
 
 
+def test_the_estimate_can_be_made_in_the_fit(prepared_multiome, small_options):
+    from jamie.matching.prepared import estimate_check, estimate_prepared
+
+    truth = from_names(prepared_multiome)
+    few = choose_known(truth, *(np.ones(n, bool) for n in truth.matrix.shape), 0.5, seed=0)
+    few = few.align(*(a.obs_names for a in training_cells(prepared_multiome).mod.values()))
+    options = small_options | {"estimated": "always"}
+    inside = estimator(options).fit(prepared_multiome, few, estimated=True)
+    known = few.align(*(a.obs_names for a in prepared_multiome.mod.values()))
+    estimated, result = estimate_prepared(prepared_multiome, known, seed=0)
+    check = estimate_check(prepared_multiome, known, seed=0)
+    outside = estimator(options).fit(
+        prepared_multiome, few, estimated=estimated, confidence=result.confidence, check=check
+    )
+    assert_same_fit(inside, outside)
+    assert inside.fit_info_["estimated"] == outside.fit_info_["estimated"]
+    assert inside.fit_info_["estimated"]["used"]
+
+
 def test_the_leak_of_the_reference_lets_held_out_cells_into_the_components(
     prepared_multiome, model, small_options
 ):

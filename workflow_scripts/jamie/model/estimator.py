@@ -62,7 +62,7 @@ class JAMIE:
         self,
         mdata,
         correspondence=None,
-        estimated: Correspondence | None = None,
+        estimated: Correspondence | bool = False,
         confidence: float = 1.0,
         check: Correspondence | None = None,
         checkpoint=None,
@@ -79,8 +79,8 @@ class JAMIE:
             Known F: a `Correspondence`, or a sparse matrix (n_1, n_2) of values in [0, 1] in the order of the
             cells. None: cells with equal names are the same cell.
         estimated
-            F~, the estimated correspondence (see `jamie.matching.estimate`); the option ``estimated`` says
-            whether it is used.
+            F~, the estimated correspondence; True: made here (see `jamie.matching`). The option
+            ``estimated`` says whether it is used.
         confidence
             Of F~, 0-1; scales it.
         check
@@ -102,7 +102,9 @@ class JAMIE:
             m: Projection.fit(seen.mod[m].X, self.states[m]["sd"], self.options.n_components)
             for m in self.modalities
         }
-        if estimated is not None:
+        if estimated is True:
+            estimated, confidence, check = self._estimate(prepared, f)
+        if estimated:
             estimated = choose.Estimated(
                 estimated.align(*names).matrix,
                 confidence,
@@ -112,7 +114,7 @@ class JAMIE:
             tuple(self.projections[m].transform(mdata.mod[m].X) for m in self.modalities),
             f.align(*names).matrix,
             self.options,
-            estimated,
+            estimated or None,
             seed=self.seed,
             progress=self.progress,
             checkpoint=checkpoint,
@@ -240,6 +242,13 @@ class JAMIE:
         raw = mudata.MuData({m: with_kind(a, m) for m, a in mdata.mod.items()})
         c.check_two_modalities(raw)
         return preprocess.prepare(raw, {i: np.ones(a.n_obs, bool) for i, a in enumerate(raw.mod.values())})
+
+    def _estimate(self, prepared, f: Correspondence):
+        """F~ of the training cells, its confidence, and F~ without the pairs that trials leave out."""
+        from jamie.matching.prepared import estimate_check, estimate_prepared
+
+        estimated, result = estimate_prepared(prepared, f, seed=self.seed)
+        return estimated, result.confidence, estimate_check(prepared, f, seed=self.seed)
 
     def _check_modality(self, name: str) -> None:
         if name not in self.modalities:
