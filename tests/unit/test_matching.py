@@ -57,15 +57,24 @@ def test_copy_is_recovered_without_pairs(copy):
     assert result.confidence > 0.9 and result.info["trusted"] and result.info["regime"] == "geometry"
 
 
+def bars(n=240, seed=0):
+    """Cells along a bar, which looks the same from both ends, seen from opposite ends; and where they are."""
+    rng = np.random.default_rng(seed)
+    along = (np.arange(n) + 0.5) / n
+    views = [
+        np.column_stack([sign * 8 * along, 0.3 * rng.standard_normal((n, 3))]).astype(np.float32)
+        for sign in (1, -1)
+    ]
+    return tuple(views), along
+
+
 def test_pairs_help_where_geometry_is_blind():
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((300, 8)).astype(np.float32)  # a ball: every rotation fits it
-    order = rng.permutation(300)
-    views, truth = (x, turned(x, order)), np.column_stack([order, np.arange(300)])
-    blind, led = estimate(views, seed=0), estimate(views, shown(truth, 100), seed=0)
-    assert not blind.info["trusted"], foscttm(blind.coordinates, truth)
-    assert led.confidence > 0.9 and foscttm(led.coordinates, truth[100:]) < 0.02
-    assert mass_on(led.matrix, truth[100:]).mean() > 0.2
+    x, _ = bars()
+    truth = np.column_stack([np.arange(240)] * 2)
+    blind, led = estimate(x, seed=0), estimate(x, shown(truth, 12), seed=0)
+    assert blind.info["parts"]["restarts"] < 0.5 and not blind.info["trusted"]
+    assert "ambiguous" in blind.info["reason"]
+    assert led.info["trusted"] and foscttm(led.coordinates, truth[12:]) < 0.1
 
 
 def test_known_pairs_are_never_contradicted(copy):
@@ -132,13 +141,6 @@ def test_wrong_pairs_are_not_trusted(copy):
     assert result.confidence < 0.3 and not result.info["trusted"]
 
 
-def test_a_symmetric_shape_is_ambiguous():
-    """A bar looks the same from both ends."""
-    rng = np.random.default_rng(0)
-    x = [np.column_stack([8 * rng.random(300), 0.3 * rng.standard_normal((300, 3))]) for _ in range(2)]
-    assert estimate(x, seed=0).info["parts"]["restarts"] < 0.2
-
-
 def test_groups_are_respected(copy):
     x, truth = copy
     rng = np.random.default_rng(0)
@@ -151,14 +153,11 @@ def test_groups_are_respected(copy):
 
 
 def test_groups_resolve_a_symmetric_shape():
-    rng = np.random.default_rng(0)
-    along = [rng.random(300) for _ in range(2)]
-    x = [np.column_stack([8 * t, 0.2 * rng.standard_normal((300, 3))]) for t in along]
-    x[1][:, 0] *= -1
-    groups = tuple(np.where(t < 0.5, "left", "right") for t in along)
-    f = estimate(x, seed=0, groups=groups).matrix
-    sent = (f @ along[1]) / np.asarray(f.sum(axis=1)).ravel()
-    assert np.corrcoef(sent, along[0])[0, 1] > 0.9
+    x, along = bars()
+    half = np.where(along < 0.5, "left", "right")
+    f = estimate(x, seed=0, groups=(half, half)).matrix
+    sent = (f @ along) / np.asarray(f.sum(axis=1)).ravel()
+    assert np.corrcoef(sent, along)[0, 1] > 0.9
 
 
 def test_soft_pairs_are_priors(copy):
@@ -283,7 +282,7 @@ def test_geodesics_follow_the_curve():
     place = np.array([t[geometry.cluster == i].mean() for i in range(len(geometry.mass))])
     ends = geometry.distances[place.argmin(), place.argmax()]
     middle = geometry.distances[place.argmin(), np.abs(place - np.pi).argmin()]
-    assert ends > 1.3 * middle
+    assert ends > 1.2 * middle  # in space: 0.6 against 2
 
 
 def test_top_keeps_the_largest_and_the_sum():
@@ -336,7 +335,6 @@ def test_collapse_to_zero_is_reported(monkeypatch):
     from jamie.matching import unioncom
 
     x = branches(40)
-    monkeypatch.setattr(unioncom, "PENALTY", 0.0)  # nothing holds the rows' sums: F~ shrinks from its start
     monkeypatch.setattr(unioncom, "_solve", lambda *a, **k: np.full((40, 40), 1e-6))
     result = estimate((x, x), seed=0, method="unioncom", neighbours=[5])
     assert result.confidence == 0 and result.info["collapsed"] and result.matrix.nnz == 0

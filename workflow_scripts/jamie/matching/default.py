@@ -25,12 +25,14 @@ N_REFINED = 5000  # cells of a modality that take part in the rounds
 
 def estimate(x, known, *, k: int, groups, seed: int, neighbours, n_landmarks: int, restarts: int) -> Estimate:
     """See `jamie.matching.estimate`; cells are in an order of their own."""
-    geometries = [_geometries(x, neighbours, n_landmarks, seed)]
     pairs = certain_pairs(known)
+    options = {"neighbours": neighbours, "n_landmarks": n_landmarks}
+    options["damped_features"] = len(pairs) < MIN_JUDGED
+    geometries = [_geometries(x, seed, **options)]
     info = {"components": _components(geometries[0]), "notes": _notes(geometries[0])}
     match = None
     if len(pairs) < GEOMETRY_BELOW:
-        geometries.append(_geometries(x, neighbours, n_landmarks, seed + 1))
+        geometries.append(_geometries(x, seed + 1, **options))
         match = _match_landmarks(geometries, pairs, groups, restarts, seed, [side.shape[1] for side in x])
         info["optima"] = [
             {"cost": round(s.cost, 5), "weight": round(float(w), 4)}
@@ -225,8 +227,8 @@ def _verdict(parts: dict[str, float]) -> tuple[float, str]:
     return confidence, f"geometry alone is ambiguous here: {words[min(parts, key=parts.get)]}"
 
 
-def _geometries(x, neighbours, n_landmarks: int, seed: int) -> tuple[Geometry, Geometry]:
-    return tuple(measure(side, neighbours=neighbours, n_landmarks=n_landmarks, seed=seed) for side in x)
+def _geometries(x, seed: int, **options) -> tuple[Geometry, Geometry]:
+    return tuple(measure(side, seed=seed, **options) for side in x)
 
 
 def _components(draw) -> dict:

@@ -55,7 +55,20 @@ class Geometry:
         return (member @ features) / size
 
 
-def measure(x: np.ndarray, *, neighbours, n_landmarks: int, seed: int) -> Geometry:
+def damped(x: np.ndarray) -> np.ndarray:
+    """Cells (n, p) drawn towards the mean: lengths become their square roots, in units of the mean length.
+
+    How far a cell lies from the middle depends much on how well it was measured, and on that the two
+    modalities do not agree.
+    """
+    x = x - x.mean(axis=0)
+    length = np.linalg.norm(x, axis=1, keepdims=True)
+    return x / np.sqrt(np.maximum(length / length.mean(), 1e-6))
+
+
+def measure(
+    x: np.ndarray, *, neighbours, n_landmarks: int, seed: int, damped_features: bool = False
+) -> Geometry:
     """Landmarks of a modality and the geodesics between them.
 
     Parameters
@@ -66,6 +79,8 @@ def measure(x: np.ndarray, *, neighbours, n_landmarks: int, seed: int) -> Geomet
         Sizes k of the neighbour graphs, each below the number of cells.
     n_landmarks
         At most this many; half of the cells where there are fewer.
+    damped_features
+        Whether the features hold the model input damped, as the distances always are.
 
     Notes
     -----
@@ -78,8 +93,9 @@ def measure(x: np.ndarray, *, neighbours, n_landmarks: int, seed: int) -> Geomet
 
     rng = np.random.default_rng(seed)
     n = len(x)
+    place = damped(np.asarray(x, dtype=np.float32))
     inside = np.sort(rng.permutation(n)[:N_SKELETON])
-    skeleton = np.ascontiguousarray(x[inside], dtype=np.float32)
+    skeleton = np.ascontiguousarray(place[inside])
     landmarks = _landmarks(skeleton, min(n_landmarks, max(2, len(inside) // 2)), rng)
     distance, index = nearest(skeleton, skeleton, max(neighbours) + 1)
     total, layers, components = 0.0, {}, {}
@@ -93,8 +109,9 @@ def measure(x: np.ndarray, *, neighbours, n_landmarks: int, seed: int) -> Geomet
             total = total + ranks
     ranks = (rankdata(total) / total.size).reshape(total.shape)
     coordinates = _coordinates(ranks).astype(np.float32)
-    features = np.hstack([np.asarray(x, np.float32), _spread(x, inside, skeleton, coordinates)])
-    cluster = nearest(x, skeleton[landmarks], 1)[1][:, 0]
+    base = place if damped_features else np.asarray(x, np.float32)
+    features = np.hstack([base, _spread(place, inside, skeleton, coordinates)])
+    cluster = nearest(place, skeleton[landmarks], 1)[1][:, 0]
     size = np.bincount(cluster, minlength=len(landmarks))
     return Geometry(
         features=features,

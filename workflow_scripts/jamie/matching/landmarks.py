@@ -60,6 +60,7 @@ def solve(first: Geometry, second: Geometry, *, restarts: int, seed: int, fused=
 def optimise(distances, p, q, start, fused=None) -> Solution:
     """The local optimum that a start (L_1, L_2) leads to."""
     import ot
+    from threadpoolctl import threadpool_limits
 
     options = {
         "epsilon": EPSILON,
@@ -70,12 +71,13 @@ def optimise(distances, p, q, start, fused=None) -> Solution:
         "warmstart": True,
     }
     a, b = distances
-    if fused is None:
-        plan = ot.gromov.entropic_gromov_wasserstein(a, b, p, q, "square_loss", warn=False, **options)
-    else:
-        plan = ot.gromov.entropic_fused_gromov_wasserstein(
-            fused, a, b, p, q, alpha=0.5, warn=False, **options
-        )
+    with threadpool_limits(1):  # products this small only wait for each other on several threads
+        if fused is None:
+            plan = ot.gromov.entropic_gromov_wasserstein(a, b, p, q, "square_loss", warn=False, **options)
+        else:
+            plan = ot.gromov.entropic_fused_gromov_wasserstein(
+                fused, a, b, p, q, alpha=0.5, warn=False, **options
+            )
     plan = plan / plan.sum()
     return Solution(plan, cost(distances, plan, fused))
 

@@ -189,6 +189,7 @@ def _draw_bars(ax: Axes, table: pd.DataFrame, column: str, title: str) -> None:
     if table[column].isna().all():
         ax.text(0.5, 0.5, "no true partner is known", ha="center", transform=ax.transAxes, color=style.GREY)
         ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
         return
     ax.barh(y, table[column].fillna(0), color=ESTIMATED, height=0.65)
     chance = table[f"{column}_chance"]
