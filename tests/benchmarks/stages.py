@@ -114,7 +114,7 @@ def project(stage: Stage) -> dict:
     from jamie.model.options import Options
 
     def run(adata):
-        projection = Projection.fit(adata.X, adata.var["sd"].to_numpy(), Options().n_components)
+        projection = Projection.fit(adata.X, adata.var["sd"].to_numpy(), Options().components(adata.n_obs))
         return projection.transform(adata.X)
 
     first, second = (stage.timed(run, adata) for adata in stage.prepared().mod.values())

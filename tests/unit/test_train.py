@@ -399,3 +399,9 @@ def test_dropout_drops_its_share_and_keeps_the_mean(p):
     corners = torch.corrcoef(dropped.flatten()[: 1500 * 1000].view(-1, 8).float().T).fill_diagonal_(0)
     assert corners.abs().max().item() < 0.01
     assert torch.equal(layer.eval()(x), x) and torch.equal(Dropout(0.0)(x), x)
+
+
+@pytest.mark.parametrize(("n_cells", "expected"), [(1_999, 30), (2_000, 50)])
+def test_many_cells_get_more_components(n_cells, expected):
+    assert Options.of().components(n_cells) == expected
+    assert Options.of(n_components=7).components(n_cells) == 7

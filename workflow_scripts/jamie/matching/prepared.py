@@ -10,7 +10,7 @@ from jamie.data.projection import Projection
 from jamie.data.split import training_cells
 from jamie.errors import InputError
 from jamie.matching.estimate import Estimate, estimate
-from jamie.model.options import Options
+from jamie.model.options import FEW_COMPONENTS
 
 
 def estimate_prepared(
@@ -37,7 +37,7 @@ def estimate_prepared(
     train = training_cells(mdata)
     first, second = train.mod.values()
     x = tuple(
-        Projection.fit(a.X, a.uns[contract.PREPROCESSING]["sd"], Options().n_components).transform(a.X)
+        Projection.fit(a.X, a.uns[contract.PREPROCESSING]["sd"], FEW_COMPONENTS).transform(a.X)
         for a in (first, second)
     )
     groups = _groups(train, same_group)

@@ -98,9 +98,9 @@ class JAMIE:
         names = [a.obs_names for a in mdata.mod.values()]
         self.states = {m: mdata.mod[m].uns[c.PREPROCESSING] for m in self.modalities}
         seen = prepared if "leak" in self.options.faults else mdata
+        n_components = self.options.components(min(a.n_obs for a in mdata.mod.values()))
         self.projections = {
-            m: Projection.fit(seen.mod[m].X, self.states[m]["sd"], self.options.n_components)
-            for m in self.modalities
+            m: Projection.fit(seen.mod[m].X, self.states[m]["sd"], n_components) for m in self.modalities
         }
         if estimated is True:
             estimated, confidence, check = self._estimate(prepared, f)

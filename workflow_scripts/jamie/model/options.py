@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, fields, replace
 
 from jamie.errors import InputError, suggest
 
+FEW_COMPONENTS, MANY_COMPONENTS, MANY_CELLS = 30, 50, 2_000
+
 CHOICES = {
     "optimizer": ("adamw", "adam"),
     "schedule": ("one_cycle", "constant"),
@@ -27,7 +29,8 @@ class Options:
     Attributes
     ----------
     n_components
-        Principal components each modality is reduced to before its encoder.
+        Principal components each modality is reduced to before its encoder (None: 30, or 50 where both
+        modalities have 2,000 training cells or more).
     n_latent
         Dimensions of the latent space, d.
     hidden_layers
@@ -88,7 +91,7 @@ class Options:
         Compile the networks (`torch.compile`): a slow start, then faster steps on large data.
     """
 
-    n_components: int = 30
+    n_components: int | None = None
     n_latent: int = 32
     hidden_layers: tuple[float, ...] = (256, 128)
     hidden_relative: bool = False
@@ -102,7 +105,7 @@ class Options:
     gradient_clip: float = 1.0
     max_epochs: int = 90
     min_steps: int = 120
-    max_steps: int | None = 4_000
+    max_steps: int | None = 1_000
     max_time_s: float | None = None
     min_epochs: int = 0
     patience: int | None = None
@@ -121,6 +124,12 @@ class Options:
     device: str = "auto"
     precision: str = "float32"
     compile: bool = False
+
+    def components(self, n_cells: int) -> int:
+        """Principal components for the smaller modality's number of training cells."""
+        if self.n_components is not None:
+            return self.n_components
+        return MANY_COMPONENTS if n_cells >= MANY_CELLS else FEW_COMPONENTS
 
     @classmethod
     def of(cls, preset: str = "default", **changes) -> Options:
