@@ -10,7 +10,6 @@ from scipy import sparse
 
 from jamie import contract
 from jamie.data.correspondence import Correspondence
-from jamie.matching.confidence import TRUSTED_FROM
 
 UNLABELLED = ""
 
@@ -140,9 +139,7 @@ def seen_in(mdata):
 def in_words(result: Comparison, infos: list[dict]) -> str:
     """For the caption: confidence of every seed, and what the first says."""
     confidence = ", ".join(f"{info['confidence']:.2f}" for info in infos)
-    words = (
-        f"Confidence by seed: {confidence} (trusted from {TRUSTED_FROM:g}). First seed: {infos[0]['reason']}."
-    )
+    words = f"Confidence by seed: {confidence} (trusted from {infos[0]['trusted_from']:g}). First seed: {infos[0]['reason']}."
     if result.n_open == 0:
         return words
     if np.isfinite(result.same_label):
