@@ -31,6 +31,21 @@ def test_metrics_keep_their_contract_and_name_every_metric(small_run):
     assert set(table.loc[table["scenario"] == "paired_50", "cells"]) == {"test", "hidden", "paired"}
 
 
+def test_estimated_correspondence_keeps_known_pairs_and_has_its_figure(small_run):
+    folder = small_run / SCENARIO / "data/seed0"
+    known, f = (
+        Correspondence.load(folder / name) for name in ("correspondence.npz", "estimated_correspondence.npz")
+    )
+    info = json.loads((folder / "estimated_correspondence.json").read_text())
+    contract.check_estimated(f.matrix, info)
+    rows = known.certain_pairs()[:, 0]
+    assert info["n_known"] == len(rows) and (f.matrix[rows] != known.matrix[rows]).nnz == 0
+    assert f.matrix.nnz > known.matrix.nnz
+    figures = small_run / SCENARIO / "figures"
+    assert (figures / "estimated_correspondence.svg").stat().st_size > 0
+    assert f"{info['confidence']:.2f}" in (figures / "estimated_correspondence.rst").read_text()
+
+
 def test_without_pairs_methods_that_need_them_are_excluded_with_the_reason(small_run):
     table = pd.read_csv(small_run / "results/metrics.tsv", sep="\t", keep_default_na=False)
     part = table[(table["scenario"] == "paired_0") & (table["method"] == "cca")]

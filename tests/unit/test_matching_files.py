@@ -97,9 +97,15 @@ def test_comparison_without_labels_or_truth(comparison):
 
 
 def test_words_quote_the_numbers(comparison):
-    info = {"confidence": 0.25, "trusted": False, "reason": "geometry is ambiguous", "notes": ["a note"]}
+    info = {"confidence": 0.25, "trusted": False, "trusted_from": 0.6, "notes": ["a note"]}
+    info["reason"] = "geometry is ambiguous"
     words = compare.in_words(comparison[-1], [info, {"confidence": 0.5}])
-    assert "0.25, 0.50" in words and "40% of the mass" in words and "0.400" in words and "a note" in words
+    assert (
+        "0.25, 0.50 (trusted from 0.6)" in words
+        and "40% of the mass" in words
+        and "0.400" in words
+        and "a note" in words
+    )
 
 
 def test_entries_have_true_partners_on_the_diagonal(comparison):

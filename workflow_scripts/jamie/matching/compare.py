@@ -10,7 +10,6 @@ from scipy import sparse
 
 from jamie import contract
 from jamie.data.correspondence import Correspondence
-from jamie.matching.confidence import TRUSTED_FROM
 
 UNLABELLED = ""
 
@@ -140,9 +139,9 @@ def seen_in(mdata):
 def in_words(result: Comparison, infos: list[dict]) -> str:
     """For the caption: confidence of every seed, and what the first says."""
     confidence = ", ".join(f"{info['confidence']:.2f}" for info in infos)
-    words = (
-        f"Confidence by seed: {confidence} (trusted from {TRUSTED_FROM:g}). First seed: {infos[0]['reason']}."
-    )
+    first = infos[0]
+    words = f"Confidence by seed: {confidence} (trusted from {first['trusted_from']:g}). "
+    words += f"First seed: {first['reason']}."
     if result.n_open == 0:
         return words
     if np.isfinite(result.same_label):
@@ -152,4 +151,4 @@ def in_words(result: Comparison, infos: list[dict]) -> str:
         )
     if np.isfinite(result.truth):
         words += f" Mean mass on the true partner: {result.truth:.3f} ({result.truth_chance:.4f} by chance)."
-    return words + "".join(f" Note: {note}." for note in infos[0]["notes"])
+    return words + "".join(f" Note: {note}." for note in first["notes"])

@@ -7,7 +7,10 @@ import numpy as np
 from jamie.matching.geometry import Geometry
 from jamie.matching.landmarks import Solution, agreement, correlation, images, optimise
 
-TRUSTED_FROM = 0.5
+AGREES_FROM = 0.5  # agreement from which two matchings are taken for one
+# Confidence from which an estimate is trusted. From geometry alone it must be higher: it measures whether
+# matchings agree, and two geometries can also agree on a wrong one.
+TRUSTED_FROM, TRUSTED_FROM_PAIRS = 0.6, 0.4
 TEMPERATURE = 0.1  # an optimum this share costlier than the best counts 1/e
 N_RECOVERY = 2000  # cells a left-out pair's partner is looked for among
 N_PROBES = 5000

@@ -68,12 +68,15 @@ class Draw:
         chance.
     moments
         What each optimum says about shared coordinates.
+    fused
+        float (L_1, L_2): cost of matching landmarks of unlike groups, or None.
     """
 
     geometries: tuple[Geometry, Geometry]
     solutions: list[landmarks.Solution]
     misses: np.ndarray
     moments: list[Moments]
+    fused: np.ndarray | None
 
     def weights(self, pairs=slice(None)) -> np.ndarray:
         """Weight of each optimum given some of the known pairs (positions); the best has 1."""
@@ -86,27 +89,29 @@ class Match:
 
     draws: tuple[Draw, Draw]
     n_features: tuple[int, int]
-    fused: np.ndarray | None
 
     def best(self, pairs=slice(None)) -> Moments:
         """What the best optimum says, together with that of the second draw where it agrees."""
         first, second = (int(draw.weights(pairs).argmax()) for draw in self.draws)
         moments = self.draws[0].moments[first].scaled(1)
-        if self._agreement(first, second) >= trust.TRUSTED_FROM:
+        if self._agreement(first, second) >= trust.AGREES_FROM:
             moments = moments + self.draws[1].moments[second].scaled(1)
         return moments
 
     def parts(self) -> dict[str, float]:
         """Of the confidence: how far other optima, graphs and landmarks agree with the best matching."""
-        weights = self.draws[0].weights()
-        order = np.argsort(-weights, kind="stable")
-        solutions = [self.draws[0].solutions[i] for i in order]
-        geometries = self.draws[0].geometries
-        by_graph = trust.of_graphs(solutions, *geometries, fused=self.fused)
+        ranked, restarts, graphs = [], [], []
+        for draw in self.draws:
+            order = np.argsort(-draw.weights(), kind="stable")
+            solutions = [draw.solutions[i] for i in order]
+            ranked.append(int(order[0]))
+            restarts.append(trust.of_restarts(draw.weights()[order], solutions, *draw.geometries))
+            by_graph = trust.of_graphs(solutions, *draw.geometries, fused=draw.fused)
+            graphs.append(np.mean(list(by_graph.values())))
         return {
-            "restarts": trust.of_restarts(weights[order], solutions, *geometries),
-            "graphs": float(np.mean(list(by_graph.values()))),
-            "landmarks": self._agreement(int(order[0]), int(self.draws[1].weights().argmax())),
+            "restarts": float(np.mean(restarts)),
+            "graphs": float(np.mean(graphs)),
+            "landmarks": self._agreement(*ranked),
         }
 
     def _agreement(self, first: int, second: int) -> float:
@@ -122,8 +127,8 @@ def _match_landmarks(geometries, pairs, groups, restarts: int, seed: int, n_feat
         solutions = landmarks.solve(*pair, restarts=restarts, seed=seed + i, fused=cost)
         centres = [g.means(f) for g, f in zip(pair, features, strict=True)]
         misses = np.array([_misses(s.plan, pair, pairs) for s in solutions]).reshape(len(solutions), -1)
-        draws.append(Draw(pair, solutions, misses, [Moments.of(s.plan, *centres) for s in solutions]))
-    return Match(tuple(draws), n_features, fused[0])
+        draws.append(Draw(pair, solutions, misses, [Moments.of(s.plan, *centres) for s in solutions], cost))
+    return Match(tuple(draws), n_features)
 
 
 def _misses(plan, draw, pairs) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from jamie.errors import InputError
-from jamie.matching.confidence import TRUSTED_FROM
+from jamie.matching.confidence import TRUSTED_FROM, TRUSTED_FROM_PAIRS
 
 log = logging.getLogger(__name__)
 
@@ -136,12 +136,14 @@ def estimate(
     result.matrix = sparse.csr_matrix(result.matrix[back[0]][:, back[1]], dtype=np.float32)
     if result.coordinates is not None:
         result.coordinates = tuple(z[b] for z, b in zip(result.coordinates, back, strict=True))
+    enough = TRUSTED_FROM_PAIRS if result.info["regime"] == "pairs" else TRUSTED_FROM
     result.info = {
         "method": method,
         "n_cells": [len(side) for side in x],
         "n_known": int(known.nnz),
         "confidence": result.confidence,
-        "trusted": bool(result.confidence >= TRUSTED_FROM),
+        "trusted": bool(result.confidence >= enough),
+        "trusted_from": enough,
         "notes": notes + result.info.pop("notes", []),
         **result.info,
     }

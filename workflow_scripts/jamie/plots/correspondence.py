@@ -133,7 +133,7 @@ def _about(result: Comparison, modalities) -> str:
     name = style.label(modalities[0])
     words = f"{result.n_open:,} cells of {name} are estimated, {result.n_known:,} have a known partner"
     if np.isfinite(result.truth):
-        words += f"; mass on the true partner {result.truth / result.truth_chance:.0f} times chance"
+        words += f"; mass on the true partner {result.truth / result.truth_chance:.1f} times chance"
     return words
 
 
