@@ -14,7 +14,8 @@ with entry.job(snakemake):
     if snakemake.input.get("estimated"):
         roles = ("estimated", "check")
         estimated = {role: Correspondence.load(snakemake.input[role], *cells) for role in roles}
-        estimated["confidence"] = io.read_json(snakemake.input.info)["confidence"]
+        said = io.read_json(snakemake.input.info)
+        estimated |= {key: said[key] for key in ("confidence", "trusted")}
     model = JAMIE(seed=seed, **snakemake.params.options)
     start = entry.time.perf_counter()
     model.fit(prepared, known, checkpoint=snakemake.params.checkpoint, **estimated)

@@ -1,4 +1,4 @@
-"""Whether F~ is used: left-out pairs decide where there are enough, else its confidence; and it is said."""
+"""Whether F~ is used: left-out pairs decide where there are enough, else its own checks; and it is said."""
 
 import numpy as np
 import pytest
@@ -50,28 +50,28 @@ def test_left_out_pairs_decide(small_options, truth):
     }
     f = identity(110, 95, 0, 50)
     matrix = identity(110, 95, 0, 80) if truth else shifted(110, 95, 40)
-    said = fit(options, f, Estimated(matrix, 1.0, matrix))
+    said = fit(options, f, Estimated(matrix, 1.0, check=matrix))
     assert said["used"] == truth == (said["foscttm_with"] < said["foscttm_without"])
     assert said["n_left_out"] == 10
     assert ("brings 10 left-out pairs closer" in said["reason"]) == truth
 
 
-@pytest.mark.parametrize(("confidence", "used"), [(0.9, True), (0.2, False)])
-def test_without_enough_pairs_the_confidence_decides(small_options, confidence, used):
-    estimated = Estimated(identity(110, 95, 0, 80), confidence, None)
+@pytest.mark.parametrize(("confidence", "used"), [(0.7, True), (0.7, False)])
+def test_without_enough_pairs_the_estimates_own_checks_decide(small_options, confidence, used):
+    estimated = Estimated(identity(110, 95, 0, 80), confidence, used)
     said = fit(small_options, sparse.csr_matrix((110, 95), dtype=np.float32), estimated)
     assert said["used"] == used and said["confidence"] == confidence
-    assert ("enough" if used else "too little") in said["reason"]
+    assert ("checks trust it" if used else "checks do not trust it") in said["reason"]
 
 
 @pytest.mark.parametrize(("option", "used"), [("always", True), ("never", False)])
 def test_the_option_has_the_last_word(small_options, option, used):
-    estimated = Estimated(identity(110, 95, 0, 80), 0.1 if used else 1.0, None)
+    estimated = Estimated(identity(110, 95, 0, 80), 0.1 if used else 1.0)
     said = fit(small_options | {"estimated": option}, identity(110, 95, 0, 10), estimated)
     assert said["used"] == used
 
 
 def test_an_estimate_of_known_pairs_adds_nothing(small_options):
     f = problem()[1]
-    said = fit(small_options | {"estimated": "always"}, f, Estimated(f, 1.0, None))
+    said = fit(small_options | {"estimated": "always"}, f, Estimated(f, 1.0))
     assert not said["used"] and "no two cells without a known partner" in said["reason"]

@@ -166,7 +166,12 @@ def test_the_estimate_can_be_made_in_the_fit(prepared_multiome, small_options):
     estimated, result = estimate_prepared(prepared_multiome, known, seed=0)
     check = estimate_check(prepared_multiome, known, seed=0)
     outside = estimator(options).fit(
-        prepared_multiome, few, estimated=estimated, confidence=result.confidence, check=check
+        prepared_multiome,
+        few,
+        estimated=estimated,
+        confidence=result.confidence,
+        trusted=result.info["trusted"],
+        check=check,
     )
     assert_same_fit(inside, outside)
     assert inside.fit_info_["estimated"] == outside.fit_info_["estimated"]

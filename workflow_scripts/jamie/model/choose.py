@@ -16,7 +16,6 @@ from jamie.model.train import Fit, train
 log = logging.getLogger(__name__)
 
 TRIAL = 3  # a trial runs this share of the epochs: 1 / TRIAL
-TRUSTED_FROM = 0.5  # confidence that is enough where pairs cannot decide
 
 
 @dataclass
@@ -29,6 +28,8 @@ class Estimated:
         CSR (n_1, n_2), rows and columns summing to 1 at most.
     confidence
         0 to 1; scales it.
+    trusted
+        Whether the checks of the estimate itself trust it: this decides where pairs cannot.
     check
         F~ made without the pairs that `jamie.data.correspondence.left_out_pairs` names; None: these
         cannot decide.
@@ -36,6 +37,7 @@ class Estimated:
 
     matrix: sparse.csr_matrix
     confidence: float
+    trusted: bool = True
     check: sparse.csr_matrix | None = None
 
 
@@ -63,10 +65,10 @@ def _decide(x, f, options: Options, estimated: Estimated | None, seed: int) -> t
         return True, {"reason": "asked for"}
     pairs = left_out_pairs(f, seed)
     if estimated.check is None or not len(pairs):
-        trusted = estimated.confidence >= TRUSTED_FROM
-        word = "enough" if trusted else "too little"
-        return trusted, {
-            "reason": f"too few known pairs to decide; its confidence of {estimated.confidence:.2f} is {word}"
+        word = "trust" if estimated.trusted else "do not trust"
+        return estimated.trusted, {
+            "reason": f"too few known pairs to decide; the estimate's own checks {word} it "
+            f"(confidence {estimated.confidence:.2f})"
         }
     with_it, without = _trials(x, f, options, estimated, pairs, seed)
     said = {"foscttm_with": with_it, "foscttm_without": without, "n_left_out": len(pairs)}

@@ -64,6 +64,7 @@ class JAMIE:
         correspondence=None,
         estimated: Correspondence | bool = False,
         confidence: float = 1.0,
+        trusted: bool = True,
         check: Correspondence | None = None,
         checkpoint=None,
     ) -> JAMIE:
@@ -83,6 +84,8 @@ class JAMIE:
             ``estimated`` says whether it is used.
         confidence
             Of F~, 0-1; scales it.
+        trusted
+            Whether F~'s own checks trust it, which decides where too few pairs are known for trials.
         check
             F~ made without the pairs of `jamie.data.correspondence.left_out_pairs`: trials with it decide
             whether F~ helps.
@@ -103,11 +106,12 @@ class JAMIE:
             m: Projection.fit(seen.mod[m].X, self.states[m]["sd"], n_components) for m in self.modalities
         }
         if estimated is True:
-            estimated, confidence, check = self._estimate(prepared, f)
+            estimated, confidence, trusted, check = self._estimate(prepared, f)
         if estimated:
             estimated = choose.Estimated(
                 estimated.align(*names).matrix,
                 confidence,
+                trusted,
                 None if check is None else check.align(*names).matrix,
             )
         result = choose.fit(
@@ -244,11 +248,12 @@ class JAMIE:
         return preprocess.prepare(raw, {i: np.ones(a.n_obs, bool) for i, a in enumerate(raw.mod.values())})
 
     def _estimate(self, prepared, f: Correspondence):
-        """F~ of the training cells, its confidence, and F~ without the pairs that trials leave out."""
+        """F~, its confidence, whether it is trusted, and F~ without the pairs that trials leave out."""
         from jamie.matching.prepared import estimate_check, estimate_prepared
 
         estimated, result = estimate_prepared(prepared, f, seed=self.seed)
-        return estimated, result.confidence, estimate_check(prepared, f, seed=self.seed)
+        check = estimate_check(prepared, f, seed=self.seed)
+        return estimated, result.confidence, result.info["trusted"], check
 
     def _check_modality(self, name: str) -> None:
         if name not in self.modalities:
