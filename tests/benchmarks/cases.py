@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
+warnings.filterwarnings("ignore", message="var_names are not unique", module="mudata")  # of two modalities
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
 

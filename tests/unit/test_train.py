@@ -1,6 +1,7 @@
 """The training loop: reproducible, watched by cells it does not fit, stopped at its best, loud if broken."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -405,3 +406,12 @@ def test_dropout_drops_its_share_and_keeps_the_mean(p):
 def test_many_cells_get_more_components(n_cells, expected):
     assert Options.of().components(n_cells) == expected
     assert Options.of(n_components=7).components(n_cells) == 7
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_networks_end_near_the_others_and_keep_the_names_of_their_weights(small_options):
+    # without dropout: compiled code draws its own random numbers
+    options = small_options | {"dropout": 0.0, "input_dropout": 0.0, "max_epochs": 3}
+    plain, compiled = (fit(Options.of(**options, compile=c)) for c in (False, True))
+    assert parameters(plain).keys() == parameters(compiled).keys()
+    np.testing.assert_allclose(compiled.history["value"], plain.history["value"], rtol=0.01)

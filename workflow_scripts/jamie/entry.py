@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ log = logging.getLogger("jamie")
 def job(snakemake) -> Iterator[None]:
     """Log to the rule's log file and to stderr; an InputError ends the job with its message alone."""
     handlers = [logging.FileHandler(snakemake.log[0], mode="w"), logging.StreamHandler(sys.stderr)]
+    # features of two modalities may share a name; within one, the check of the dataset sees to it
+    warnings.filterwarnings("ignore", message="var_names are not unique", module="mudata")
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers, force=True)
     if labels := getattr(getattr(snakemake, "params", None), "about", {}).get("labels"):
         from jamie.plots import style
