@@ -9,6 +9,7 @@ from jamie.data.correspondence import left_out_pairs, without_pairs
 from jamie.model import choose
 from jamie.model.choose import Estimated
 from jamie.model.options import Options
+from jamie.model.train import train
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -75,3 +76,17 @@ def test_an_estimate_of_known_pairs_adds_nothing(small_options):
     f = problem()[1]
     said = fit(small_options | {"estimated": "always"}, f, Estimated(f, 1.0))
     assert not said["used"] and "no two cells without a known partner" in said["reason"]
+
+
+def test_trials_take_a_third_of_the_steps(small_options, monkeypatch):
+    taken = []
+
+    def counted(x, f, options, **arguments):
+        taken.append((options.max_epochs, options.min_steps, options.max_steps))
+        return train(x, f, options, **arguments)
+
+    monkeypatch.setattr(choose, "train", counted)
+    options = small_options | {"max_epochs": 9, "min_steps": 6, "max_steps": 12}
+    matrix = identity(110, 95, 0, 80)
+    fit(options, identity(110, 95, 0, 50), Estimated(matrix, 1.0, check=matrix))
+    assert taken == [(3, 2, 4), (3, 2, 4), (9, 6, 12)]

@@ -93,6 +93,7 @@ def _trials(x, f, options: Options, estimated: Estimated, pairs, seed: int) -> t
         options,
         max_epochs=max(1, options.max_epochs // TRIAL),
         min_steps=options.min_steps // TRIAL,
+        max_steps=options.max_steps and options.max_steps // TRIAL,
         min_epochs=options.min_epochs // TRIAL,
         validation_fraction=0.0,
     )
