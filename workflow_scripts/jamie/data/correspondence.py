@@ -56,11 +56,7 @@ class Correspondence:
 
     def certain_pairs(self) -> np.ndarray:
         """Pairs of value 1 whose row and column hold nothing else: int (n_pairs, 2) of row, column."""
-        n_row = np.diff(self.matrix.indptr)
-        n_col = np.bincount(self.matrix.indices, minlength=self.matrix.shape[1])
-        entries = self.matrix.tocoo()
-        keep = (entries.data == 1) & (n_row[entries.row] == 1) & (n_col[entries.col] == 1)
-        return np.column_stack([entries.row[keep], entries.col[keep]]).astype(np.int64)
+        return certain_pairs(self.matrix)
 
     def best_pairs(self) -> np.ndarray:
         """Rows and columns that are each other's strongest partner: int (n_pairs, 2)."""
@@ -204,11 +200,24 @@ def misplace_partners(known: Correspondence, share: float, seed: int) -> Corresp
 
 
 def single_pairs(f: sparse.csr_matrix) -> np.ndarray:
-    """One-to-one pairs, int (k, 2)."""
-    n_partners = [np.diff(f.indptr), np.diff(f.tocsc().indptr)]
+    """Pairs whose row and column hold nothing else, whatever their value: int (n_pairs, 2)."""
+    return _alone(f)[0]
+
+
+def certain_pairs(f: sparse.csr_matrix) -> np.ndarray:
+    """Those of `single_pairs` whose value is 1: int (n_pairs, 2)."""
+    pairs, values = _alone(f)
+    return pairs[values == 1]
+
+
+def _alone(f: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column, int (n_pairs, 2), and value of the entries that are alone in both."""
+    n_row = np.diff(f.indptr)
+    n_col = np.bincount(f.indices, minlength=f.shape[1])
     entries = f.tocoo()
-    single = (n_partners[0][entries.row] == 1) & (n_partners[1][entries.col] == 1)
-    return np.column_stack([entries.row[single], entries.col[single]])
+    alone = (n_row[entries.row] == 1) & (n_col[entries.col] == 1)
+    pairs = np.column_stack([entries.row[alone], entries.col[alone]]).astype(np.int64)
+    return pairs, entries.data[alone]
 
 
 def left_out_pairs(f: sparse.csr_matrix, seed: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from jamie.data.correspondence import certain_pairs
 from jamie.matching.geometry import nearest
 
 N_BALANCE = 10  # rounds of scaling rows and columns
@@ -42,13 +43,6 @@ def soft_match(z, k: int, *, known: sparse.csr_matrix | None = None, groups=None
         fixed = sparse.csr_matrix((np.ones(len(certain)), (certain[:, 0], certain[:, 1])), (n, m))
         found = top(_with_priors(found, known, free), k) + fixed
     return sparse.csr_matrix(found, dtype=np.float32)
-
-
-def certain_pairs(known: sparse.csr_matrix) -> np.ndarray:
-    """Pairs of value 1 whose row and column hold nothing else: int (n_pairs, 2)."""
-    from jamie.data.correspondence import Correspondence
-
-    return Correspondence(known, np.arange(known.shape[0]), np.arange(known.shape[1])).certain_pairs()
 
 
 def top(f: sparse.csr_matrix, k: int) -> sparse.csr_matrix:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from jamie.data.correspondence import Correspondence
 from jamie.errors import InputError
 
 
@@ -33,24 +34,9 @@ def inputs(x, known, *, min_cells: int):
                 found="constant features only",
                 change="the features of the dataset",
             )
-    shape = (len(x[0]), len(x[1]))
-    known = sparse.csr_matrix(shape if known is None else known, dtype=np.float32)
-    if known.shape != shape:
-        raise InputError(
-            "The known correspondence has the wrong shape",
-            expected=f"{shape[0]} x {shape[1]}, one row and one column per cell",
-            found=f"{known.shape[0]} x {known.shape[1]}",
-            change="the file under `correspondence:` of the dataset",
-        )
-    if known.nnz and not (np.isfinite(known.data).all() and known.data.min() >= 0 and known.data.max() <= 1):
-        raise InputError(
-            "The known correspondence holds values outside [0, 1]",
-            expected="0 = not known to be the same cell, 1 = the same cell, between = confidence",
-            found=f"values from {np.nanmin(known.data):g} to {np.nanmax(known.data):g}",
-            change="the file under `correspondence:` of the dataset",
-        )
-    known.eliminate_zeros()
-    return x, known
+    sides = [np.arange(len(side)) for side in x]
+    known = sparse.csr_matrix(tuple(map(len, x))) if known is None else known
+    return x, Correspondence(known, *sides).matrix
 
 
 def groups(given, x):

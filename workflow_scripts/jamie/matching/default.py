@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jamie.data.correspondence import certain_pairs
 from jamie.matching import confidence as trust
 from jamie.matching import landmarks, shared
-from jamie.matching.assignment import certain_pairs, soft_match
+from jamie.matching.assignment import soft_match
 from jamie.matching.estimate import Estimate
 from jamie.matching.geometry import Geometry, measure
 from jamie.matching.shared import Moments

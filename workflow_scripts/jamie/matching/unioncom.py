@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from jamie.data.correspondence import certain_pairs
 from jamie.errors import InputError
-from jamie.matching.assignment import certain_pairs, top
+from jamie.matching.assignment import top
 from jamie.matching.estimate import Estimate
 from jamie.matching.geometry import bridge, graph_of, nearest
 from jamie.matching.landmarks import correlation
