@@ -2,6 +2,7 @@
 
 from jamie import JAMIE, entry, io
 from jamie.data.correspondence import Correspondence
+from jamie.matching.prepared import EstimatedCorrespondence
 
 with entry.job(snakemake):
     entry.use_threads(snakemake.threads)
@@ -10,15 +11,13 @@ with entry.job(snakemake):
     prepared = io.read_h5mu(snakemake.input.prepared)
     cells = [a.obs_names for a in prepared.mod.values()]
     known = Correspondence.load(snakemake.input.known, *cells)
-    estimated = {}
-    if snakemake.input.get("estimated"):
-        roles = ("estimated", "check")
-        estimated = {role: Correspondence.load(snakemake.input[role], *cells) for role in roles}
-        said = io.read_json(snakemake.input.info)
-        estimated |= {key: said[key] for key in ("confidence", "trusted")}
+    files = snakemake.input
+    estimated = None
+    if files.get("estimated"):
+        estimated = EstimatedCorrespondence.load(files.estimated, files.check, files.info, cells)
     model = JAMIE(seed=seed, **snakemake.params.options)
     start = entry.time.perf_counter()
-    model.fit(prepared, known, checkpoint=snakemake.params.checkpoint, **estimated)
+    model.fit(prepared, known, estimated, checkpoint=snakemake.params.checkpoint)
     fit_s = round(entry.time.perf_counter() - start, 3)
     model.save(snakemake.output.model)
     io.write_table(snakemake.output.history, model.history_)

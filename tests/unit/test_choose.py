@@ -5,9 +5,9 @@ import pytest
 from scipy import sparse
 from test_train import problem
 
-from jamie.data.correspondence import left_out_pairs, without_pairs
+from jamie.data.correspondence import Correspondence, left_out_pairs, without_pairs
+from jamie.matching.prepared import EstimatedCorrespondence
 from jamie.model import choose
-from jamie.model.choose import Estimated
 from jamie.model.options import Options
 from jamie.model.train import train
 
@@ -23,6 +23,12 @@ def shifted(n_1, n_2, by):
     """Every cell with the partner of another: as wrong as can be."""
     rows = np.arange(min(n_1, n_2))
     return sparse.csr_matrix((np.ones(len(rows), np.float32), (rows, np.roll(rows, by))), shape=(n_1, n_2))
+
+
+def estimated(matrix, confidence=1.0, trusted=True, check=None):
+    """F~ of cells that are named by their number."""
+    f, check = (m if m is None else Correspondence(m, *map(np.arange, m.shape)) for m in (matrix, check))
+    return EstimatedCorrespondence(f, confidence, trusted, check)
 
 
 def fit(options, f, estimated):
@@ -51,7 +57,7 @@ def test_left_out_pairs_decide(small_options, truth):
     }
     f = identity(110, 95, 0, 50)
     matrix = identity(110, 95, 0, 80) if truth else shifted(110, 95, 40)
-    said = fit(options, f, Estimated(matrix, 1.0, check=matrix))
+    said = fit(options, f, estimated(matrix, check=matrix))
     assert said["used"] == truth == (said["foscttm_with"] < said["foscttm_without"])
     assert said["n_left_out"] == 10
     assert ("brings 10 left-out pairs closer" in said["reason"]) == truth
@@ -59,22 +65,22 @@ def test_left_out_pairs_decide(small_options, truth):
 
 @pytest.mark.parametrize(("confidence", "used"), [(0.7, True), (0.7, False)])
 def test_without_enough_pairs_the_estimates_own_checks_decide(small_options, confidence, used):
-    estimated = Estimated(identity(110, 95, 0, 80), confidence, used)
-    said = fit(small_options, sparse.csr_matrix((110, 95), dtype=np.float32), estimated)
+    f_estimated = estimated(identity(110, 95, 0, 80), confidence, used)
+    said = fit(small_options, sparse.csr_matrix((110, 95), dtype=np.float32), f_estimated)
     assert said["used"] == used and said["confidence"] == confidence
     assert ("checks trust it" if used else "checks do not trust it") in said["reason"]
 
 
 @pytest.mark.parametrize(("option", "used"), [("always", True), ("never", False)])
 def test_the_option_has_the_last_word(small_options, option, used):
-    estimated = Estimated(identity(110, 95, 0, 80), 0.1 if used else 1.0)
-    said = fit(small_options | {"estimated": option}, identity(110, 95, 0, 10), estimated)
+    f_estimated = estimated(identity(110, 95, 0, 80), 0.1 if used else 1.0)
+    said = fit(small_options | {"estimated": option}, identity(110, 95, 0, 10), f_estimated)
     assert said["used"] == used
 
 
 def test_an_estimate_of_known_pairs_adds_nothing(small_options):
     f = problem()[1]
-    said = fit(small_options | {"estimated": "always"}, f, Estimated(f, 1.0))
+    said = fit(small_options | {"estimated": "always"}, f, estimated(f))
     assert not said["used"] and "no two cells without a known partner" in said["reason"]
 
 
@@ -88,5 +94,5 @@ def test_trials_take_a_third_of_the_steps(small_options, monkeypatch):
     monkeypatch.setattr(choose, "train", counted)
     options = small_options | {"max_epochs": 9, "min_steps": 6, "max_steps": 12}
     matrix = identity(110, 95, 0, 80)
-    fit(options, identity(110, 95, 0, 50), Estimated(matrix, 1.0, check=matrix))
+    fit(options, identity(110, 95, 0, 50), estimated(matrix, check=matrix))
     assert taken == [(3, 2, 4), (3, 2, 4), (9, 6, 12)]

@@ -18,6 +18,7 @@ from jamie.data.projection import Projection
 from jamie.data.simulate import simulate_multiome
 from jamie.data.split import split_cells
 from jamie.errors import InputError
+from jamie.matching.prepared import EstimatedCorrespondence, estimate_prepared
 from jamie.metrics.alignment import foscttm
 from jamie.model.estimator import JAMIE, training_cells
 
@@ -146,33 +147,26 @@ def test_pairs_that_are_not_shown_are_not_used(
 def test_an_estimated_correspondence_brings_the_alignment_term(raw_multiome, small_options):
     truth = from_names(raw_multiome)
     few = choose_known(truth, *(np.ones(n, bool) for n in truth.matrix.shape), 0.1, seed=0)
-    aligned = estimator(small_options).fit(raw_multiome, few, estimated=truth)
+    estimated = EstimatedCorrespondence(truth)
+    aligned = estimator(small_options).fit(raw_multiome, few, estimated)
     assert "alignment" in set(aligned.history_["term"])
     assert aligned.fit_info_["estimated"]["used"] and aligned.fit_info_["estimated"]["confidence"] == 1.0
-    never = estimator(small_options | {"estimated": "never"}).fit(raw_multiome, few, estimated=truth)
+    never = estimator(small_options | {"estimated": "never"}).fit(
+        raw_multiome, few, estimated=EstimatedCorrespondence(truth)
+    )
     assert "alignment" not in set(never.history_["term"]) and not never.fit_info_["estimated"]["used"]
     assert_same_fit(never, estimator(small_options).fit(raw_multiome, few))
 
 
 def test_the_estimate_can_be_made_in_the_fit(prepared_multiome, small_options):
-    from jamie.matching.prepared import estimate_check, estimate_prepared
-
     truth = from_names(prepared_multiome)
     few = choose_known(truth, *(np.ones(n, bool) for n in truth.matrix.shape), 0.5, seed=0)
     few = few.align(*(a.obs_names for a in training_cells(prepared_multiome).mod.values()))
     options = small_options | {"estimated": "always"}
     inside = estimator(options).fit(prepared_multiome, few, estimated=True)
     known = few.align(*(a.obs_names for a in prepared_multiome.mod.values()))
-    estimated, result = estimate_prepared(prepared_multiome, known, seed=0)
-    check = estimate_check(prepared_multiome, known, seed=0)
-    outside = estimator(options).fit(
-        prepared_multiome,
-        few,
-        estimated=estimated,
-        confidence=result.confidence,
-        trusted=result.info["trusted"],
-        check=check,
-    )
+    estimated = estimate_prepared(prepared_multiome, known, seed=0)
+    outside = estimator(options).fit(prepared_multiome, few, estimated)
     assert_same_fit(inside, outside)
     assert inside.fit_info_["estimated"] == outside.fit_info_["estimated"]
     assert inside.fit_info_["estimated"]["used"]

@@ -6,10 +6,11 @@ import pytest
 from scipy import sparse
 
 from jamie import contract
-from jamie.data.correspondence import Correspondence, choose_known, from_names
+from jamie.data.correspondence import Correspondence, choose_known, from_names, left_out_pairs
+from jamie.data.split import training_cells
 from jamie.errors import InputError
 from jamie.matching import compare
-from jamie.matching.prepared import estimate_prepared
+from jamie.matching.prepared import EstimatedCorrespondence, estimate_prepared
 from jamie.plots import correspondence as plots
 
 ROWS, COLS = [f"r{i}" for i in range(4)], [f"c{i}" for i in range(4)]
@@ -23,32 +24,57 @@ def named(matrix):
 def estimated(prepared_multiome, multiome_roles):
     pairs = from_names(prepared_multiome)
     known = choose_known(pairs, *multiome_roles.values(), 0.5, seed=0)
-    return pairs, known, *estimate_prepared(prepared_multiome, known, seed=0)
+    return pairs, known, estimate_prepared(prepared_multiome, known, seed=0)
 
 
 def test_held_out_cells_stay_empty(prepared_multiome, multiome_roles, estimated):
-    _, known, f, result = estimated
+    _, known, result = estimated
+    f = result.f
     assert f.matrix.shape == tuple(a.n_obs for a in prepared_multiome.mod.values())
     rows, cols = multiome_roles.values()
     assert f.matrix[~rows].nnz == 0 and f.matrix[:, ~cols].nnz == 0
     assert (np.diff(f.matrix[rows].indptr) > 0).all()
-    assert result.matrix.shape == (rows.sum(), cols.sum())
+    assert result.check.matrix[~rows].nnz == 0 and result.check.matrix[:, ~cols].nnz == 0
     contract.check_estimated(f.matrix, result.info)
     certain = known.certain_pairs()
     assert np.array_equal(f.matrix[certain[:, 0]].toarray(), known.matrix[certain[:, 0]].toarray())
 
 
 def test_files_round_trip(tmp_path, prepared_multiome, estimated):
-    _, _, f, _ = estimated
-    f.save(tmp_path / "estimated_correspondence.npz")
+    paths = [tmp_path / name for name in ("f.npz", "check.npz", "info.json")]
+    estimated[-1].save(*paths)
     names = [a.obs_names for a in prepared_multiome.mod.values()]
-    again = Correspondence.load(tmp_path / "estimated_correspondence.npz", *names)
-    assert (again.matrix != f.matrix).nnz == 0
+    again = EstimatedCorrespondence.load(*paths, names)
+    for side in ("f", "check"):
+        ours, theirs = (getattr(e, side).matrix for e in (estimated[-1], again))
+        assert ours.nnz and (ours != theirs).nnz == 0
+    assert (again.confidence, again.trusted) == (estimated[-1].confidence, estimated[-1].trusted)
+    with pytest.raises(InputError, match="not the cells"):
+        EstimatedCorrespondence.load(*paths, [n[::-1] for n in names])
+
+
+def test_the_check_never_saw_the_pairs_it_is_for(prepared_multiome, multiome_roles):
+    """Where trials leave pairs out, the check takes their cells for cells without a partner."""
+    pairs = from_names(prepared_multiome)
+    known = choose_known(pairs, *multiome_roles.values(), 0.9, seed=0)
+    names = [a.obs_names for a in training_cells(prepared_multiome).mod.values()]
+    result = estimate_prepared(prepared_multiome, known, seed=0).align(*names)
+    rows, cols = left_out_pairs(known.align(*names).matrix, 0).T
+    assert len(rows) >= 10
+    assert (np.asarray(result.f.matrix[rows, cols]) == 1).all()
+    assert (np.asarray(result.check.matrix[rows, cols]) < 1).all()
+    assert np.diff(result.check.matrix.indptr)[rows].min() > 1
+
+
+def test_without_left_out_pairs_the_check_is_the_estimate(prepared_multiome, multiome_roles):
+    few = choose_known(from_names(prepared_multiome), *multiome_roles.values(), 0.2, seed=0)
+    result = estimate_prepared(prepared_multiome, few, seed=0)
+    assert result.f.matrix.nnz and (result.check.matrix != result.f.matrix).nnz == 0
 
 
 def test_groups_come_from_obs(prepared_multiome, estimated):
-    _, known, _, _ = estimated
-    f, _ = estimate_prepared(prepared_multiome, known, seed=0, same_group="cell_type")
+    _, known, _ = estimated
+    f = estimate_prepared(prepared_multiome, known, seed=0, same_group="cell_type").f
     first, second = (a.obs["cell_type"].astype(str).to_numpy() for a in prepared_multiome.mod.values())
     entries = f.matrix.tocoo()
     assert entries.nnz and (first[entries.row] == second[entries.col]).all()

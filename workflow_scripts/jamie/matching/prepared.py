@@ -1,21 +1,69 @@
-"""F~ of prepared data: training cells, the model's own input, and the files of the workflow."""
+"""F~ of prepared data, with all that decides whether it is used; its files in the workflow."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 
-from jamie import contract
+from jamie import contract, io
 from jamie.data.correspondence import Correspondence, left_out_pairs, without_pairs
 from jamie.data.projection import Projection
 from jamie.data.split import training_cells
 from jamie.errors import InputError
-from jamie.matching.estimate import Estimate, estimate
+from jamie.matching.estimate import estimate
 from jamie.model.options import FEW_COMPONENTS
+
+
+@dataclass
+class EstimatedCorrespondence:
+    """F~ of named cells, and what a fit needs to know of it.
+
+    Attributes
+    ----------
+    f
+        F~: rows and columns sum to 1 at most.
+    confidence
+        0 to 1; a fit scales F~ by it.
+    trusted
+        Whether the checks of the estimate itself trust it: this decides where pairs cannot.
+    check
+        F~ made without the known pairs that `jamie.data.correspondence.left_out_pairs` names: trials with it
+        decide whether F~ helps. None: they cannot.
+    info
+        How it came about, see `jamie.matching.Estimate`.
+    """
+
+    f: Correspondence
+    confidence: float = 1.0
+    trusted: bool = True
+    check: Correspondence | None = None
+    info: dict = field(default_factory=dict)
+
+    def align(self, row_names, col_names) -> EstimatedCorrespondence:
+        """The same for other cells or another order; see `Correspondence.align`."""
+        check = None if self.check is None else self.check.align(row_names, col_names)
+        f = self.f.align(row_names, col_names)
+        return EstimatedCorrespondence(f, self.confidence, self.trusted, check, self.info)
+
+    def save(self, f, check, info) -> None:
+        """Write the two matrices and the account of them to three paths."""
+        contract.check_estimated(self.f.matrix, self.info)
+        self.f.save(f)
+        self.check.save(check)
+        io.write_json(info, self.info)
+
+    @classmethod
+    def load(cls, f, check, info, names) -> EstimatedCorrespondence:
+        """Read what `save` wrote; demands exactly the cells of ``names``, a pair of lists."""
+        said = io.read_json(info)
+        matrices = Correspondence.load(f, *names), Correspondence.load(check, *names)
+        return cls(matrices[0], said["confidence"], said["trusted"], matrices[1], said)
 
 
 def estimate_prepared(
     mdata, known: Correspondence, *, same_group: str | None = None, seed: int = 0, **options
-) -> tuple[Correspondence, Estimate]:
+) -> EstimatedCorrespondence:
     """F~ of the training cells of prepared data.
 
     Parameters
@@ -31,37 +79,24 @@ def estimate_prepared(
 
     Returns
     -------
-    F~ with all cells as rows and columns (those of held-out cells are empty), and the estimate itself, of
-    training cells.
+    F~ with all cells as rows and columns; those of held-out cells are empty.
     """
-    train = training_cells(mdata)
-    first, second = train.mod.values()
+    train = training_cells(mdata, layers=False)
+    names = [a.obs_names for a in train.mod.values()]
     x = tuple(
         Projection.fit(a.X, a.uns[contract.PREPROCESSING]["sd"], FEW_COMPONENTS).transform(a.X)
-        for a in (first, second)
+        for a in train.mod.values()
     )
-    groups = _groups(train, same_group)
-    f = known.align(first.obs_names, second.obs_names)
-    result = estimate(x, f.matrix, seed=seed, groups=groups, **options)
-    of_train = Correspondence(result.matrix, first.obs_names, second.obs_names)
-    return of_train.align(*(a.obs_names for a in mdata.mod.values())), result
-
-
-def estimate_check(mdata, known: Correspondence, *, seed: int, **options) -> Correspondence | None:
-    """F~ made without the known pairs that trials leave out; None where none are.
-
-    Parameters
-    ----------
-    mdata, known, seed, **options
-        As in `estimate_prepared`.
-    """
-    names = [a.obs_names for a in training_cells(mdata).mod.values()]
+    options |= {"seed": seed, "groups": _groups(train, same_group)}
     f = known.align(*names).matrix
+    result = check = estimate(x, f, **options)
     pairs = left_out_pairs(f, seed)
-    if not len(pairs) or min(np.diff(m.indptr).min() for m in (f, f.T.tocsr())) > 0:
-        return None
-    rest = Correspondence(without_pairs(f, pairs), *names).align(known.row_names, known.col_names)
-    return estimate_prepared(mdata, rest, seed=seed, **options)[0]
+    # with no pair left out, or none to find a partner for, F~ without the left-out pairs is F~
+    if len(pairs) and result.info["regime"] != "known":
+        check = estimate(x, without_pairs(f, pairs), **options)
+    everyone = [a.obs_names for a in mdata.mod.values()]
+    f, check = (Correspondence(e.matrix, *names).align(*everyone) for e in (result, check))
+    return EstimatedCorrespondence(f, result.confidence, result.info["trusted"], check, result.info)
 
 
 def _groups(mdata, column: str | None):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 from scipy import sparse
 
 from jamie.data.correspondence import left_out_pairs, without_pairs
+from jamie.matching.prepared import EstimatedCorrespondence
 from jamie.model.options import Options
 from jamie.model.train import Fit, train
 
@@ -18,37 +19,15 @@ log = logging.getLogger(__name__)
 TRIAL = 3  # a trial runs this share of the epochs: 1 / TRIAL
 
 
-@dataclass
-class Estimated:
-    """F~ as a fit takes it.
-
-    Attributes
-    ----------
-    matrix
-        CSR (n_1, n_2), rows and columns summing to 1 at most.
-    confidence
-        0 to 1; scales it.
-    trusted
-        Whether the checks of the estimate itself trust it: this decides where pairs cannot.
-    check
-        F~ made without the pairs that `jamie.data.correspondence.left_out_pairs` names; None: these
-        cannot decide.
-    """
-
-    matrix: sparse.csr_matrix
-    confidence: float
-    trusted: bool = True
-    check: sparse.csr_matrix | None = None
-
-
-def fit(x, f, options: Options, estimated: Estimated | None, *, seed: int, **arguments) -> Fit:
+def fit(x, f, options: Options, estimated: EstimatedCorrespondence | None, *, seed: int, **arguments) -> Fit:
     """Fit with F~ or without, whichever the option ``estimated`` and the left-out pairs say.
 
+    ``estimated`` is of exactly the cells of ``x`` (n_1, p_1), (n_2, p_2) and ``f`` (n_1, n_2).
     ``info["estimated"]`` of the result holds ``used``, ``confidence``, ``reason`` and, after trials, the
     FOSCTTM of the left-out pairs with and without it. Other arguments are those of `jamie.model.train.train`.
     """
     use, said = _decide(x, f, options, estimated, seed)
-    weighted = None if not use else estimated.matrix * np.float32(estimated.confidence)
+    weighted = None if not use else estimated.f.matrix * np.float32(estimated.confidence)
     result = train(x, f, options, f_estimated=weighted, seed=seed, **arguments)
     confidence = None if estimated is None else estimated.confidence
     result.info["estimated"] = {"used": use, "confidence": confidence, **said}
@@ -56,10 +35,12 @@ def fit(x, f, options: Options, estimated: Estimated | None, *, seed: int, **arg
     return result
 
 
-def _decide(x, f, options: Options, estimated: Estimated | None, seed: int) -> tuple[bool, dict]:
+def _decide(
+    x, f, options: Options, estimated: EstimatedCorrespondence | None, seed: int
+) -> tuple[bool, dict]:
     if estimated is None or options.estimated == "never":
         return False, {"reason": "not asked for"}
-    if not _adds_to(f, estimated.matrix):
+    if not _adds_to(f, estimated.f.matrix):
         return False, {"reason": "no two cells without a known partner are joined by it"}
     if options.estimated == "always":
         return True, {"reason": "asked for"}
@@ -85,7 +66,9 @@ def _adds_to(f: sparse.csr_matrix, estimated: sparse.csr_matrix) -> bool:
     return bool((free[0][entries.row] & free[1][entries.col]).any())
 
 
-def _trials(x, f, options: Options, estimated: Estimated, pairs, seed: int) -> tuple[float, float]:
+def _trials(
+    x, f, options: Options, estimated: EstimatedCorrespondence, pairs, seed: int
+) -> tuple[float, float]:
     """FOSCTTM of the left-out pairs after a short fit with F~, and after one without."""
     from jamie.metrics.alignment import foscttm
 
@@ -98,7 +81,7 @@ def _trials(x, f, options: Options, estimated: Estimated, pairs, seed: int) -> t
         validation_fraction=0.0,
     )
     scores = []
-    for matrix in (estimated.check * np.float32(estimated.confidence), None):
+    for matrix in (estimated.check.matrix * np.float32(estimated.confidence), None):
         trial = train(x, without_pairs(f, pairs), short, f_estimated=matrix, seed=seed, progress=False)
         device = next(trial.model.parameters()).device
         with torch.no_grad():

@@ -6,19 +6,22 @@ import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jamie import contract as c
 from jamie import io
 from jamie.data import preprocess
-from jamie.data.correspondence import Correspondence
 from jamie.data.kinds import with_kind
 from jamie.data.projection import Projection
 from jamie.data.split import training_cells
 from jamie.errors import InputError
 from jamie.model.inputs import as_correspondence, raw_only, same_state
 from jamie.model.options import Options
+
+if TYPE_CHECKING:
+    from jamie.matching.prepared import EstimatedCorrespondence
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +65,7 @@ class JAMIE:
         self,
         mdata,
         correspondence=None,
-        estimated: Correspondence | bool = False,
-        confidence: float = 1.0,
-        trusted: bool = True,
-        check: Correspondence | None = None,
+        estimated: EstimatedCorrespondence | bool | None = None,
         checkpoint=None,
     ) -> JAMIE:
         """Fit to two modalities.
@@ -82,16 +82,10 @@ class JAMIE:
         estimated
             F~, the estimated correspondence; True: made here (see `jamie.matching`). The option
             ``estimated`` says whether it is used.
-        confidence
-            Of F~, 0-1; scales it.
-        trusted
-            Whether F~'s own checks trust it, which decides where too few pairs are known for trials.
-        check
-            F~ made without the pairs of `jamie.data.correspondence.left_out_pairs`: trials with it decide
-            whether F~ helps.
         checkpoint
             File through which a fit that was killed goes on; see `jamie.model.train.train`.
         """
+        from jamie.matching.prepared import estimate_prepared
         from jamie.model import choose
 
         prepared = self._prepared(mdata)
@@ -106,19 +100,12 @@ class JAMIE:
             m: Projection.fit(seen.mod[m].X, self.states[m]["sd"], n_components) for m in self.modalities
         }
         if estimated is True:
-            estimated, confidence, trusted, check = self._estimate(prepared, f)
-        if estimated:
-            estimated = choose.Estimated(
-                estimated.align(*names).matrix,
-                confidence,
-                trusted,
-                None if check is None else check.align(*names).matrix,
-            )
+            estimated = estimate_prepared(prepared, f, seed=self.seed)
         result = choose.fit(
             tuple(self.projections[m].transform(mdata.mod[m].X) for m in self.modalities),
             f.align(*names).matrix,
             self.options,
-            estimated or None,
+            estimated.align(*names) if estimated else None,
             seed=self.seed,
             progress=self.progress,
             checkpoint=checkpoint,
@@ -246,14 +233,6 @@ class JAMIE:
         raw = mudata.MuData({m: with_kind(a, m) for m, a in mdata.mod.items()})
         c.check_two_modalities(raw)
         return preprocess.prepare(raw, {i: np.ones(a.n_obs, bool) for i, a in enumerate(raw.mod.values())})
-
-    def _estimate(self, prepared, f: Correspondence):
-        """F~, its confidence, whether it is trusted, and F~ without the pairs that trials leave out."""
-        from jamie.matching.prepared import estimate_check, estimate_prepared
-
-        estimated, result = estimate_prepared(prepared, f, seed=self.seed)
-        check = estimate_check(prepared, f, seed=self.seed)
-        return estimated, result.confidence, result.info["trusted"], check
 
     def _check_modality(self, name: str) -> None:
         if name not in self.modalities:
