@@ -1,5 +1,12 @@
 # JAMIE: train (on a GPU where there is one), embed and impute every cell, complete the dataset.
-JAMIE_CODE = code_digest("model", "methods/jamie.py", "methods/base.py", *PROJECTION_CODE)
+JAMIE_CODE = code_digest(
+    "model",
+    "methods/jamie.py",
+    "methods/base.py",
+    "matching/prepared.py",
+    "data/correspondence.py",
+    *PROJECTION_CODE,
+)
 
 
 rule train_jamie:

@@ -13,8 +13,9 @@ from jamie.model.options import Options
 class Dropout(nn.Dropout):
     """Dropout whose mask takes a byte per value, eight bytes from each random number.
 
-    The CPU's generator draws one number at a time, which makes `torch.nn.Dropout` a quarter of a training
-    step of small networks. The share that is dropped is rounded to 1/256 and made up for exactly.
+    The CPU's generator draws one number at a time, so that the masks of `torch.nn.Dropout` cost small
+    networks as much as their products do. The share that is dropped is rounded to 1/256 and made up for
+    exactly.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -131,7 +131,7 @@ def _train(x, f, options: Options, f_estimated, seed: int, progress: bool, check
     saved = Checkpoint(checkpoint[0], digest_of([*x, *sparse_parts], options.to_dict(), seed), checkpoint[1])
     parts = (model, optimizer, schedule, batches, stopper)
     history: list[tuple] = []
-    epoch, last = _run_epochs(parts, fit_data, watch, options, n_epochs, saved, history, progress)
+    epoch = _run_epochs(parts, fit_data, watch, options, n_epochs, saved, history, progress)
     saved.remove()
     stopper.restore(model)
     model.eval()
@@ -144,13 +144,12 @@ def _train(x, f, options: Options, f_estimated, seed: int, progress: bool, check
         "n_train": [len(r) for r in fit_rows],
         "n_validation": [len(r) for r in watch_rows],
         "delta": model.delta.item(),
-        "last_batch": last,
     }
     return Fit(model, pd.DataFrame(history, columns=list(HISTORY_COLUMNS)), info)
 
 
-def _run_epochs(parts, data, watch, options: Options, n_epochs, saved, history, progress) -> tuple[int, dict]:
-    """All epochs still to do; returns the last one done and the terms of its last batch."""
+def _run_epochs(parts, data, watch, options: Options, n_epochs, saved, history, progress) -> int:
+    """All epochs still to do; returns the last one done."""
     model, stopper, start = parts[0], parts[-1], time.monotonic()
     midpoint = options.kl_midpoint if options.kl_midpoint is not None else n_epochs / 4
     first = resume(saved.load(data[0].device), parts, history)
@@ -184,7 +183,7 @@ def _run_epochs(parts, data, watch, options: Options, n_epochs, saved, history, 
         if epoch + 1 < n_epochs:
             saved.save(state_of(epoch, parts, history))
     bar.close()
-    return epoch, last
+    return epoch
 
 
 def number_of_epochs(options: Options, n_batches: int) -> int:
