@@ -9,6 +9,27 @@ from jamie.data.correspondence import Correspondence
 from jamie.errors import InputError
 
 
+def method(name: str, known: tuple[str, ...]) -> None:
+    if name not in known:
+        raise InputError(
+            f"Unknown method {name!r} for the estimated correspondence",
+            expected=" or ".join(known),
+            found=repr(name),
+            change="`estimate: method`",
+        )
+
+
+def some_pair(known: sparse.csr_matrix) -> None:
+    """Where geometry alone may not be used."""
+    if known.nnz == 0:
+        raise InputError(
+            "There is no known pair to estimate the correspondence from",
+            expected="known pairs, or permission to go by geometry alone",
+            found="no pair, and `unpaired: false`",
+            change="`estimate: unpaired: true`, or a scenario with `known_pairs` above 0",
+        )
+
+
 def inputs(x, known, *, min_cells: int):
     """Both modalities as float32, and known F as CSR."""
     x = tuple(np.ascontiguousarray(side, dtype=np.float32) for side in x)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import sparse
 
-from jamie.errors import InputError
+from jamie.data.correspondence import certain_pairs
 from jamie.matching.confidence import TRUSTED_FROM, TRUSTED_FROM_PAIRS
 
 log = logging.getLogger(__name__)
@@ -89,50 +89,27 @@ def estimate(
     """
     from jamie.matching import check
 
-    if method not in METHODS:
-        raise InputError(
-            f"Unknown method {method!r} for the estimated correspondence",
-            expected=" or ".join(METHODS),
-            found=repr(method),
-            change="`estimate: method`",
-        )
+    check.method(method, METHODS)
     x, known = check.inputs(x, known, min_cells=MIN_CELLS)
     groups = check.groups(groups, x)
-    if known.nnz == 0 and not unpaired:
-        raise InputError(
-            "There is no known pair to estimate the correspondence from",
-            expected="known pairs, or permission to go by geometry alone",
-            found="no pair, and `unpaired: false`",
-            change="`estimate: unpaired: true`, or a scenario with `known_pairs` above 0",
-        )
-    # an order of the cells that hangs on their values alone, so that the order they come in changes nothing
-    order = [np.lexsort(side.T[::-1]) for side in x]
-    back = [np.argsort(o, kind="stable") for o in order]
-    x = tuple(side[o] for side, o in zip(x, order, strict=True))
-    known = sparse.csr_matrix(known[order[0]][:, order[1]])
-    groups = groups and tuple(g[o] for g, o in zip(groups, order, strict=True))
+    if not unpaired:
+        check.some_pair(known)
+    order, back = _own_order(x)
     sizes, notes = check.neighbours(neighbours, min(map(len, x)))
-    if not _open(known).all():
-        result = _nothing_to_do(known)
-    elif method == "unioncom":
-        from jamie.matching import unioncom
-
-        result = unioncom.estimate(
-            x, known, k=k, groups=groups, seed=seed, neighbours=sizes, max_cells=max_cells
-        )
-    else:
-        from jamie.matching import default
-
-        result = default.estimate(
-            x,
-            known,
-            k=k,
-            groups=groups,
-            seed=seed,
-            neighbours=sizes,
-            n_landmarks=n_landmarks,
-            restarts=restarts,
-        )
+    result = _by_method(
+        method,
+        tuple(side[o] for side, o in zip(x, order, strict=True)),
+        sparse.csr_matrix(known[order[0]][:, order[1]]),
+        {
+            "k": k,
+            "groups": groups and tuple(g[o] for g, o in zip(groups, order, strict=True)),
+            "seed": seed,
+            "neighbours": sizes,
+        },
+        n_landmarks=n_landmarks,
+        restarts=restarts,
+        max_cells=max_cells,
+    )
     result.matrix = sparse.csr_matrix(result.matrix[back[0]][:, back[1]], dtype=np.float32)
     if result.coordinates is not None:
         result.coordinates = tuple(z[b] for z, b in zip(result.coordinates, back, strict=True))
@@ -153,14 +130,23 @@ def estimate(
     return result
 
 
-def _open(known) -> np.ndarray:
-    """Whether any row, any column is without a certain partner: bool (2,)."""
-    from jamie.matching.assignment import certain_pairs
+def _own_order(x) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """An order of the cells that hangs on their values alone, so that the one they come in changes nothing.
 
-    pairs = certain_pairs(known)
-    return np.array([len(pairs) < known.shape[0], len(pairs) < known.shape[1]])
+    Returns the order of both modalities, and the way back.
+    """
+    order = [np.lexsort(side.T[::-1]) for side in x]
+    return order, [np.argsort(o, kind="stable") for o in order]
 
 
-def _nothing_to_do(known) -> Estimate:
-    reason = "every cell of a modality has a certain known partner: nothing is left to estimate"
-    return Estimate(known, 1.0, {"reason": reason, "parts": {}, "regime": "known"})
+def _by_method(method: str, x, known, common: dict, *, n_landmarks, restarts, max_cells) -> Estimate:
+    if len(certain_pairs(known)) == min(known.shape):
+        reason = "every cell of a modality has a certain known partner: nothing is left to estimate"
+        return Estimate(known, 1.0, {"reason": reason, "parts": {}, "regime": "known"})
+    if method == "unioncom":
+        from jamie.matching import unioncom
+
+        return unioncom.estimate(x, known, **common, max_cells=max_cells)
+    from jamie.matching import default
+
+    return default.estimate(x, known, **common, n_landmarks=n_landmarks, restarts=restarts)
