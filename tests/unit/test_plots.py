@@ -348,6 +348,9 @@ def test_loss_curves_pair_validation_with_its_term():
     assert len(weights) == 1  # only the annealed one
     assert "Training ran for 179 to 299 epochs" in texts(figure)
     assert outside(figure) == {}
+    from_zero = loss_history(n_epochs=91, seeds=(0,))
+    from_zero["epoch"] -= 1  # as in history.tsv: epochs 0 to 89 are 90 epochs
+    assert "Training ran for 90 epochs" in texts(history.loss_curves(from_zero))
 
 
 @pytest.mark.parametrize(("values", "scale"), [([90, 2], "log"), ([29, 1], "linear"), ([90, -1], "linear")])

@@ -52,8 +52,8 @@ def loss_curves(history: pd.DataFrame) -> Figure:
     n_seeds = history["seed"].nunique()
     has_validation = history["term"].str.startswith(VALIDATION).any()
     _legend(figure, n_seeds=n_seeds, has_validation=has_validation, has_weight=has_weight)
-    last = history.groupby("seed")["epoch"].max().astype(int)
-    span = f"{last.min():,} to {last.max():,}" if last.nunique() > 1 else f"{last.max():,}"
+    n_epochs = history.groupby("seed")["epoch"].nunique()
+    span = f"{n_epochs.min():,} to {n_epochs.max():,}" if n_epochs.nunique() > 1 else f"{n_epochs.max():,}"
     seeds = f"{n_seeds} seeds" if n_seeds > 1 else "one seed"
     style.headline(figure, f"Training ran for {span} epochs", f"loss terms of {seeds}")
     return figure
