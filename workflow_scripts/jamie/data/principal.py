@@ -1,8 +1,8 @@
 """Principal axes of scaled values, without ever scaling, centring or copying the matrix as a whole.
 
 Exact where one side of the matrix is short. Else ARPACK, as behind ``PCA(svd_solver="arpack")`` of
-scikit-learn, but on the implicit product of the shorter side and in the precision of the data: scikit-learn
-needs a scaled float64 copy, and two to three times as long.
+scikit-learn, but on the implicit product of the shorter side and in the precision of the data, where
+scikit-learn needs a scaled float64 copy.
 """
 
 from __future__ import annotations
