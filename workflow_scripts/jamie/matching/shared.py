@@ -102,7 +102,7 @@ class Axes:
         return z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-9)
 
 
-def fit(moments: Moments, of_all: tuple[np.ndarray, np.ndarray], ridge: float, n_axes: int = N_AXES) -> Axes:
+def canonical(moments: Moments, of_all, ridge: float):
     """Regularised canonical correlation of weighted pairs (Vinod, J. Econometrics 4, 147-166, 1976).
 
     Parameters
@@ -111,6 +111,11 @@ def fit(moments: Moments, of_all: tuple[np.ndarray, np.ndarray], ridge: float, n
         Covariances (d_1, d_1), (d_2, d_2) of all cells: unpaired cells steady the axes where pairs are few.
     ridge
         Added to the eigenvalues of a modality's covariance, in multiples of their mean.
+
+    Returns
+    -------
+    Centres (d_1,), (d_2,); axes (d_1, d_1), (d_2, d_2), one a column, the most correlated first; their
+    correlations (min(d_1, d_2),).
     """
     centre = moments.first / moments.weight, moments.second / moments.weight
     whiten = []
@@ -120,6 +125,12 @@ def fit(moments: Moments, of_all: tuple[np.ndarray, np.ndarray], ridge: float, n
         values = np.maximum(values, 0)
         whiten.append(vectors / np.sqrt(values + ridge * max(values.mean(), 1e-12)) @ vectors.T)
     across = moments.across / moments.weight - np.outer(*centre)
-    u, s, vt = np.linalg.svd(whiten[0] @ across @ whiten[1], full_matrices=False)
-    r = min(n_axes, len(s))
-    return Axes(centre, (whiten[0] @ u[:, :r] * s[:r], whiten[1] @ vt[:r].T * s[:r]), s[:r])
+    u, s, vt = np.linalg.svd(whiten[0] @ across @ whiten[1])
+    return centre, (whiten[0] @ u, whiten[1] @ vt.T), s
+
+
+def fit(moments: Moments, of_all: tuple[np.ndarray, np.ndarray], ridge: float, n_axes: int = N_AXES) -> Axes:
+    """The first ``n_axes`` axes of `canonical`, each times its correlation."""
+    centre, axes, correlation = canonical(moments, of_all, ridge)
+    r = min(n_axes, len(correlation))
+    return Axes(centre, tuple(a[:, :r] * correlation[:r] for a in axes), correlation[:r])

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1  # of the saved model
+FORMAT = 2  # of the saved model
 CHUNK = 8192  # cells encoded at once
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -48,6 +49,8 @@ class VAE(nn.Module):
         unit = n_input if options.hidden_relative else 1
         self.mixed = options.precision == "mixed"
         hidden = [max(2, round(width * unit)) for width in options.hidden_layers]
+        if options.canonical_ridge is not None:
+            self.register_buffer("axes", torch.eye(n_input))
         self.input_dropout = Dropout(options.input_dropout)
         self.encoder = _stack([n_input, *hidden], options.dropout)
         self.mu = nn.Linear(hidden[-1], options.n_latent)
@@ -58,7 +61,7 @@ class VAE(nn.Module):
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """x (b, p) to mu (b, d) and log variance (b, d)."""
         with self._precision(x):
-            h = self.encoder(self.input_dropout(x))
+            h = self.encoder(self.input_dropout(self._turned(x)))
             mu, log_var = self.mu(h), self.log_var(h)
         return mu.float(), log_var.float().clamp(-10, 10)
 
@@ -67,6 +70,10 @@ class VAE(nn.Module):
         with self._precision(z):
             x = self.output(self.decoder(z))
         return x.float()
+
+    def _turned(self, x: torch.Tensor) -> torch.Tensor:
+        """The input along the axes of `jamie.model.canonical`, where these are asked for."""
+        return x @ self.axes if hasattr(self, "axes") else x
 
     def _precision(self, x: torch.Tensor) -> torch.autocast:
         """bfloat16 where it is safe, in training only and if it was asked for."""
@@ -80,6 +87,11 @@ class JointVAE(nn.Module):
         super().__init__()
         self.vaes = nn.ModuleList([VAE(n, options) for n in n_inputs])
         self.log_delta = nn.Parameter(torch.zeros(()))
+
+    def set_axes(self, axes: tuple[np.ndarray, np.ndarray] | None) -> None:
+        """The maps (p_1, p_1), (p_2, p_2) through which the encoders see their input; None: as it is."""
+        for vae, values in zip(self.vaes, axes or (), strict=axes is not None):
+            vae.axes.copy_(torch.as_tensor(values))
 
     def compile_networks(self) -> None:
         """Compile both directions of each network; the weights and their names stay as they are."""

@@ -31,6 +31,10 @@ class Options:
     n_components
         Principal components each modality is reduced to before its encoder (None: 30, or 50 where both
         modalities have 2,000 training cells or more).
+    canonical_ridge
+        The encoders see their input along the canonical axes of the known pairs, each scaled by its
+        correlation; this over the number of pairs is the ridge of that correlation. None: the components as
+        they are, as with fewer known pairs than components.
     n_latent
         Dimensions of the latent space, d.
     hidden_layers
@@ -61,7 +65,7 @@ class Options:
         ``min_epochs``. The loss is that of validation cells where there are any.
     validation_fraction
         Share of the known pairs, and of the unpaired training cells, kept out of the fit to watch it, where
-        that is 20 pairs or more; fewer would say nothing and cost small data dearly.
+        that is 10 pairs or more; fewer would say nothing and cost small data dearly.
     kl_weight, kl_midpoint
         Weight of the KL term when fully on, and the epoch at which its sigmoid annealing is half way
         (None: a quarter of max_epochs).
@@ -92,15 +96,16 @@ class Options:
     """
 
     n_components: int | None = None
+    canonical_ridge: float | None = 100.0
     n_latent: int = 32
     hidden_layers: tuple[float, ...] = (256, 128)
     hidden_relative: bool = False
     dropout: float = 0.35
-    input_dropout: float = 0.2
+    input_dropout: float = 0.1
     batch_size: int = 128
     optimizer: str = "adamw"
     schedule: str = "one_cycle"
-    learning_rate: float = 3e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     gradient_clip: float = 1.0
     max_epochs: int = 90
@@ -181,6 +186,7 @@ PRESETS = {
     # The settings of the reference (Cohen Kalafut et al. 2023); dropout 0.6 when imputation is the aim
     "paper": Options(
         n_components=512,
+        canonical_ridge=None,
         n_latent=32,
         hidden_layers=(2, 1),
         hidden_relative=True,

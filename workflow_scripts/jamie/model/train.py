@@ -17,6 +17,7 @@ from tqdm import tqdm
 from jamie.contract import HISTORY_COLUMNS
 from jamie.errors import InputError
 from jamie.model.batches import Batches
+from jamie.model.canonical import input_axes
 from jamie.model.checkpoint import Checkpoint, digest_of, resume, state_of
 from jamie.model.losses import weights
 from jamie.model.network import JointVAE
@@ -86,7 +87,7 @@ def train(
     Raises
     ------
     FloatingPointError
-        A loss term is no longer finite; the message names it and the epoch.
+        The input is not finite, or a loss term no longer is; the message names it and the epoch.
     """
     try:
         return _train(x, f, options, f_estimated, seed, progress, (checkpoint, checkpoint_s))
@@ -109,13 +110,15 @@ def train(
 
 
 def _train(x, f, options: Options, f_estimated, seed: int, progress: bool, checkpoint) -> Fit:
+    _check_input(x)
     torch.manual_seed(seed)
     device = choose_device(options.device)
     data = tuple(torch.as_tensor(v, dtype=torch.float32, device=device) for v in x)
     fit_rows, watch_rows = validation_split(f, fraction_to_watch(f, options.validation_fraction), seed)
     fit_data = tuple(d[torch.as_tensor(r, device=device)] for d, r in zip(data, fit_rows, strict=True))
+    fit_f = submatrix(f, fit_rows)
     batches = Batches(
-        submatrix(f, fit_rows),
+        fit_f,
         None if f_estimated is None else submatrix(f_estimated, fit_rows),
         options.batch_size,
         seed,
@@ -123,6 +126,9 @@ def _train(x, f, options: Options, f_estimated, seed: int, progress: bool, check
     )
     n_epochs = number_of_epochs(options, batches.n_batches)
     model = JointVAE(tuple(v.shape[1] for v in x), options).to(device)
+    if options.canonical_ridge is not None:
+        of_fit = tuple(v[r] for v, r in zip(x, fit_rows, strict=True))
+        model.set_axes(input_axes(of_fit, fit_f, options.canonical_ridge))
     if options.compile:
         model.compile_networks()
     optimizer, schedule = _optimizer(model, options, n_epochs * batches.n_batches)
@@ -232,6 +238,15 @@ def joint_step(model, optimizer, batch, data, weight, options):
     torch.nn.utils.clip_grad_norm_(model.parameters(), options.gradient_clip)
     optimizer.step()
     return terms
+
+
+def _check_input(x: tuple[np.ndarray, np.ndarray]) -> None:
+    for number, side in enumerate(x, start=1):
+        bad = np.flatnonzero(~np.isfinite(side).all(axis=1))
+        if len(bad):
+            raise FloatingPointError(
+                f"the model input of {len(bad)} cells of modality {number} is not finite, first row {bad[0]}"
+            )
 
 
 def _check_finite(losses: dict[str, float], epoch: int) -> None:

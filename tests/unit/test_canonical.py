@@ -1,0 +1,106 @@
+"""What the encoders see: the axes the known pairs share, the rest shrunk."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+from jamie.model.canonical import input_axes
+from jamie.model.network import JointVAE
+from jamie.model.options import Options
+from jamie.model.train import train
+from jamie.model.watch import validation_split
+
+N_CELLS, STRENGTH = 400, 100.0
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+
+def two_views(n: int = N_CELLS, n_inputs=(6, 5), seed: int = 0):
+    """Input 0 of both modalities is the same, the others are noise of the same size."""
+    rng = np.random.default_rng(seed)
+    x = [rng.normal(size=(n, p)).astype(np.float32) for p in n_inputs]
+    x[1][:, 0] = x[0][:, 0]
+    return tuple(x)
+
+
+def pairs(n: int = N_CELLS, shown: int | None = None) -> sparse.csr_matrix:
+    return sparse.diags((np.arange(n) < (n if shown is None else shown)).astype(np.float32)).tocsr()
+
+
+def strength_of_inputs(axes: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(axes, axis=1)
+
+
+def test_what_is_shared_comes_first_and_noise_is_small():
+    x = two_views()
+    for side, axes in zip(x, input_axes(x, pairs(), STRENGTH), strict=True):
+        assert axes.shape == (side.shape[1],) * 2 and axes.dtype == np.float32
+        spread = (side @ axes).std(axis=0)
+        assert spread[0] > 4 * spread[1:].max()
+        assert strength_of_inputs(axes).argmax() == 0
+        assert np.square(spread).mean() == pytest.approx(1, rel=1e-4)
+
+
+def test_both_modalities_come_to_lie_side_by_side():
+    x = two_views()
+    first, second = (side @ axes for side, axes in zip(x, input_axes(x, pairs(), STRENGTH), strict=True))
+    assert np.corrcoef(first[:, 0], second[:, 0])[0, 1] > 0.95
+
+
+def test_fewer_pairs_shrink_more():
+    x = two_views(n_inputs=(6, 6))
+    rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(6, 6)))[0].astype(np.float32)
+    x = x[0], x[0] @ rotation * np.linspace(1, 0.2, 6).astype(np.float32)
+    ratios = []
+    for strength in (10.0, 1000.0):
+        spread = (x[1] @ input_axes(x, pairs(), strength)[1]).std(axis=0)
+        ratios.append(spread[0] / spread[-1])
+    assert ratios[1] > 2 * ratios[0]
+
+
+def test_fewer_pairs_than_inputs_leave_the_input_as_it_is():
+    x = two_views()
+    assert input_axes(x, pairs(shown=5), STRENGTH) is None
+    assert input_axes(x, pairs(shown=6), STRENGTH) is not None
+
+
+def test_a_soft_pair_counts_by_its_value():
+    x = two_views()
+    assert input_axes(x, pairs(shown=10) * 0.5, STRENGTH) is None
+    certain, soft = input_axes(x, pairs(), STRENGTH), input_axes(x, pairs() * 0.5, STRENGTH / 2)
+    for a, b in zip(certain, soft, strict=True):
+        np.testing.assert_allclose(np.abs(a), np.abs(b), atol=1e-5)
+
+
+def small(**options) -> Options:
+    return Options.of(hidden_layers=[8], n_latent=4, max_epochs=2, min_steps=2, device="cpu", **options)
+
+
+def test_a_fit_learns_its_axes_from_fitted_cells_only():
+    x, f, options = two_views(), pairs(), small(validation_fraction=0.2)
+    fit_rows, watched = validation_split(f, options.validation_fraction, 0)
+    other = tuple(side.copy() for side in x)
+    for side, rows in zip(other, watched, strict=True):
+        side[rows] = 7.0
+    before = train(x, f, options, progress=False).model
+    after = train(other, f, options, progress=False).model
+    of_fit = tuple(side[rows] for side, rows in zip(x, fit_rows, strict=True))
+    expected = input_axes(of_fit, f[fit_rows[0]][:, fit_rows[1]], options.canonical_ridge)
+    for a, b, axes in zip(before.vaes, after.vaes, expected, strict=True):
+        torch.testing.assert_close(a.axes, b.axes)
+        torch.testing.assert_close(a.axes, torch.as_tensor(axes))
+
+
+def test_the_encoder_sees_the_input_along_the_axes():
+    model = JointVAE((3, 2), small()).eval()
+    x = torch.randn(7, 3)
+    before = model.vaes[0].encode(x)[0]
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0].astype(np.float32)
+    model.set_axes((turn, np.eye(2, dtype=np.float32)))
+    torch.testing.assert_close(model.vaes[0].encode(x @ torch.as_tensor(turn).T)[0], before)
+
+
+def test_without_the_option_there_are_no_axes():
+    fitted = train(two_views(), pairs(), small(canonical_ridge=None), progress=False).model
+    assert not any("axes" in name for name in fitted.state_dict())
+    assert Options.of("paper").canonical_ridge is None
