@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -31,15 +32,15 @@ def dataset(name: str, folder: str | Path):
     name
         Of an entry under ``datasets:``.
     folder
-        Holds its files, under any name and at any depth; they are told by their sha256.
+        Holds its files, under any name and at any depth; they are told by their sha256. Not for simulations.
 
     Returns
     -------
     MuData, all its pairs, and the number of features to keep per modality.
     """
-    from jamie.data import checks, readers
-
     entry = catalogue()["datasets"][name]
+    if entry["reader"] == "simulate":
+        return _simulated(entry)
     there = {sha256(path): path for path in sorted(Path(folder).rglob("*")) if path.is_file()}
     missing = [role for role, source in entry["files"].items() if source["sha256"] not in there]
     if missing:
@@ -47,6 +48,22 @@ def dataset(name: str, folder: str | Path):
             f"{folder} holds no file with the sha256 that config.yaml gives for {name}: {', '.join(missing)}"
         )
     files = {role: there[source["sha256"]] for role, source in entry["files"].items()}
+    return _ingested(entry, files)
+
+
+def _simulated(entry: dict):
+    from jamie import io
+    from jamie.data.simulate import simulate_multiome
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "simulated.h5mu"
+        io.write_h5mu(path, simulate_multiome(**entry["options"])[0])
+        return _ingested(entry | {"reader": "h5mu"}, {"data": path})
+
+
+def _ingested(entry: dict, files: dict):
+    from jamie.data import checks, readers
+
     mdata = readers.read(entry, files)
     pairs = readers.pairs_of(entry, mdata, files)
     if entry["drop_empty"]:

@@ -5,9 +5,9 @@ The test cells of the split are never touched, so the choice made here can be re
     python tests/benchmarks/choose_settings.py DATA patchseq_m1 \
         --set dropout=0.1 --set dropout=0.3,n_latent=16 --seeds 0 1 2
 
-DATA is a folder with the dataset's files, told by their sha256 in config/config.yaml. Prints one row per
-setting: mean over seeds of FOSCTTM, label transfer accuracy, Pearson r of the imputed features of either
-modality, and the time of the fit.
+`--cells 150` keeps 150 pairs of the training cells, to see what suits small data. DATA is a folder with the
+dataset's files, told by their sha256 in config/config.yaml. Prints one row per setting: mean over seeds of
+FOSCTTM, label transfer accuracy, Pearson r of the imputed features of either modality, and the time.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--set", action="append", default=[], help="option=value[,option=value]")
     parser.add_argument("--known", type=float, default=1.0, help="share of the remaining pairs that is shown")
+    parser.add_argument("--cells", type=int, help="keep only so many pairs of the training cells")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
 
@@ -37,7 +38,7 @@ def main() -> None:
 
     torch.set_num_threads(arguments.threads)
     whole = cases.dataset(arguments.dataset, arguments.data)
-    problems = {seed: problem(*whole, arguments.known, seed) for seed in arguments.seeds}
+    problems = {seed: problem(*whole, arguments.known, arguments.cells, seed) for seed in arguments.seeds}
     for i, text in enumerate(["", *arguments.set]):
         options = dict(part.split("=") for part in text.split(",") if part)
         options = {k: json.loads(v) for k, v in options.items()}
@@ -47,14 +48,25 @@ def main() -> None:
         print(text or "(default)", *[f"{v:.4f}" for v in table.mean()], sep="\t", flush=True)
 
 
-def problem(mdata, pairs, n_top: dict, known_pairs: float, seed: int):
-    """Prepared training cells of the split of this seed, of which a fifth is held out once more."""
-    import mudata
+def problem(mdata, pairs, n_top: dict, known_pairs: float, n_cells: int | None, seed: int):
+    """Prepared training cells of the split of this seed, of which a fifth is held out once more.
 
-    from jamie.data import split
+    ``n_cells``: only so many of them, all with a partner; None: all.
+    """
+    import mudata
+    import numpy as np
+
+    from jamie.data import checks, split
 
     train = split.split_cells(pairs, HELD_OUT, seed)
-    mdata = mudata.MuData({m: a[train[i]].copy() for i, (m, a) in enumerate(mdata.mod.items())})
+    if n_cells is None:
+        keep = [np.flatnonzero(train[i]) for i in (0, 1)]
+    else:
+        certain = pairs.certain_pairs()
+        certain = certain[train[0][certain[:, 0]]]
+        keep = np.random.default_rng(seed).permutation(certain)[:n_cells].T
+    mdata = mudata.MuData({m: a[rows].copy() for rows, (m, a) in zip(keep, mdata.mod.items(), strict=True)})
+    mdata = checks.drop_empty(mdata)
     pairs = pairs.align(*(a.obs_names for a in mdata.mod.values()))
     again = {"held_out": HELD_OUT, "known_pairs": known_pairs, "seed": seed + 1000}
     prepared, known = cases.prepare(mdata, pairs, n_top, **again)

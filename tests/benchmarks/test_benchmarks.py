@@ -162,6 +162,16 @@ def test_scores_are_those_of_the_workflow(
     assert seconds > 0
 
 
+def test_settings_are_compared_on_small_parts_of_a_dataset(tmp_path):
+    words = ["--cells", "60", "--seeds", "0", "--set", "max_epochs=1,min_steps=1"]
+    result = run("choose_settings.py", str(tmp_path), "simulated_multiome", *words)
+    assert result.returncode == 0, result.stderr
+    head, default, short = (line.split("\t") for line in result.stdout.splitlines())
+    assert head == ["setting", "foscttm", "lta", "pearson rna", "pearson atac", "fit_s"]
+    assert default[0] == "(default)" and short[0] == "max_epochs=1,min_steps=1"
+    assert float(default[1]) < 0.3 < float(short[1])  # one step has learned nothing
+
+
 def test_pairs_of_a_case_are_those_the_rule_would_show(raw_multiome):
     pairs = from_names(raw_multiome)
     _, known = cases.prepare(raw_multiome, pairs, {}, held_out=0.0, known_pairs=0.25, seed=2)
