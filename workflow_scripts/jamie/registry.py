@@ -11,8 +11,9 @@ from jamie.methods.base import Spec
 
 def specs() -> dict[str, Spec]:
     """SPEC of each method by its module's name; imports nothing heavy."""
-    names = sorted(m.name for m in pkgutil.iter_modules(jamie.methods.__path__) if m.name != "base")
-    return {name: importlib.import_module(f"jamie.methods.{name}").SPEC for name in names}
+    names = sorted(m.name for m in pkgutil.iter_modules(jamie.methods.__path__))
+    modules = {name: importlib.import_module(f"jamie.methods.{name}") for name in names}
+    return {name: module.SPEC for name, module in modules.items() if hasattr(module, "SPEC")}
 
 
 def build(module: str, seed: int, options: dict):

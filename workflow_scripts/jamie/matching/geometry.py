@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from jamie.data.neighbours import gaussian_weights, nearest
+
 N_SKELETON = 1000
 N_GEODESIC = 20  # coordinates that describe the geodesics
 N_CLOSE = 5  # cells of the skeleton that stand for a cell outside it
-EXACT_BELOW = 20_000  # cells; above, neighbours are approximate
-CHUNK = 4096
 
 
 @dataclass
@@ -123,26 +123,6 @@ def measure(
     )
 
 
-def nearest(x: np.ndarray, others: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The ``k`` nearest ``others`` (m, p) of each ``x`` (n, p): Euclidean distances and indices (n, k).
-
-    Exact where one side is small, approximate (nearest neighbour descent) where both are large.
-    """
-    x, others = (np.ascontiguousarray(a, dtype=np.float32) for a in (x, others))
-    k = min(k, len(others))
-    if min(len(x), len(others)) > EXACT_BELOW:
-        from pynndescent import NNDescent
-
-        index = NNDescent(others, n_neighbors=max(15, k), random_state=0, compressed=False)
-        found, distance = index.query(x, k=k)
-        return distance, found.astype(np.int64)
-    from sklearn.neighbors import NearestNeighbors
-
-    search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(others)
-    parts = [search.kneighbors(x[i : i + CHUNK]) for i in range(0, len(x), CHUNK)]
-    return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
-
-
 def _landmarks(x: np.ndarray, n_landmarks: int, rng) -> np.ndarray:
     """The cells nearest to the centres of k-means (started by k-means++)."""
     from sklearn.cluster import KMeans
@@ -220,9 +200,4 @@ def _spread(x, inside, skeleton, coordinates) -> np.ndarray:
     """Coordinates of all cells: the mean over the nearest cells of the skeleton, near ones count more."""
     if len(inside) == len(x):
         return coordinates
-    distance, index = nearest(x, skeleton, N_CLOSE)
-    weight = np.exp(-((distance / np.maximum(distance.mean(axis=1, keepdims=True), 1e-12)) ** 2))
-    weight /= weight.sum(axis=1, keepdims=True)
-    rows = np.repeat(np.arange(len(x)), index.shape[1])
-    weights = sparse.csr_matrix((weight.ravel(), (rows, index.ravel())), (len(x), len(skeleton)))
-    return np.asarray(weights @ coordinates, dtype=np.float32)
+    return np.asarray(gaussian_weights(x, skeleton, N_CLOSE) @ coordinates, dtype=np.float32)

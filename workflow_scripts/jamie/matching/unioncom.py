@@ -6,10 +6,11 @@ import numpy as np
 from scipy import sparse
 
 from jamie.data.correspondence import certain_pairs
+from jamie.data.neighbours import nearest
 from jamie.errors import InputError
 from jamie.matching.assignment import top
 from jamie.matching.estimate import Estimate
-from jamie.matching.geometry import bridge, graph_of, nearest
+from jamie.matching.geometry import bridge, graph_of
 from jamie.matching.landmarks import correlation
 
 N_STEPS = 2000
