@@ -35,7 +35,7 @@ def spec(method):
 
 
 METHODS = RUN["methods"]
-PROJECTION_CODE = [f"data/{name}.py" for name in ("projection", "principal", "blocks")]
+PROJECTION_CODE = [f"data/{name}.py" for name in ("projection", "principal", "blocks", "neighbours")]
 TRAINED = [m for m in METHODS if spec(m).trains]
 BASELINES = [m for m in METHODS if not spec(m).trains]
 
@@ -86,8 +86,7 @@ def method_option(key):
 def baseline_code(wildcards):
     """Digest of the file a baseline is, and of those it builds on."""
     base = CONFIG["methods"][wildcards.method]["base"]
-    files = [f"methods/{name}.py" for name in ("base", base, *SPECS[base].builds_on)]
-    return code_digest(*PROJECTION_CODE, *files)
+    return code_digest(*PROJECTION_CODE, "methods/base.py", f"methods/{base}.py", *SPECS[base].builds_on)
 
 
 def saved_model(wildcards):

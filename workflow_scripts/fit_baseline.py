@@ -3,6 +3,7 @@
 from itertools import permutations
 
 from jamie import entry, io, registry
+from jamie.contract import ROLE, TRAIN
 from jamie.data.correspondence import Correspondence
 from jamie.methods import base
 
@@ -12,7 +13,8 @@ with entry.job(snakemake):
     info = entry.RunInfo(seed=seed, code=snakemake.params.code)
     prepared = io.read_h5mu(snakemake.input.prepared)
     known = Correspondence.load(snakemake.input.known, *(a.obs_names for a in prepared.mod.values()))
-    reason = base.reason_to_exclude(spec, known)
+    n_cells = max((a.obs[ROLE] == TRAIN).sum() for a in prepared.mod.values())
+    reason = base.reason_to_exclude(spec, known, n_cells, snakemake.params.options)
     latent, imputers = {}, {}
     if not reason:
         method = registry.build(snakemake.params.base, seed, snakemake.params.options)

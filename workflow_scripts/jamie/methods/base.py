@@ -13,7 +13,7 @@ reads nothing but ``mdata.mod[source]``, except for controls that declare ``uses
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,8 +45,14 @@ class Spec:
         Reads what is hidden. Only a ceiling may.
     trains
         Fitted by its own rule with a GPU where there is one.
+    uses_pairs
+        Whether it learns from known pairs; False: unsupervised, and marked so in tables and figures.
+    max_cells
+        A function of its options: the largest number of training cells in a modality it takes; None: any.
+    cost
+        How time and memory grow, in words.
     builds_on
-        Other methods whose code it uses.
+        Other files and folders of the package whose code it uses.
     options
         Its settings and their defaults.
     """
@@ -60,6 +66,9 @@ class Spec:
     control: str = ""
     uses_truth: bool = False
     trains: bool = False
+    uses_pairs: bool = True
+    max_cells: Callable[[Mapping[str, object]], int | None] = lambda options: None
+    cost: str = ""
     builds_on: tuple[str, ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
 
@@ -71,11 +80,22 @@ def training_part(prepared, known: Correspondence):
     return train, known.align(first.obs_names, second.obs_names)
 
 
-def reason_to_exclude(spec: Spec, known: Correspondence) -> str:
-    """Why the method cannot run on these pairs; empty if it can."""
+def reason_to_exclude(spec: Spec, known: Correspondence, n_cells: int = 0, options=None) -> str:
+    """Why the method cannot run on these pairs or so many cells; empty if it can.
+
+    Parameters
+    ----------
+    n_cells
+        Training cells of the larger modality.
+    options
+        Those that differ from the defaults.
+    """
     n_pairs = len(known.best_pairs())
     if n_pairs < spec.min_pairs:
         return f"needs at least {spec.min_pairs} known pairs, the scenario shows {n_pairs}"
+    largest = spec.max_cells({**spec.options, **(options or {})})
+    if largest is not None and n_cells > largest:
+        return f"takes at most {largest:,} training cells of a modality, there are {n_cells:,}"
     return ""
 
 

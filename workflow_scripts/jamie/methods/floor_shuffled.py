@@ -13,7 +13,7 @@ SPEC = Spec(
     summary="CCA fitted after the partners of all known pairs were shuffled.",
     min_pairs=cca.SPEC.min_pairs,
     control="floor",
-    builds_on=("cca",),
+    builds_on=("methods/cca.py",),
     options=cca.SPEC.options,
 )
 

@@ -21,7 +21,7 @@ SPEC = Spec(
     "neighbours.",
     citation="Wang & Mahadevan, IJCAI (2009)",
     min_pairs=20,
-    builds_on=("latent", "nlma"),
+    builds_on=("methods/latent.py", "methods/nlma.py"),
     options={"n_components": 30, "n_latent": 16, "k": 10, "mu": 10.0, "ridge": 0.1},
 )
 

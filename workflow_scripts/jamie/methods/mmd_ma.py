@@ -23,7 +23,9 @@ SPEC = Spec(
     summary="Kernel maps of both modalities that match in distribution (maximum mean discrepancy); uses no pairs; "
     "values by neighbours.",
     citation="Liu et al., WABI (2019); Singh et al., ACM-BCB (2020)",
-    builds_on=("latent",),
+    uses_pairs=False,
+    cost="grows linearly in cells",
+    builds_on=("methods/latent.py",),
     options={
         "n_components": 30,
         "kernel": "linear",

@@ -25,7 +25,7 @@ SPEC = Spec(
     "and values by neighbours.",
     citation="Ham, Lee & Saul, AISTATS (2005); Wang & Mahadevan, IJCAI (2009)",
     min_pairs=10,
-    builds_on=("latent",),
+    builds_on=("methods/latent.py",),
     options={"n_components": 30, "n_latent": 16, "k": 10, "mu": 10.0},
 )
 

@@ -23,7 +23,10 @@ SPEC = Spec(
     summary="Matches the geodesic distances of both modalities, then embeds both jointly; uses no pairs; new cells "
     "and values by neighbours.",
     citation="Cao et al., Bioinformatics 36, i48 (2020)",
-    builds_on=("latent",),
+    uses_pairs=False,
+    max_cells=lambda options: 3000 if options["matching"] == "unioncom" else None,
+    cost="with `matching: unioncom` time and memory grow with the square of the cells, with `landmarks` linearly",
+    builds_on=("methods/latent.py", "matching"),
     options={
         "n_components": 30,
         "matching": "unioncom",
