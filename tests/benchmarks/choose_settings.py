@@ -59,14 +59,14 @@ def problem(mdata, pairs, n_top: dict, known_pairs: float, n_cells: int | None, 
     from jamie.data import checks, split
 
     train = split.split_cells(pairs, HELD_OUT, seed)
-    if n_cells is None:
-        keep = [np.flatnonzero(train[i]) for i in (0, 1)]
-    else:
+    keep = [np.flatnonzero(train[i]) for i in (0, 1)]
+    if n_cells is not None:
         certain = pairs.certain_pairs()
         certain = certain[train[0][certain[:, 0]]]
         keep = np.random.default_rng(seed).permutation(certain)[:n_cells].T
     mdata = mudata.MuData({m: a[rows].copy() for rows, (m, a) in zip(keep, mdata.mod.items(), strict=True)})
-    mdata = checks.drop_empty(mdata)
+    if n_cells is not None:
+        mdata = checks.drop_empty(mdata)  # few cells leave features without any count
     pairs = pairs.align(*(a.obs_names for a in mdata.mod.values()))
     again = {"held_out": HELD_OUT, "known_pairs": known_pairs, "seed": seed + 1000}
     prepared, known = cases.prepare(mdata, pairs, n_top, **again)

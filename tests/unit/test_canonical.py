@@ -47,7 +47,7 @@ def test_both_modalities_come_to_lie_side_by_side():
     assert np.corrcoef(first[:, 0], second[:, 0])[0, 1] > 0.95
 
 
-def test_fewer_pairs_shrink_more():
+def test_more_ridge_shrinks_more():
     x = two_views(n_inputs=(6, 6))
     rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(6, 6)))[0].astype(np.float32)
     x = x[0], x[0] @ rotation * np.linspace(1, 0.2, 6).astype(np.float32)

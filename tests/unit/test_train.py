@@ -203,7 +203,7 @@ def test_values_that_are_not_finite_stop_the_fit(small_options, modality, cell):
     rows = validation_split(f, options.validation_fraction, seed=0)[cell == "watched"]
     row = rows[modality][0]
     x[modality][row, 2] = np.nan
-    with pytest.raises(FloatingPointError, match=f"1 cells of modality {modality + 1} .* first row {row}$"):
+    with pytest.raises(FloatingPointError, match=f"modality {modality + 1} .* in 1 of .* row {row}$"):
         fit(options, x, f)
 
 

@@ -38,6 +38,8 @@ def _stack(widths: list[int], dropout: float) -> nn.Sequential:
 class VAE(nn.Module):
     """Encoder to (mu, log variance) and decoder, with BatchNorm, LeakyReLU and dropout.
 
+    With the option ``canonical_ridge`` the encoder sees x @ axes, a fixed map (see `jamie.model.canonical`).
+
     Parameters
     ----------
     n_input
@@ -49,8 +51,7 @@ class VAE(nn.Module):
         unit = n_input if options.hidden_relative else 1
         self.mixed = options.precision == "mixed"
         hidden = [max(2, round(width * unit)) for width in options.hidden_layers]
-        if options.canonical_ridge is not None:
-            self.register_buffer("axes", torch.eye(n_input))
+        self.register_buffer("axes", None if options.canonical_ridge is None else torch.eye(n_input))
         self.input_dropout = Dropout(options.input_dropout)
         self.encoder = _stack([n_input, *hidden], options.dropout)
         self.mu = nn.Linear(hidden[-1], options.n_latent)
@@ -61,7 +62,8 @@ class VAE(nn.Module):
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """x (b, p) to mu (b, d) and log variance (b, d)."""
         with self._precision(x):
-            h = self.encoder(self.input_dropout(self._turned(x)))
+            turned = x if self.axes is None else x @ self.axes
+            h = self.encoder(self.input_dropout(turned))
             mu, log_var = self.mu(h), self.log_var(h)
         return mu.float(), log_var.float().clamp(-10, 10)
 
@@ -70,10 +72,6 @@ class VAE(nn.Module):
         with self._precision(z):
             x = self.output(self.decoder(z))
         return x.float()
-
-    def _turned(self, x: torch.Tensor) -> torch.Tensor:
-        """The input along the axes of `jamie.model.canonical`, where these are asked for."""
-        return x @ self.axes if hasattr(self, "axes") else x
 
     def _precision(self, x: torch.Tensor) -> torch.autocast:
         """bfloat16 where it is safe, in training only and if it was asked for."""
@@ -88,9 +86,9 @@ class JointVAE(nn.Module):
         self.vaes = nn.ModuleList([VAE(n, options) for n in n_inputs])
         self.log_delta = nn.Parameter(torch.zeros(()))
 
-    def set_axes(self, axes: tuple[np.ndarray, np.ndarray] | None) -> None:
-        """The maps (p_1, p_1), (p_2, p_2) through which the encoders see their input; None: as it is."""
-        for vae, values in zip(self.vaes, axes or (), strict=axes is not None):
+    def set_axes(self, axes: tuple[np.ndarray, np.ndarray]) -> None:
+        """The maps (p_1, p_1), (p_2, p_2) through which the encoders see their input, at first as it is."""
+        for vae, values in zip(self.vaes, axes, strict=True):
             vae.axes.copy_(torch.as_tensor(values))
 
     def compile_networks(self) -> None:

@@ -127,8 +127,11 @@ def _train(x, f, options: Options, f_estimated, seed: int, progress: bool, check
     n_epochs = number_of_epochs(options, batches.n_batches)
     model = JointVAE(tuple(v.shape[1] for v in x), options).to(device)
     if options.canonical_ridge is not None:
-        of_fit = tuple(v[r] for v, r in zip(x, fit_rows, strict=True))
-        model.set_axes(input_axes(of_fit, fit_f, options.canonical_ridge))
+        axes = input_axes(
+            tuple(v[r] for v, r in zip(x, fit_rows, strict=True)), fit_f, options.canonical_ridge
+        )
+        if axes is not None:
+            model.set_axes(axes)
     if options.compile:
         model.compile_networks()
     optimizer, schedule = _optimizer(model, options, n_epochs * batches.n_batches)
@@ -245,7 +248,8 @@ def _check_input(x: tuple[np.ndarray, np.ndarray]) -> None:
         bad = np.flatnonzero(~np.isfinite(side).all(axis=1))
         if len(bad):
             raise FloatingPointError(
-                f"the model input of {len(bad)} cells of modality {number} is not finite, first row {bad[0]}"
+                f"the model input of modality {number} is not finite in {len(bad)} of {len(side)} cells, "
+                f"first in row {bad[0]}"
             )
 
 
