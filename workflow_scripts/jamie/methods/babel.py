@@ -33,6 +33,7 @@ SPEC = Spec(
         "patience": 10,
         "validation_fraction": 0.1,
     },
+    search={"n_latent": (8, 16, 32), "n_hidden": (32, 64, 128), "learning_rate": (1e-3, 3e-3, 1e-2)},
 )
 CHUNK = 4096
 CLIP = 10.0  # of standardised inputs

@@ -55,6 +55,8 @@ class Spec:
         Other files and folders of the package whose code it uses.
     options
         Its settings and their defaults.
+    search
+        Values of its settings that `run: tune` chooses among, the defaults among them.
     """
 
     label: str
@@ -71,6 +73,7 @@ class Spec:
     cost: str = ""
     builds_on: tuple[str, ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
+    search: Mapping[str, tuple] = field(default_factory=dict)
 
 
 def training_part(prepared, known: Correspondence):

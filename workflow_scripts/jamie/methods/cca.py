@@ -14,6 +14,7 @@ SPEC = Spec(
     citation="Hotelling, Biometrika 28, 321 (1936); Vinod, J. Econometrics 4, 147 (1976); RidgeCCA of cca-zoo",
     min_pairs=20,
     options={"n_components": 30, "n_latent": 16, "shrinkage": None},
+    search={"n_components": (10, 30, 50), "n_latent": (8, 16, 30)},
 )
 SHRINKAGES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 N_FOLDS = 5

@@ -12,6 +12,12 @@ SPEC = Spec(
     citation="Cohen Kalafut, Huang & Wang, Nature Machine Intelligence 5, 631-642 (2023)",
     trains=True,
     options={"preset": "default", **Options().to_dict()},
+    search={
+        "dropout": (0.2, 0.35, 0.5),
+        "learning_rate": (1e-3, 2e-3, 4e-3),
+        "contrastive": (0.5, 2.0, 4.0),
+        "canonical_ridge": (30.0, 100.0, 300.0),
+    },
 )
 
 

@@ -15,6 +15,7 @@ SPEC = Spec(
     embeds=False,
     min_pairs=5,
     options={"k": 5, "n_components": 30},
+    search={"k": (5, 15, 30, 50), "n_components": (10, 30, 50)},
 )
 
 

@@ -23,6 +23,7 @@ SPEC = Spec(
     min_pairs=20,
     builds_on=("methods/latent.py", "methods/nlma.py"),
     options={"n_components": 30, "n_latent": 16, "k": 10, "mu": 10.0, "ridge": 0.1},
+    search={"n_latent": (8, 16, 32), "mu": (1.0, 10.0, 100.0), "ridge": (0.1, 1.0, 3.0, 10.0)},
 )
 
 

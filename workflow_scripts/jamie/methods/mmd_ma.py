@@ -37,6 +37,11 @@ SPEC = Spec(
         "restarts": 5,
         "batch_size": 512,
     },
+    search={
+        "n_latent": (4, 5, 6),
+        "penalty": (1e-3, 1e-2, 1e-1),
+        "distortion": (1e-3, 1e-2, 1e-1),
+    },
 )
 
 

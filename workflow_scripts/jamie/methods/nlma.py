@@ -27,6 +27,7 @@ SPEC = Spec(
     min_pairs=10,
     builds_on=("methods/latent.py",),
     options={"n_components": 30, "n_latent": 16, "k": 10, "mu": 10.0},
+    search={"k": (5, 10, 20), "n_latent": (4, 8, 16, 32), "mu": (1.0, 10.0, 100.0)},
 )
 
 

@@ -14,6 +14,7 @@ SPEC = Spec(
     embeds=False,
     min_pairs=20,
     options={"n_components": 30},
+    search={"n_components": (10, 20, 30, 50, 100)},
 )
 
 

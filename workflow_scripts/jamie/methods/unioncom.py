@@ -36,6 +36,7 @@ SPEC = Spec(
         "n_steps": 500,
         "max_embedded": 2000,
     },
+    search={"n_latent": (2, 8, 32), "beta": (0.1, 1.0, 10.0), "perplexity": (10.0, 30.0, 50.0)},
 )
 K_PLACE = 10
 
