@@ -4,6 +4,7 @@ JAMIE_CODE = code_digest(
     "methods/jamie.py",
     "methods/base.py",
     "matching/prepared.py",
+    "device.py",
     "matching/shared.py",
     "data/correspondence.py",
     *PROJECTION_CODE,

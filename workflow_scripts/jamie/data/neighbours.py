@@ -40,3 +40,11 @@ def gaussian_weights(x: np.ndarray, others: np.ndarray, k: int) -> sparse.csr_ma
     weight /= weight.sum(axis=1, keepdims=True)
     rows = np.repeat(np.arange(len(x)), index.shape[1])
     return sparse.csr_matrix((weight.ravel(), (rows, index.ravel())), (len(x), len(others)))
+
+
+def mean_of(index: np.ndarray, values) -> np.ndarray:
+    """Mean of the rows ``index`` (n, k) of values (m, p): float32 (n, p)."""
+    rows = np.repeat(np.arange(len(index)), index.shape[1])
+    shares = np.full(index.size, 1 / index.shape[1], np.float32)
+    mean = sparse.csr_matrix((shares, (rows, index.ravel())), (len(index), values.shape[0])) @ values
+    return np.asarray(mean.todense() if sparse.issparse(mean) else mean, dtype=np.float32)

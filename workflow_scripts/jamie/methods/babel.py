@@ -1,9 +1,12 @@
 """BABEL: an encoder and a decoder per modality, trained on all four paths between them.
 
-Each cell is decoded by the decoder of its own modality, and each known pair also across, so that either encoder's
-latent serves either decoder. What a decoder says depends on the modality: a rate times the cell's size under a
-negative binomial (RNA and protein counts), the probability that a peak is open (accessibility), the value itself
-under a Gaussian (anything else).
+Each cell is decoded by the decoder of its own modality, and each known pair also across, so that either
+encoder's latent serves either decoder. With l_m the negative log likelihood of modality m, the loss of a pair is
+
+    l_1(x | D_1 E_1 x) + l_2(y | D_2 E_1 x) + l_1(x | D_1 E_2 y) + l_2(y | D_2 E_2 y)
+
+The likelihood depends on the modality: a negative binomial around a rate times the cell's size (RNA and protein
+counts), cross-entropy of a peak being open (accessibility), a Gaussian (anything else).
 
 Source: Wu, Yost, Chang, Zou, PNAS 118, e2023070118 (2021).
 """
@@ -20,10 +23,12 @@ from jamie.methods.base import Spec
 
 SPEC = Spec(
     label="BABEL",
-    summary="Two encoders and two decoders, trained on all four paths; negative binomial for counts, cross-entropy "
-    "for accessibility, Gaussian otherwise.",
+    summary="Two encoders and two decoders, trained on all four paths; negative binomial for counts, "
+    "cross-entropy for accessibility, Gaussian otherwise.",
     citation="Wu et al., PNAS 118, e2023070118 (2021)",
     min_pairs=20,
+    cost="linear in cells; a batch is dense in features",
+    builds_on=("device.py",),
     options={
         "n_latent": 16,
         "n_hidden": 64,
@@ -32,6 +37,7 @@ SPEC = Spec(
         "max_epochs": 200,
         "patience": 10,
         "validation_fraction": 0.1,
+        "device": "auto",
     },
     search={"n_latent": (8, 16, 32), "n_hidden": (32, 64, 128), "learning_rate": (1e-3, 3e-3, 1e-2)},
 )
@@ -51,25 +57,34 @@ class Method:
         max_epochs: int = 200,
         patience: int = 10,
         validation_fraction: float = 0.1,
+        device: str = "auto",
     ):
         self.seed, self.widths = seed, (n_hidden, n_latent)
-        self.batch_size, self.learning_rate = batch_size, learning_rate
+        self.batch_size, self.learning_rate, self.device = batch_size, learning_rate, device
         self.max_epochs, self.patience, self.validation_fraction = max_epochs, patience, validation_fraction
 
     def fit(self, train, known) -> Method:
         """Train until validation pairs (a share of the known ones) no longer gain."""
         import torch
 
+        from jamie.device import choose_device
+
         torch.manual_seed(self.seed)
-        rng = np.random.default_rng(self.seed)
+        rng, device = np.random.default_rng(self.seed), choose_device(self.device)
         self.views = {m: view_of(a) for m, a in train.mod.items()}
-        views = tuple(self.views.values())
-        self.sides = torch.nn.ModuleList([_side(v, *self.widths) for v in views])
-        data = [_Cells(v, a) for v, a in zip(views, train.mod.values(), strict=True)]
+        self.sides = torch.nn.ModuleList([_side(v, *self.widths) for v in self.views.values()]).to(device)
+        data = [_Cells(v, train.mod[m], device) for m, v in self.views.items()]
         pairs = rng.permutation(known.best_pairs())
         n_watched = max(2, round(self.validation_fraction * len(pairs)))
-        watched, pairs = pairs[:n_watched], pairs[n_watched:]
-        alone = [np.setdiff1d(np.arange(len(d)), known.best_pairs()[:, i]) for i, d in enumerate(data)]
+        alone = [np.setdiff1d(np.arange(len(d)), pairs[:, i]) for i, d in enumerate(data)]
+        self._train(data, pairs[n_watched:], pairs[:n_watched], alone, rng)
+        self.sides.cpu().eval()
+        return self
+
+    def _train(self, data, pairs, watched, alone, rng) -> None:
+        """Adam over ``pairs`` (k, 2) and cells ``alone``; keeps the weights best for ``watched``."""
+        import torch
+
         optimizer = torch.optim.Adam(self.sides.parameters(), lr=self.learning_rate)
         best, best_epoch, weights = np.inf, 0, None
         for epoch in range(self.max_epochs):
@@ -90,8 +105,6 @@ class Method:
             if epoch - best_epoch >= self.patience:
                 break
         self.sides.load_state_dict(weights)
-        self.sides.eval()
-        return self
 
     def _loss(self, data, pairs, alone):
         """All four paths of pairs (k, 2), and the own path of cells without a partner."""
@@ -145,8 +158,8 @@ class View:
     start
         What the decoder says of an average cell (p,), before it has learned: log rate, log odds or 0.
     scale
-        What takes the decoder's word to the scale of prepared values: the factor of the logarithm for counts, the
-        mean value of an open peak (p,).
+        What takes the decoder's word to the scale of prepared values: the factor of the logarithm for counts,
+        the mean value of an open peak (p,).
     """
 
     likelihood: str
@@ -191,8 +204,8 @@ def view_of(adata) -> View:
 class _Cells:
     """Training cells of a modality as the network takes them, a batch at a time."""
 
-    def __init__(self, view: View, adata):
-        self.view, self.x = view, adata.X
+    def __init__(self, view: View, adata, device):
+        self.view, self.x, self.device = view, adata.X, device
         self.counts = None if view.likelihood == "gaussian" else sparse.csr_matrix(adata.layers[c.COUNTS])
         self.size = adata.obs["size"].to_numpy(np.float32) if view.likelihood == "negative_binomial" else None
 
@@ -200,20 +213,21 @@ class _Cells:
         return self.x.shape[0]
 
     def inputs(self, rows):
-        import torch
-
-        return torch.as_tensor(self.view.standardised(self.x[rows]))
+        return self._tensor(self.view.standardised(self.x[rows]))
 
     def targets(self, rows):
         """What the decoder should say of these cells, and their sizes (or None)."""
-        import torch
-
         if self.counts is None:
             return self.inputs(rows), None
-        counts = torch.as_tensor(self.counts[rows].toarray().astype(np.float32))
+        counts = self._tensor(self.counts[rows].toarray().astype(np.float32))
         if self.size is None:
             return (counts > 0).float(), None
-        return counts, torch.as_tensor(self.size[rows])[:, None]
+        return counts, self._tensor(self.size[rows][:, None])
+
+    def _tensor(self, values: np.ndarray):
+        import torch
+
+        return torch.as_tensor(values, device=self.device)
 
 
 def _side(view: View, n_hidden: int, n_latent: int):
@@ -257,7 +271,7 @@ def _side(view: View, n_hidden: int, n_latent: int):
 
 
 def negative_binomial(counts, mean, dispersion):
-    """Mean negative log likelihood of counts (n, p) with means (n, p), variance mean + mean^2 / dispersion (p,)."""
+    """Mean negative log likelihood of counts (n, p); variance mean + mean^2 / dispersion (p,)."""
     import torch
 
     eps = 1e-8

@@ -9,10 +9,11 @@ from jamie.methods.base import Spec
 
 SPEC = Spec(
     label="CCA",
-    summary="Ridge-regularised canonical correlation of the principal components of known pairs; imputation by "
-    "regression on the canonical variates.",
-    citation="Hotelling, Biometrika 28, 321 (1936); Vinod, J. Econometrics 4, 147 (1976); RidgeCCA of cca-zoo",
+    summary="Ridge-regularised canonical correlation of the principal components of known pairs, the variates "
+    "weighted by their correlation; imputation by regression on them.",
+    citation="Hotelling, Biometrika 28, 321 (1936); Vinod, J. Econometrics 4, 147 (1976); cca-zoo's RidgeCCA",
     min_pairs=20,
+    cost="linear in cells",
     options={"n_components": 30, "n_latent": 16, "shrinkage": None},
     search={"n_components": (10, 30, 50), "n_latent": (8, 16, 30)},
 )
@@ -63,7 +64,7 @@ class Method:
 
 
 class Axes:
-    """Canonical axes (p, d), (q, d) of paired scores, times their shrunk correlation, and the means (p,), (q,)."""
+    """Canonical axes (p, d), (q, d) of paired scores, times their shrunk correlation, and means (p,), (q,)."""
 
     def __init__(self, means, weights):
         self.means, self.weights = means, weights
@@ -84,7 +85,7 @@ class Axes:
 
 
 def best_shrinkage(scores, n_latent: int, seed: int) -> float:
-    """The shrinkage under which left-out pairs find their partners best (FOSCTTM, folds of the known pairs)."""
+    """The shrinkage under which left-out pairs find their partners best (FOSCTTM, folds of known pairs)."""
     from jamie.metrics.alignment import foscttm
 
     n = len(scores[0])

@@ -1,4 +1,4 @@
-"""What methods that only embed share: their training cells, and imputation by neighbours in the latent space."""
+"""What methods that only embed share: their training cells, and imputation by neighbours in the latent."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
-from jamie.data.neighbours import nearest
+from jamie.data.neighbours import mean_of, nearest
 from jamie.data.projection import Projection
 
 K_IMPUTE = 15
@@ -63,12 +62,4 @@ class Embedder:
         """Mean of the target's training cells that are nearest in the latent space."""
         z, known = self._embed(mdata.mod[source], source), self.latent[target]
         values = self.cells[target].values
-
-        def impute(rows: slice) -> np.ndarray:
-            index = nearest(z[rows], known, K_IMPUTE)[1]
-            each = np.repeat(np.arange(len(index)), index.shape[1])
-            shares = np.full(index.size, 1 / index.shape[1], np.float32)
-            mean = sparse.csr_matrix((shares, (each, index.ravel())), (len(index), len(known))) @ values
-            return np.asarray(mean.todense() if sparse.issparse(mean) else mean, dtype=np.float32)
-
-        return impute
+        return lambda rows: mean_of(nearest(z[rows], known, K_IMPUTE)[1], values)

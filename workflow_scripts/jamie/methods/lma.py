@@ -19,10 +19,11 @@ SPEC = Spec(
     label="LMA",
     summary="Linear maps of principal components that bring neighbours and known pairs together; values by "
     "neighbours.",
+    cost="linear in cells",
     citation="Wang & Mahadevan, IJCAI (2009)",
     min_pairs=20,
     builds_on=("methods/latent.py", "methods/nlma.py"),
-    options={"n_components": 30, "n_latent": 16, "k": 10, "mu": 10.0, "ridge": 0.1},
+    options={"n_components": 30, "n_latent": 16, "k": 10, "mu": 10.0, "ridge": 3.0},
     search={"n_latent": (8, 16, 32), "mu": (1.0, 10.0, 100.0), "ridge": (0.1, 1.0, 3.0, 10.0)},
 )
 
@@ -36,7 +37,7 @@ class Method(Embedder):
         n_latent: int = 16,
         k: int = 10,
         mu: float = 10.0,
-        ridge: float = 0.1,
+        ridge: float = 3.0,
     ):
         self.n_components, self.n_latent, self.k, self.mu, self.ridge = n_components, n_latent, k, mu, ridge
 

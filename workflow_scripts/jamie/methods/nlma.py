@@ -21,19 +21,20 @@ from jamie.methods.latent import Cells, Embedder
 
 SPEC = Spec(
     label="NLMA",
-    summary="Eigenvectors of the joint graph of neighbours within modalities and known pairs across; new cells "
-    "and values by neighbours.",
+    summary="Eigenvectors of the joint graph of neighbours within modalities and known pairs across; new "
+    "cells and values by neighbours.",
     citation="Ham, Lee & Saul, AISTATS (2005); Wang & Mahadevan, IJCAI (2009)",
     min_pairs=10,
+    cost="linear in cells but for the search of neighbours",
     builds_on=("methods/latent.py",),
-    options={"n_components": 30, "n_latent": 16, "k": 10, "mu": 10.0},
+    options={"n_components": 20, "n_latent": 8, "k": 20, "mu": 10.0},
     search={"k": (5, 10, 20), "n_latent": (4, 8, 16, 32), "mu": (1.0, 10.0, 100.0)},
 )
 
 
 class Method(Embedder):
     def __init__(
-        self, *, seed: int = 0, n_components: int = 30, n_latent: int = 16, k: int = 10, mu: float = 10.0
+        self, *, seed: int = 0, n_components: int = 20, n_latent: int = 8, k: int = 20, mu: float = 10.0
     ):
         self.seed, self.n_components, self.n_latent, self.k, self.mu = seed, n_components, n_latent, k, mu
 
@@ -51,7 +52,7 @@ class Method(Embedder):
 
 
 def joint_graph(x, f: sparse.csr_matrix, k: int, mu: float) -> sparse.csr_matrix:
-    """W (n_1 + n_2, n_1 + n_2): both graphs of neighbours, and the pairs, whose weights sum to mu times theirs.
+    """W (n_1 + n_2, n_1 + n_2): both graphs of neighbours, and pairs, whose weights sum to mu times theirs.
 
     Parameters
     ----------

@@ -13,6 +13,7 @@ SPEC = Spec(
     citation="Hoerl & Kennard, Technometrics 12, 55-67 (1970); scikit-learn's RidgeCV",
     embeds=False,
     min_pairs=20,
+    cost="linear in cells",
     options={"n_components": 30},
     search={"n_components": (10, 20, 30, 50, 100)},
 )

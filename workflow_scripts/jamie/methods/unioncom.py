@@ -1,11 +1,11 @@
-"""UnionCom: match the two geometries, then embed both so that neighbours and matches stay close. Uses no pairs.
+"""UnionCom: match the two geometries, then embed both so that neighbours and matches stay close. No pairs.
 
-F~ comes from `jamie.matching`: the primal-dual matching of the article, or that of landmarks, which grows linearly in
-cells. Coordinates of both modalities then minimise
+F~ comes from `jamie.matching`: the primal-dual matching of the article, or that of landmarks, which grows
+linearly in cells. Coordinates of both modalities then minimise
 
     sum_m KL(P_m || Q_m) + beta |Y_1 - F~ Y_2|^2 / n
 
-with P_m the neighbour probabilities of t-SNE in modality m and Q_m those of the coordinates, Student's t as in t-SNE.
+with P_m the neighbour probabilities of t-SNE in modality m and Q_m those of the coordinates (Student's t).
 
 Source: Cao, Bai, Hong, Wan, Bioinformatics 36, i48-i56 (2020), eq. 3-10.
 """
@@ -18,15 +18,17 @@ from scipy import sparse
 from jamie.methods.base import Spec
 from jamie.methods.latent import Cells, Embedder
 
+MAX_MATCHED = 3000  # cells of a modality in the primal-dual matching, which is dense
+
 SPEC = Spec(
     label="UnionCom",
-    summary="Matches the geodesic distances of both modalities, then embeds both jointly; uses no pairs; new cells "
-    "and values by neighbours.",
+    summary="Matches the geodesic distances of both modalities, then embeds both jointly; uses no pairs; new "
+    "cells and values by neighbours.",
     citation="Cao et al., Bioinformatics 36, i48 (2020)",
     uses_pairs=False,
-    max_cells=lambda options: 3000 if options["matching"] == "unioncom" else None,
-    cost="with `matching: unioncom` time and memory grow with the square of the cells, with `landmarks` linearly",
-    builds_on=("methods/latent.py", "matching"),
+    max_cells=lambda options: MAX_MATCHED if options["matching"] == "unioncom" else None,
+    cost="quadratic in cells; linear with `matching: landmarks`",
+    builds_on=("methods/latent.py", "matching", "device.py"),
     options={
         "n_components": 30,
         "matching": "unioncom",
@@ -35,6 +37,7 @@ SPEC = Spec(
         "perplexity": 30.0,
         "n_steps": 500,
         "max_embedded": 2000,
+        "device": "auto",
     },
     search={"n_latent": (2, 8, 32), "beta": (0.1, 1.0, 10.0), "perplexity": (10.0, 30.0, 50.0)},
 )
@@ -42,6 +45,8 @@ K_PLACE = 10
 
 
 class Method(Embedder):
+    """``matching`` is "unioncom" or "landmarks"; all cells but ``max_embedded`` of a modality are placed by these."""
+
     def __init__(
         self,
         *,
@@ -53,17 +58,14 @@ class Method(Embedder):
         perplexity: float = 30.0,
         n_steps: int = 500,
         max_embedded: int = 2000,
+        device: str = "auto",
     ):
-        self.seed, self.n_components, self.matching, self.max_embedded = (
-            seed,
-            n_components,
-            matching,
-            max_embedded,
-        )
+        self.seed, self.n_components, self.matching = seed, n_components, matching
+        self.max_embedded, self.device = max_embedded, device
         self.embedding = {"n_latent": n_latent, "beta": beta, "perplexity": perplexity, "n_steps": n_steps}
 
     def fit(self, train, known) -> Method:
-        """Coordinates of the training cells; of ``max_embedded`` a modality, by whose places the rest are placed."""
+        from jamie.device import choose_device
         from jamie.matching import estimate
 
         self.cells = {m: Cells.of(a, self.n_components) for m, a in train.mod.items()}
@@ -71,7 +73,8 @@ class Method(Embedder):
         f = estimate(x, method=self.matching, seed=self.seed).matrix
         rows = sample(f, self.max_embedded, self.seed)
         part = [side[r] for side, r in zip(x, rows, strict=True)]
-        y = joint_embedding(part, f[rows[0]][:, rows[1]], **self.embedding, seed=self.seed)
+        settings = self.embedding | {"seed": self.seed, "device": choose_device(self.device)}
+        y = joint_embedding(part, f[rows[0]][:, rows[1]], **settings)
         self.anchors = {m: (p, values) for m, p, values in zip(self.cells, part, y, strict=True)}
         self.latent = {m: self.place(c.x, m) for m, c in self.cells.items()}
         for m, r, values in zip(self.cells, rows, y, strict=True):
@@ -96,18 +99,19 @@ def sample(f: sparse.csr_matrix, n: int, seed: int) -> tuple[np.ndarray, np.ndar
     return rows, np.sort(cols)
 
 
-def joint_embedding(x, f: sparse.csr_matrix, *, n_latent, beta, perplexity, n_steps, seed):
+def joint_embedding(x, f: sparse.csr_matrix, *, n_latent, beta, perplexity, n_steps, seed, device):
     """Coordinates (n_1, d), (n_2, d) of cells with inputs (n_1, p), (n_2, q), by Adam; F~ is (n_1, n_2)."""
     import torch
 
-    p = [torch.as_tensor(neighbour_probabilities(side, perplexity)) for side in x]
+    p = [torch.as_tensor(neighbour_probabilities(side, perplexity), device=device) for side in x]
     f = f.astype(np.float32)
-    mass = torch.as_tensor(np.asarray(f.sum(axis=1)))  # (n_1, 1)
-    match = torch.as_tensor(f.toarray())
+    mass = torch.as_tensor(np.asarray(f.sum(axis=1)), device=device)  # (n_1, 1)
+    match = torch.as_tensor(f.toarray(), device=device)
     generator = torch.Generator().manual_seed(seed)
-    first, second = (torch.nn.Parameter(torch.randn(len(s), n_latent, generator=generator)) for s in x)
-    with torch.no_grad():  # both start from one picture: matched cells side by side
-        first.copy_(torch.where(mass > 0, match @ second / mass.clamp(min=1e-9), first))
+    start = [torch.randn(len(side), n_latent, generator=generator).to(device) for side in x]
+    # both start from one picture: matched cells side by side
+    start[0] = torch.where(mass > 0, match @ start[1] / mass.clamp(min=1e-9), start[0])
+    first, second = (torch.nn.Parameter(y) for y in start)
     optimizer = torch.optim.Adam([first, second], lr=0.1)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
     for _ in range(n_steps):
@@ -117,7 +121,7 @@ def joint_embedding(x, f: sparse.csr_matrix, *, n_latent, beta, perplexity, n_st
         loss.backward()
         optimizer.step()
         schedule.step()
-    return [y.detach().numpy() for y in (first, second)]
+    return [y.detach().cpu().numpy() for y in (first, second)]
 
 
 def neighbour_probabilities(x: np.ndarray, perplexity: float) -> np.ndarray:
@@ -147,5 +151,5 @@ def divergence(p, y):
     import torch
 
     q = 1 / (1 + torch.cdist(y, y, compute_mode="use_mm_for_euclid_dist").square())
-    q = q * (1 - torch.eye(len(y)))
+    q = q * (1 - torch.eye(len(y), device=y.device))
     return -(p * (q.clamp(min=1e-12) / q.sum()).log()).sum()

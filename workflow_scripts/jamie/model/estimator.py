@@ -187,8 +187,8 @@ class JAMIE:
         import torch
         from safetensors.numpy import load_file
 
+        from jamie.device import choose_device
         from jamie.model.network import JointVAE
-        from jamie.model.train import choose_device
 
         folder = Path(folder)
         if not (folder / "config.json").is_file():

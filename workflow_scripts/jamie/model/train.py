@@ -15,7 +15,7 @@ from scipy import sparse
 from tqdm import tqdm
 
 from jamie.contract import HISTORY_COLUMNS
-from jamie.errors import InputError
+from jamie.device import choose_device
 from jamie.model.batches import Batches
 from jamie.model.canonical import input_axes
 from jamie.model.checkpoint import Checkpoint, digest_of, resume, state_of
@@ -35,21 +35,6 @@ from jamie.model.watch import (
 log = logging.getLogger(__name__)
 MIN_BATCH = 16  # cells: with fewer, BatchNorm is noise, and memory is short for another reason
 MIN_EPOCHS = 2  # also where the largest number of steps is reached sooner
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of that name; ``auto`` is CUDA where there is one, else the CPU, and says so."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-        log.info("device: %s", name)
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "A GPU was asked for and there is none",
-            expected="a CUDA device",
-            found="none visible to torch",
-            change="`device: auto` (or cpu) under the method's `options:`",
-        )
-    return torch.device(name)
 
 
 @dataclass
