@@ -65,6 +65,8 @@ def from_table(mdata, table: pd.DataFrame) -> dict[int, np.ndarray]:
 def training_cells(mdata, layers: bool = True):
     """The cells whose role is train (all of them where no role is given).
 
+    They are in the order of their names, so that what is fitted does not depend on the order of a file.
+
     Parameters
     ----------
     layers
@@ -76,7 +78,9 @@ def training_cells(mdata, layers: bool = True):
     mudata.set_options(pull_on_update=False)
     parts = {}
     for name, adata in mdata.mod.items():
-        keep = (adata.obs[ROLE] == TRAIN).to_numpy() if ROLE in adata.obs else slice(None)
+        keep = np.argsort(adata.obs_names.to_numpy(dtype=str), kind="stable")
+        if ROLE in adata.obs:
+            keep = keep[(adata.obs[ROLE] == TRAIN).to_numpy()[keep]]
         if not layers:
             adata = anndata.AnnData(adata.X, obs=adata.obs, var=adata.var, uns=adata.uns)
         parts[name] = adata[keep].copy()

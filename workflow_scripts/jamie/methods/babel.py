@@ -1,12 +1,12 @@
 """BABEL: an encoder and a decoder per modality, trained on all four paths between them.
 
 Each cell is decoded by the decoder of its own modality, and each known pair also across, so that either
-encoder's latent serves either decoder. With l_m the negative log likelihood of modality m, the loss of a pair is
+encoder's latent serves either decoder. With l_m the negative log likelihood of modality m, a pair costs
 
     l_1(x | D_1 E_1 x) + l_2(y | D_2 E_1 x) + l_1(x | D_1 E_2 y) + l_2(y | D_2 E_2 y)
 
-The likelihood depends on the modality: a negative binomial around a rate times the cell's size (RNA and protein
-counts), cross-entropy of a peak being open (accessibility), a Gaussian (anything else).
+The likelihood depends on the modality: a negative binomial around a rate times the cell's size (RNA and
+protein counts), cross-entropy of a peak being open (accessibility), a Gaussian (anything else).
 
 Source: Wu, Yost, Chang, Zou, PNAS 118, e2023070118 (2021).
 """

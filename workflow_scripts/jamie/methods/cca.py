@@ -9,8 +9,8 @@ from jamie.methods.base import Spec
 
 SPEC = Spec(
     label="CCA",
-    summary="Ridge-regularised canonical correlation of the principal components of known pairs, the variates "
-    "weighted by their correlation; imputation by regression on them.",
+    summary="Ridge-regularised canonical correlation of the principal components of known pairs, "
+    "variates weighted by their correlation; imputation by regression on them.",
     citation="Hotelling, Biometrika 28, 321 (1936); Vinod, J. Econometrics 4, 147 (1976); cca-zoo's RidgeCCA",
     min_pairs=20,
     cost="linear in cells",
@@ -64,7 +64,7 @@ class Method:
 
 
 class Axes:
-    """Canonical axes (p, d), (q, d) of paired scores, times their shrunk correlation, and means (p,), (q,)."""
+    """Canonical axes (p, d), (q, d) of paired scores, times their correlation, and means (p,), (q,)."""
 
     def __init__(self, means, weights):
         self.means, self.weights = means, weights
@@ -74,6 +74,7 @@ class Axes:
         from cca_zoo.linear import RidgeCCA
 
         means = [s.mean(axis=0) for s in scores]
+        n_latent = min(n_latent, *(s.shape[1] for s in scores))
         model = RidgeCCA(n_components=n_latent, shrinkage=shrinkage).fit(list(scores))
         first, second = ((s - m) @ w for s, m, w in zip(scores, means, model.weights_, strict=True))
         # the axes have unit variance under the shrunk covariance, so this is the shrunk correlation

@@ -138,12 +138,13 @@ class Objective:
     def __init__(self, phi, *, n_latent, penalty, distortion, batch_size, seed, device):
         import torch
 
-        self.n_latent, self.penalty, self.distortion = n_latent, penalty, distortion
+        self.n_latent = min(n_latent, *(p.shape[1] for p in phi))
+        self.penalty, self.distortion = penalty, distortion
         self.batch_size, self.device = batch_size, device
         self.generator = torch.Generator().manual_seed(seed)
         self.phi = [torch.as_tensor(p, dtype=torch.float32) for p in phi]
         self.gram = [(p.T @ p / len(p)).to(device) for p in self.phi]
-        self.width = bandwidth(self.gram, n_latent)
+        self.width = bandwidth(self.gram, self.n_latent)
 
     def start(self, n: int):
         """Random orthonormal maps, ``n`` pairs."""

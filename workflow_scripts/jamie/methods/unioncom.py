@@ -45,7 +45,7 @@ K_PLACE = 10
 
 
 class Method(Embedder):
-    """``matching`` is "unioncom" or "landmarks"; all cells but ``max_embedded`` of a modality are placed by these."""
+    """``matching`` is "unioncom" or "landmarks"; beyond ``max_embedded``, cells are placed by others."""
 
     def __init__(
         self,
