@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import pickle
 import subprocess
 import sys
 from itertools import permutations
@@ -27,7 +28,12 @@ SPECS = registry.specs()
 EMBEDDING = [name for name, spec in SPECS.items() if spec.embeds]
 IMPUTING = [name for name, spec in SPECS.items() if spec.imputes]
 BLIND = [name for name in IMPUTING if not SPECS[name].uses_truth]
-QUICK = {"max_epochs": 3, "min_steps": 30, "device": "cpu"}  # enough to hold a method to its protocol
+QUICK = {
+    "max_epochs": 3,
+    "min_steps": 30,
+    "n_steps": 50,
+    "device": "cpu",
+}  # enough to hold a method to its protocol
 CELLS_AT_A_TIME = 70
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -214,6 +220,14 @@ def test_nothing_is_learned_from_held_out_cells(name, data, fitted):
 def test_the_same_seed_gives_the_same_outputs(name, data, fitted):
     before = outputs(name, fitted(name), data.prepared)
     for key, values in outputs(name, data.fit(name), data.prepared).items():
+        np.testing.assert_array_equal(values, before[key], err_msg=str(key))
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_fitted_method_can_be_put_away_and_taken_up_again(name, data, fitted):
+    again = pickle.loads(pickle.dumps(fitted(name)))
+    before = outputs(name, fitted(name), data.prepared)
+    for key, values in outputs(name, again, data.prepared).items():
         np.testing.assert_array_equal(values, before[key], err_msg=str(key))
 
 

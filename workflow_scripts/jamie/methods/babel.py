@@ -81,6 +81,20 @@ class Method:
         self.sides.cpu().eval()
         return self
 
+    def __getstate__(self) -> dict:
+        """For pickle, which cannot take networks whose class is made in a function: their weights."""
+        sides = {"sides": self.sides.state_dict()} if hasattr(self, "sides") else {}
+        return self.__dict__ | sides
+
+    def __setstate__(self, state: dict) -> None:
+        import torch
+
+        self.__dict__ |= state
+        if "sides" in state:
+            self.sides = torch.nn.ModuleList([_side(v, *self.widths) for v in self.views.values()])
+            self.sides.load_state_dict(state["sides"])
+            self.sides.eval()
+
     def _train(self, data, pairs, watched, alone, rng) -> None:
         """Adam over ``pairs`` (k, 2) and cells ``alone``; keeps the weights best for ``watched``."""
         import torch

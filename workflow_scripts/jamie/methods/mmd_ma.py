@@ -76,7 +76,7 @@ class Method(Embedder):
 
         self.cells = {m: Cells.of(a, self.n_components) for m, a in train.mod.items()}
         self.features = {
-            m: features(self.kernel, c.x, self.n_landmarks, self.seed) for m, c in self.cells.items()
+            m: Features(self.kernel, c.x, self.n_landmarks, self.seed) for m, c in self.cells.items()
         }
         phi = [self.features[m](c.x) for m, c in self.cells.items()]
         device = choose_device(self.device)
@@ -89,26 +89,35 @@ class Method(Embedder):
         return (self.features[modality](x) @ self.maps[modality]).astype(np.float32)
 
 
-def features(kernel: str, x: np.ndarray, n_landmarks: int, seed: int):
+class Features:
     """A function of cells (n, p) to features (n, q) whose inner products are the kernel.
 
     "linear": the centred components themselves. "gaussian": Nystrom's approximation on landmarks; the width
     is the median distance of two cells.
     """
-    if kernel == "linear":
-        mean = x.mean(axis=0)
-        scale = np.sqrt(np.square(x - mean).sum(axis=1).mean())
-        return lambda cells: (cells - mean) / scale
-    from scipy.spatial.distance import cdist
 
-    chosen = x[np.random.default_rng(seed).permutation(len(x))[:n_landmarks]].astype(float)
-    squared = cdist(chosen, chosen, "sqeuclidean")
-    width = np.median(squared[np.triu_indices(len(chosen), 1)])
-    values, vectors = np.linalg.eigh(np.exp(-squared / width))
-    keep = values > 1e-6 * values.max()
-    whiten = vectors[:, keep] / np.sqrt(values[keep])
-    mean = (np.exp(-cdist(x, chosen, "sqeuclidean") / width) @ whiten).mean(axis=0)
-    return lambda cells: np.exp(-cdist(cells, chosen, "sqeuclidean") / width) @ whiten - mean
+    def __init__(self, kernel: str, x: np.ndarray, n_landmarks: int, seed: int):
+        self.kernel, self.mean = kernel, 0.0
+        if kernel == "linear":
+            self.mean = x.mean(axis=0)
+            self.scale = np.sqrt(np.square(x - self.mean).sum(axis=1).mean())
+            return
+        from scipy.spatial.distance import cdist
+
+        self.landmarks = x[np.random.default_rng(seed).permutation(len(x))[:n_landmarks]].astype(float)
+        squared = cdist(self.landmarks, self.landmarks, "sqeuclidean")
+        self.width = np.median(squared[np.triu_indices(len(squared), 1)])
+        values, vectors = np.linalg.eigh(np.exp(-squared / self.width))
+        keep = values > 1e-6 * values.max()
+        self.whiten = vectors[:, keep] / np.sqrt(values[keep])
+        self.mean = self(x).mean(axis=0)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        if self.kernel == "linear":
+            return (x - self.mean) / self.scale
+        from scipy.spatial.distance import cdist
+
+        return np.exp(-cdist(x, self.landmarks, "sqeuclidean") / self.width) @ self.whiten - self.mean
 
 
 def minimise(phi, *, starts: int, n_steps: int, **settings):
