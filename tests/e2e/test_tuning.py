@@ -27,14 +27,8 @@ def tuned_run(tmp_path_factory):
             "tune": True,
             "trials": 2,
         },
-        "datasets": {
-            "simulated_multiome": {
-                "options": {"n_cells": 240, "n_genes": 60, "n_peaks": 120, "paired_fraction": 0.75}
-            }
-        },
-        "methods": {
-            "jamie": {"options": {"max_epochs": 3, "min_steps": 10, "learning_rate": 1e-3}},
-        },
+        "datasets": {"simulated_multiome": {"options": {"n_cells": 160, "n_genes": 60, "n_peaks": 120}}},
+        "methods": {"jamie": {"options": {"max_epochs": 3, "learning_rate": 1e-3, "estimated": "never"}}},
     }
     done = snakemake(folder, overlay=overlay)
     assert done.returncode == 0, done.stderr[-4000:]
