@@ -12,6 +12,7 @@ report: "report/workflow.rst"
 
 include: "rules/common.smk"
 include: "rules/compared.smk"
+include: "rules/tuned.smk"
 include: "rules/data.smk"
 include: "rules/correspondence.smk"
 include: "rules/jamie.smk"

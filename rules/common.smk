@@ -7,7 +7,6 @@ sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
 from jamie import InputError, registry
 from jamie.config import check as check_config
 from jamie.entry import code_digest
-from jamie.tuning import search_space
 
 try:
     CONFIG = check_config(config)
@@ -39,20 +38,6 @@ METHODS = RUN["methods"]
 PROJECTION_CODE = [f"data/{name}.py" for name in ("projection", "principal", "blocks", "neighbours")]
 TRAINED = [m for m in METHODS if spec(m).trains]
 BASELINES = [m for m in METHODS if not spec(m).trains]
-
-
-def may_be_tuned(method):
-    """Whether an entry lets its settings be chosen, and leaves some open."""
-    entry = CONFIG["methods"][method]
-    return entry["tune"] and bool(search_space(spec(method), entry["options"]))
-
-
-TUNED = [m for m in METHODS if RUN["tune"] and may_be_tuned(m)]
-
-
-def tuning_of(wildcards):
-    """The settings chosen for a method, where it is tuned."""
-    return {"tuning": f"{METHOD}/tuning.json"} if wildcards.method in TUNED else {}
 
 
 def may_use_estimate(method):

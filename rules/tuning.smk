@@ -1,11 +1,4 @@
 # Settings chosen on validation pairs, where `run: tune` asks for it: the same budget for every method.
-TUNING_CODE = code_digest("tuning.py", "validation.py", "metrics/alignment.py", "metrics/imputation.py")
-
-
-def tuning_code(wildcards):
-    """Digest of how settings are chosen, and of the method's own code."""
-    own = JAMIE_CODE if wildcards.method in TRAINED else baseline_code(wildcards)
-    return f"{TUNING_CODE}.{own}"
 
 
 rule tune_method:
