@@ -11,7 +11,7 @@ from conftest import snakemake
 
 pytestmark = pytest.mark.e2e
 
-TUNED = {"jamie": "dropout", "knn": "k"}
+TUNED = {"jamie": "dropout", "knn": "n_components"}
 RUNS = "results/simulated_multiome/paired_50"
 
 

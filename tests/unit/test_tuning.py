@@ -319,6 +319,23 @@ def test_search_spaces_hold_the_defaults_and_values_the_method_takes(name):
             registry.build(name, 0, {setting: value})
 
 
+@pytest.mark.parametrize("name", SEARCHED)
+def test_the_corners_of_a_search_space_can_be_fitted(
+    name, prepared_multiome, multiome_roles, one_torch_thread
+):
+    """Settings that suit the data one by one may not suit each other."""
+    known = choose_known(from_names(prepared_multiome), *multiome_roles.values(), 1.0, seed=0)
+    rest, shown, left_out = validation.take_out(*base.training_part(prepared_multiome, known), seed=0)
+    quick = {"max_epochs": 1, "min_steps": 0, "n_steps": 5, "restarts": 1}
+    quick = {option: value for option, value in quick.items() if option in SEARCHED[name].options}
+    search = SEARCHED[name].search
+    for values in product(*((values[0], values[-1]) for values in search.values())):
+        method = registry.build(name, 0, quick | dict(zip(search, values, strict=True)))
+        method.fit(rest, shown)
+        parts = validation.parts_of(method, SEARCHED[name], left_out)
+        assert np.isfinite(validation.objective(parts)), values
+
+
 def test_every_method_that_competes_can_be_tuned():
     assert set(SEARCHED) == {name for name, spec in REAL.items() if not spec.control}
 
