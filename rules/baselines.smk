@@ -3,6 +3,7 @@
 
 rule fit_baseline:
     input:
+        unpack(tuning_of),
         prepared=f"{DATA}/prepared.h5mu",
         known=f"{DATA}/correspondence.npz",
         pairs=f"{DATASET}/pairs.npz",

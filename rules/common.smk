@@ -131,6 +131,7 @@ def all_results():
     if METHODS and RUN["scenarios"]:
         results += ["results/metrics.tsv", "results/summary.rst", *comparisons()]
         results += every(f"{FIGURES}/scores.svg") if RUN["figures"] == "full" else []
+        results += ["results/settings.tsv"] if TUNED else []
     if SHOWN and RUN["scenarios"] and RUN["figures"] == "full":
         results += every(f"{METHOD}/completed.h5mu", method=SHOWN, seed=RUN["seeds"][0])
         results += every(f"{FIGURES}/{{figure}}.svg", figure=FIGURES_OF_METHOD)

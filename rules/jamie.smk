@@ -14,6 +14,7 @@ JAMIE_CODE = code_digest(
 rule train_jamie:
     input:
         unpack(estimate_of),
+        unpack(tuning_of),
         prepared=f"{DATA}/prepared.h5mu",
         known=f"{DATA}/correspondence.npz",
     output:

@@ -65,7 +65,7 @@ rule summarise_run:
         bases={m: CONFIG["methods"][m]["base"] for m in METHODS},
         datasets={d: CONFIG["datasets"][d] for d in RUN["datasets"]},
         scenarios={s: CONFIG["scenarios"][s] for s in RUN["scenarios"]},
-        code=code_digest("summary.py", "first_page.py", "planner.py"),
+        code=code_digest("summary.py", "first_page.py", "planner.py", "tuning.py"),
     log:
         "logs/summarise_run.log",
     conda:

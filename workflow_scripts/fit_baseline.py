@@ -2,7 +2,7 @@
 
 from itertools import permutations
 
-from jamie import entry, io, registry
+from jamie import entry, io, registry, tuning
 from jamie.contract import ROLE, TRAIN
 from jamie.data.correspondence import Correspondence
 from jamie.methods import base
@@ -14,10 +14,11 @@ with entry.job(snakemake):
     prepared = io.read_h5mu(snakemake.input.prepared)
     known = Correspondence.load(snakemake.input.known, *(a.obs_names for a in prepared.mod.values()))
     n_cells = max((a.obs[ROLE] == TRAIN).sum() for a in prepared.mod.values())
-    reason = base.reason_to_exclude(spec, known, n_cells, snakemake.params.options)
+    options, tuned = tuning.with_chosen(snakemake.params.options, snakemake.input.get("tuning"))
+    reason = base.reason_to_exclude(spec, known, n_cells, options)
     latent, imputers = {}, {}
     if not reason:
-        method = registry.build(snakemake.params.base, seed, snakemake.params.options)
+        method = registry.build(snakemake.params.base, seed, options)
         if spec.uses_truth:
             method.show_truth(Correspondence.load(snakemake.input.pairs))
         start = entry.time.perf_counter()
@@ -35,7 +36,8 @@ with entry.job(snakemake):
             reason=reason,
             embeds=bool(latent),
             imputes=bool(imputers),
-            options=dict(spec.options) | dict(snakemake.params.options),
+            options=dict(spec.options) | options,
+            tuned=tuned,
             n_cells={m: a.n_obs for m, a in prepared.mod.items()},
         ),
     )

@@ -1,6 +1,6 @@
 """Fit JAMIE to the training cells and the known pairs."""
 
-from jamie import JAMIE, entry, io
+from jamie import JAMIE, entry, io, tuning
 from jamie.data.correspondence import Correspondence
 from jamie.matching.prepared import EstimatedCorrespondence
 
@@ -15,7 +15,8 @@ with entry.job(snakemake):
     estimated = None
     if files.get("estimated"):
         estimated = EstimatedCorrespondence.load(files.estimated, files.check, files.info, cells)
-    model = JAMIE(seed=seed, **snakemake.params.options)
+    options, tuned = tuning.with_chosen(snakemake.params.options, files.get("tuning"))
+    model = JAMIE(seed=seed, **options)
     start = entry.time.perf_counter()
     model.fit(prepared, known, estimated, checkpoint=snakemake.params.checkpoint)
     fit_s = round(entry.time.perf_counter() - start, 3)
@@ -30,6 +31,7 @@ with entry.job(snakemake):
             imputes=True,
             fit_s=fit_s,
             options=model.options.to_dict(),
+            tuned=tuned,
             n_cells={name: a.n_obs for name, a in prepared.mod.items()},
             **model.fit_info_,
         ),

@@ -471,7 +471,7 @@ def test_a_method_is_one_file(toy, data, tmp_path):
     checked = config.check(
         {"datasets": {}, "scenarios": {}, "run": {"methods": ["toy"]}, "methods": {"toy": {"options": {}}}}
     )
-    assert checked["methods"]["toy"] == {"base": "toy", "label": None, "options": {}}
+    assert checked["methods"]["toy"] == {"base": "toy", "label": None, "options": {}, "tune": True}
     with pytest.raises(InputError, match="no option 'powr'") as caught:
         config.check(
             {"datasets": {}, "scenarios": {}, "run": {}, "methods": {"toy": {"options": {"powr": 3}}}}

@@ -84,6 +84,7 @@ def test_the_shipped_config_passes():
         "base": "jamie",
         "label": None,
         "options": {"preset": "paper"},
+        "tune": False,
     }
     assert checked["datasets"]["simulated_multiome"]["drop_empty"] is False
 
@@ -162,7 +163,8 @@ def test_defaults_are_filled_in_at_every_depth():
     }
     nowhere = {"url": None, "pypi": None, "member": None, "sha256": None}
     assert dataset["files"]["data"] == {"path": "mine.h5mu", **nowhere}
-    assert checked["methods"] == {"knn": {"base": "knn", "label": None, "options": {}}}
+    assert checked["methods"] == {"knn": {"base": "knn", "label": None, "options": {}, "tune": True}}
+    assert checked["run"]["tune"] is False and checked["run"]["trials"] == 12
 
 
 def test_defaults_are_not_shared_between_entries():
@@ -258,6 +260,9 @@ def test_a_missing_key_is_named(place, key):
         (small("scenarios", "half", held_out=0.95), "scenarios: half: held_out", "0-0.9"),
         (small("scenarios", "half", known_pairs="all"), "scenarios: half: known_pairs", "0-1"),
         (small("run", seeds=[]), "run: seeds", "new split"),
+        (small("run", trials=0), "run: trials", "Settings each method may try"),
+        (small("run", tune="all"), "run: tune", "validation pairs"),
+        (small("methods", "knn", tune="never"), "methods: knn: tune", "this entry"),
         (small("run", seeds=[1, 1]), "run: seeds", "new split"),
         (small("run", datasets="mine"), "run: datasets", "Datasets to run"),
         (small("datasets", "mine", reader="csv"), "datasets: mine: reader", "format of its files"),
@@ -346,6 +351,13 @@ def test_a_typo_of_an_option_is_answered_with_the_option_that_was_meant():
     assert error.change == "did you mean 'max_epochs'?"
 
 
+def test_what_stands_for_an_article_is_not_tuned():
+    entries = config.check(SHIPPED)["methods"]
+    articles = {"jamie_paper", "jamie_paper_imputation", "knn_paper"}
+    assert {name for name, entry in entries.items() if not entry["tune"]} == articles
+    assert entries["knn_paper"]["options"] == {"k": 5}
+
+
 # --- the tables of the docs
 
 
@@ -367,6 +379,12 @@ def test_the_table_of_methods_is_that_of_the_registry():
     rows = {row[0].strip("`"): row[1:] for row in rows_of(describe.describe_methods())}
     assert set(rows) == set(registry.specs())
     assert "`k` (`5`)" in rows["knn"][1] and rows["floor_mean"][1] == "none"
+
+
+def test_the_table_of_search_spaces_is_that_of_the_registry():
+    rows = [tuple(word.strip("`") for word in row[:2]) for row in rows_of(describe.describe_search_spaces())]
+    assert rows == [(name, setting) for name, spec in registry.specs().items() for setting in spec.search]
+    assert ["`jamie`", "`dropout`", "`0.2`, `0.35`, `0.5`"] in rows_of(describe.describe_search_spaces())
 
 
 def test_every_option_of_jamie_is_documented_with_its_values():

@@ -123,6 +123,13 @@ def test_the_page_says_what_fits_cost():
     assert "of JAMIE took" not in page(table(GOOD), infos=[other])
 
 
+def test_the_page_says_whether_settings_were_tuned():
+    assert "No setting was tuned: each method ran with its defaults" in page(table(GOOD))
+    text = page(table(GOOD), infos=[{"peak_rss_mb": 1.0, "tuned": {"budget": 8, "reason": ""}}])
+    assert "8 trials for each method (`results/settings.tsv`)" in text and "No setting" not in text
+    assert not problems_of(text)
+
+
 def test_without_jamie_the_first_method_is_the_one_reported():
     scores = {m: v for m, v in GOOD.items() if m != "jamie"}
     rows = cells_of(page(table(scores), shown=[]))

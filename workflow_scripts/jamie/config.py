@@ -39,7 +39,7 @@ def check(config: dict) -> dict:
     config = with_defaults(config, schema, schema)
     for name in config["run"]["methods"]:
         _check_known(name, {**registry.specs(), **config["methods"]}, "run: methods")
-        config["methods"].setdefault(name, {"base": None, "label": None, "options": {}})
+        config["methods"].setdefault(name, {"base": None, "label": None, "options": {}, "tune": True})
     for name, entry in config["methods"].items():
         entry["base"] = entry["base"] or name
         _check_method(name, entry)

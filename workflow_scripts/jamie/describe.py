@@ -13,7 +13,7 @@ from jamie import registry
 from jamie.config import load_schema, resolve
 from jamie.errors import InputError
 
-FEW_OPTIONS = 5  # more than these get a table of their own
+FEW_OPTIONS = 10  # more than these get a table of their own
 
 HEAD = """\
 # Configuration
@@ -39,6 +39,7 @@ SECTIONS = {
     "Methods": "`run: methods` takes these names and those of entries under `methods:`, which give a method "
     "(`base:`) other options.",
     "Options of `jamie`": "With the values of its two presets.",
+    "Search spaces": "The values that `run: tune` chooses among; every other setting stays as it is.",
     "Scores": "In `results/metrics.tsv`, one row per score; `value` is a mean over features or cells.",
 }
 
@@ -52,6 +53,7 @@ def page() -> str:
         describe_simulator(),
         describe_methods(),
         describe_jamie_options(),
+        describe_search_spaces(),
         describe_metrics(),
     )
     parts = [HEAD]
@@ -125,6 +127,16 @@ def describe_jamie_options() -> str:
     for names, text in documented(Options, "Attributes"):
         rows.append([_names(names), *(_values(preset[name] for name in names) for preset in presets), text])
     return table(["option", *PRESETS, "meaning"], rows)
+
+
+def describe_search_spaces() -> str:
+    """Settings that may be tuned and their values, from the registry."""
+    rows = [
+        [f"`{method}`", f"`{setting}`", _values(values)]
+        for method, spec in registry.specs().items()
+        for setting, values in spec.search.items()
+    ]
+    return table(["method", "setting", "values"], rows)
 
 
 def describe_metrics() -> str:

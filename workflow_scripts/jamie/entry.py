@@ -79,7 +79,7 @@ def versions() -> dict[str, str]:
     from importlib import metadata
 
     names = ("torch", "numpy", "scipy", "scikit-learn", "anndata", "mudata", "scanpy", "muon", "snakemake")
-    return {"python": sys.version.split()[0]} | {name: metadata.version(name) for name in names}
+    return {"python": sys.version.split()[0]} | {name: metadata.version(name) for name in (*names, "optuna")}
 
 
 def code_digest(*parts: str) -> str:

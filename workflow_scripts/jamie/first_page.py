@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import sparse
 
 from jamie import contract as c
+from jamie import tuning
 from jamie.metrics.base import load_metrics
 from jamie.plots import style
 from jamie.summary import (
@@ -89,7 +90,7 @@ def first_page(metrics, facts: dict, *, datasets, scenarios, seeds, shown, infos
         f"{number(len(datasets), 'dataset')} in {number(len(scenarios), 'scenario')} with "
         f"{number(len(seeds), 'seed')}. Each seed draws a new split, "
         "a new choice of known pairs and a new start. Feature choice, scaling, principal components and "
-        "models were fitted on training cells only.\n"
+        "models were fitted on training cells only. " + tuning.in_words(infos)
     )
     if enough:
         lines.append(_title("How many pairs are enough", "-"))

@@ -1,0 +1,7 @@
+"""One table of the settings that were chosen, beside the defaults."""
+
+from jamie import entry, io, tuning
+
+with entry.job(snakemake):
+    tunings = [io.read_json(path) for path in snakemake.input.tuning]
+    io.write_table(snakemake.output.settings, tuning.settings_table(tunings))
