@@ -15,7 +15,7 @@ rule plot_pairing:
         known=PAIRING,
         wrong=WRONG,
         scenarios={s: CONFIG["scenarios"][s] for s in [*PAIRING, *WRONG]},
-        code=code_digest("planner.py", "plots/pairing.py", "plots/style.py", "summary.py"),
+        code=code_digest("planner.py", "plots/pairing.py", *STYLE, "summary.py"),
     log:
         "logs/plot_pairing/{dataset}.log",
     conda:
@@ -33,7 +33,7 @@ rule plot_ablation:
     params:
         about=about_run,
         variants=VARIANTS,
-        code=code_digest("plots/ablation.py", "plots/style.py", "summary.py"),
+        code=code_digest("plots/ablation.py", *STYLE, "summary.py"),
     log:
         "logs/plot_ablation/{dataset}.{scenario}.log",
     conda:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
 from jamie.contract import FEATURE_SCORE_COLUMNS
-from jamie.plots import style
+from jamie.plots import palette, style
 
 SCORES = ("pearson", "auroc")
 
@@ -102,7 +102,7 @@ def _draw_panel(ax: Axes, table: pd.DataFrame, score: str, method: str, against:
         return 0, "no feature has this score in both methods"
     x, y = table[against].to_numpy(), table[method].to_numpy()
     both = (method, against)
-    colors = np.where(x == y, style.GREY, np.where(y > x, *(style.method_color(m, both) for m in both)))
+    colors = np.where(x == y, style.GREY, np.where(y > x, *(palette.method_color(m, both) for m in both)))
     n = len(table)
     order = np.random.default_rng(0).permutation(n)
     size, alpha = float(np.clip(9000 / n, 3, 22)), float(np.clip(400 / n, 0.25, 0.8))
@@ -124,7 +124,7 @@ def _draw_panel(ax: Axes, table: pd.DataFrame, score: str, method: str, against:
             f"{style.label(name)} better: {count:,}",
             ha=ha,
             va=va,
-            color=style.method_color(name, both),
+            color=palette.method_color(name, both),
             fontweight="bold",
             transform=ax.transAxes,
             bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.5},
