@@ -12,6 +12,7 @@ def method_label(method):
 
 
 LABELS = {m: method_label(m) for m in METHODS}
+EMBEDDING = [m for m in METHODS if spec(m).embeds]
 NO_PAIRS = [m for m in METHODS if registry.unsupervised(spec(m))]
 PAIRING, WRONG = pairing_series(RUN["scenarios"], CONFIG["scenarios"])
 VARIANTS = variants(METHODS, CONFIG["methods"])
@@ -24,8 +25,9 @@ def about_run(wildcards):
 
 
 def comparisons():
-    """The results that compare scenarios or variants, as far as this run has them."""
-    results = ["results/table.md"]
+    """The results that compare methods, scenarios or variants, as far as this run has them."""
+    results = ["results/table.md", "results/ranking.html"]
+    results += every(f"{FIGURES}/{{figure}}.svg", figure=["alignment", "silhouettes", "baselines"])
     results += every(f"{DATASET}/pairing.svg") if PAIRING else []
     results += every(f"{FIGURES}/ablation.svg") if VARIANTS else []
     return results
