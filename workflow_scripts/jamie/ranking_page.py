@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import textwrap
 
 import numpy as np
@@ -32,15 +31,15 @@ HEADS = {
 }
 LOWER = ("foscttm", "time_s", "memory_gb", "gpu_gb")
 NOTES = (
-    "Scores: mean ± standard deviation over seeds; r is Pearson's, mean over features. Bold: the best method of "
-    "a column, and those equal to it as printed. (no pairs): learns from no known pair. Time and memory: median "
-    "over seeds.",
-    "Alignment and imputation are means of scaled scores, (value - floor) / (ceiling - floor), of FOSCTTM and "
-    "label transfer, and of both r: 0 is the floor, 1 the ceiling; colour: the scaled score. Floor: shuffled "
-    "pairs (where they were not run, 0.5 for FOSCTTM and 0 for the others). Ceiling: the truth (where it was not "
-    "run, the perfect value).",
-    "Order: the mean of alignment and imputation, in which an output that a method does not have (–) counts as 0. "
-    "Over all datasets, so does a dataset in which a method has no score, and there it takes the last rank.",
+    "Scores: mean ± standard deviation over seeds; r is Pearson's, mean over features, of the first and of "
+    "the second modality as imputed. Bold: the best method of a column, and those equal to it as printed. "
+    "(no pairs): learns from no known pair. Time and memory: median over seeds.",
+    "Alignment and imputation are means of scaled scores, (value - floor) / (ceiling - floor), of FOSCTTM "
+    "and label transfer, and of both r: 0 is the floor, 1 the ceiling; colour: the scaled score. Floor: "
+    "shuffled pairs (where they were not run, 0.5 for FOSCTTM and 0 for the others). Ceiling: the truth "
+    "(where it was not run, the perfect value).",
+    "Order: the mean of alignment and imputation, in which an output that a method does not have (–) counts "
+    "as 0. Over all datasets, so does a dataset where a method has no score; there it takes the last rank.",
 )
 
 
@@ -63,7 +62,7 @@ def ranking_page(table: pd.DataFrame) -> str:
     page = page.tab_spanner("cost", [name for name in shown if name in LOWER[1:]])
     page = page.cols_align("left", ["label"]).cols_align("right", [n for n in shown if n != "label"])
     page = page.tab_style(gt.css("white-space: nowrap;"), loc.body())
-    page = page.tab_header(html.escape(headline(table)))
+    page = page.tab_header(headline(table))
     for name, where in _shades(table, shown).items():
         for color, rows in where.items():
             page = page.tab_style(gt.fill(color), loc.body(name, rows))
@@ -127,13 +126,15 @@ def _headings(table: pd.DataFrame) -> list[str]:
     found = []
     for row in table.itertuples(index=False):
         if row.dataset == ALL:
-            found.append(f"all datasets ({words}): mean scaled scores and mean rank")
+            found.append(
+                f"all datasets ({words}): in order of the mean scaled scores; the rank is a mean too"
+            )
             continue
         names = [row.modality_1, row.modality_2]
         names = [style.label(m) for m in names if isinstance(m, str) and m]
         modalities = ", ".join(f"{nth}: {m}" for nth, m in zip(("first", "second"), names, strict=False))
         case = style.case_words(row.protocol, row.cells, int(row.n_seeds))
-        found.append(html.escape(f"{row.dataset}, {row.scenario} ({modalities}): {case}"))
+        found.append(f"{row.dataset}, {row.scenario} ({modalities}): {case}")
     return found
 
 
@@ -157,7 +158,7 @@ def _texts(table: pd.DataFrame) -> pd.DataFrame:
     for i in _without_scores(table):
         text.loc[i, [*SCORES, *FAMILIES]] = ""
         words = table.loc[i, "status"].replace("_", " ") + f": {table.loc[i, 'reason']}"
-        text.loc[i, "foscttm"] = html.escape(textwrap.shorten(words, LONGEST_REASON, placeholder=" …"))
+        text.loc[i, "foscttm"] = textwrap.shorten(words, LONGEST_REASON, placeholder=" …")
     return text
 
 
@@ -177,11 +178,17 @@ def _method(row, n_runs: int) -> str:
     """The label, and of how many seeds or datasets the method has scores, where that is not all."""
     every, of = (n_runs, "runs") if row.dataset == ALL else (int(row.n_seeds), "seeds")
     part = row.status == c.OK and row.n_ran < every
-    return html.escape(row.label + (f" [{row.n_ran} of {every} {of}]" if part else ""))
+    return row.label + (f" [{row.n_ran} of {every} {of}]" if part else "")
 
 
 def _number(value: float) -> str:
     return f"{round(value, DIGITS) + 0.0:.{DIGITS}f}" if np.isfinite(value) else "–"
+
+
+def _cost(value: float) -> str:
+    if not np.isfinite(value):
+        return ""
+    return "< 0.1" if value < 0.05 else f"{value:.1f}" if value < 10 else f"{value:,.0f}"
 
 
 def _mean_sd(mean: float, sd: float) -> str:

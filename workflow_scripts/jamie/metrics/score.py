@@ -78,7 +78,7 @@ def score_method(
 
 
 def score_types(prepared, truth, shown, embedding, *, method: str, cells: str) -> pd.DataFrame:
-    """Silhouette of each cell type in a method's joint space, of the cells that the score ``silhouette`` is of.
+    """Silhouette of each cell type in a method's joint space, on the cells of the score ``silhouette``.
 
     Parameters
     ----------

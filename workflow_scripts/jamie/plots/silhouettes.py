@@ -85,7 +85,7 @@ def silhouette_map(
     top = 0.75 + 0.044 * max(len(style.label(m)) for m in methods)
     width = max(7.5, left + CELL * (x[-1] + 1) + 1.3)
     notes = [FOOTNOTE, *(f"n/a: {style.label(m)} ({why})" for m, why in missing.items())]
-    notes = [line for note in notes for line in textwrap.wrap(note, int(15 * width))]
+    notes = [line for note in notes for line in textwrap.wrap(note, int(16.5 * width))]
     foot = 0.25 + 0.16 * len(notes)
     height = top + ROW * (y[-1] + 1) + foot
     figure = Figure(figsize=(width, height), facecolor="white")
@@ -100,7 +100,7 @@ def silhouette_map(
         tick.set_color(style.GREY if style.is_control(method) else style.TEXT)
     bar = figure.add_axes(((left + CELL * (x[-1] + 1) + 0.25) / width, box[1], 0.12 / width, box[3]))
     figure.colorbar(image, cax=bar).outline.set_visible(False)
-    bar.set_title("silhouette", fontsize=style.FONT_SIZE, pad=3)
+    bar.set_title("silhouette", fontsize=style.FONT_SIZE, pad=7, loc="left")
     style.clean(bar)
     bar.locator_params(axis="y", nbins=5)
     style.headline(figure, headline(means), about)
