@@ -64,7 +64,7 @@ def test_alignment_draws_a_point_and_two_bars_for_each_method():
 
 def test_alignment_message_says_who_is_best_by_what():
     found = texts(alignment.alignment_scatter(scored(VALUES)))
-    assert "JAMIE aligned best by both scores" in found
+    assert "JAMIE has the best mean of both scores" in found
     assert "0.400   0.300   UnionCom (no pairs)" in found
     split = VALUES | {"cca": ([0.05, 0.05], [0.6, 0.6])}
     message = "Lowest FOSCTTM: CCA; highest label transfer: JAMIE"
@@ -72,7 +72,7 @@ def test_alignment_message_says_who_is_best_by_what():
     tied = VALUES | {"cca": ([0.1, 0.1], [0.9, 0.90001])}
     assert (
         alignment.headline(alignment.alignment_scores(scored(tied)))
-        == "CCA and JAMIE aligned best by both scores"
+        == "CCA and JAMIE have the best mean of both scores"
     )
 
 

@@ -226,6 +226,14 @@ def test_a_run_in_which_nothing_has_a_score_is_said(metrics):
     assert "no method has a score" in ranking_page.in_words(table)
 
 
+def test_controls_alone_are_shown_without_a_rank(metrics):
+    bare = metrics[metrics["method"].isin(("ceiling", "floor_mean"))]
+    bare = pd.concat([bare, bare.assign(dataset="other")])
+    table = ranking.rank_methods(bare, infos_of(bare))
+    assert len(table) == 4 and table["rank"].isna().all()
+    assert "ceiling: truth" in ranking_page.ranking_page(table)
+
+
 def test_labels_are_shown_as_they_are(metrics, monkeypatch):
     monkeypatch.setattr(style, "_LABELS", dict(style._LABELS))
     style.add_labels({"cca": "CCA <b> & co"})

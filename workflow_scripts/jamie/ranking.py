@@ -118,7 +118,7 @@ def rank_methods(metrics: pd.DataFrame, infos: pd.DataFrame) -> pd.DataFrame:
     groups = [_group(part) for _, part in rows.groupby(["dataset", "scenario"], sort=False)]
     table = pd.concat(groups, ignore_index=True)
     table = table.merge(costs(infos), on=list(COST_COLUMNS[:3]), how="left")
-    if len(groups) > 1:
+    if len(groups) > 1 and not all(style.is_control(m) for m in table["method"]):
         table = pd.concat([over_everything(table), table], ignore_index=True)
     return table.reindex(columns=list(COLUMNS))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -57,7 +56,8 @@ def why_no_alignment(metrics: pd.DataFrame) -> str:
         return ""
     rows = metrics[metrics["metric"].isin(SCORES) & (metrics["status"] != OK)]
     reasons = [r for r in dict.fromkeys(rows["reason"].dropna()) if r]
-    return f"Not applicable: no method has both FOSCTTM and label transfer accuracy ({'; '.join(reasons)})."
+    why = f" ({'; '.join(reasons)})" if reasons else ""
+    return f"Not applicable: no method has both FOSCTTM and label transfer accuracy{why}."
 
 
 @style.styled
@@ -99,7 +99,9 @@ def alignment_scatter(
     _legend(ax, table)
     style.headline(figure, headline(table), about)
     figure.supxlabel(
-        "\n".join([FOOTNOTE, *_missing_lines(missing or {})]), fontsize=style.FONT_SIZE, color=style.GREY
+        "\n".join([FOOTNOTE, *style.reasons("not shown", missing or {}, 120)]),
+        fontsize=style.FONT_SIZE,
+        color=style.GREY,
     )
     return figure
 
@@ -112,14 +114,6 @@ def left_out(metrics: pd.DataFrame, table: pd.DataFrame) -> dict[str, str]:
     rows = metrics[metrics["metric"].isin(SCORES) & ~metrics["method"].isin(table.index)]
     rows = rows[(rows["status"] != OK) & ~rows["method"].map(style.is_control).astype(bool)]
     return rows.groupby("method", sort=False)["reason"].first().to_dict()
-
-
-def _missing_lines(missing: Mapping[str, str]) -> list[str]:
-    reasons: dict[str, list[str]] = {}
-    for method, reason in missing.items():
-        reasons.setdefault(reason, []).append(style.label(method))
-    said = "; ".join(f"{', '.join(methods)} ({reason})" for reason, methods in reasons.items())
-    return textwrap.wrap(f"not shown: {said}", 120) if said else []
 
 
 def _bar(sd: float) -> float | None:
@@ -175,7 +169,7 @@ def headline(table: pd.DataFrame) -> str:
         return f"{style.label(table.index[0])} is the only method with both scores"
     both = [m for m in best["foscttm"] if m in best["lta"]]
     if both:
-        return f"{_names(both)} aligned best by both scores"
+        return f"{_names(both)} {'has' if len(both) == 1 else 'have'} the best mean of both scores"
     return f"Lowest FOSCTTM: {_names(best['foscttm'])}; highest label transfer: {_names(best['lta'])}"
 
 

@@ -84,8 +84,8 @@ def silhouette_map(
     left = 0.3 + 0.066 * max(map(len, names))
     top = 0.75 + 0.044 * max(len(style.label(m)) for m in methods)
     width = max(7.5, left + CELL * (x[-1] + 1) + 1.3)
-    notes = [FOOTNOTE, *(f"n/a: {style.label(m)} ({why})" for m, why in missing.items())]
-    notes = [line for note in notes for line in textwrap.wrap(note, int(16.5 * width))]
+    wide = int(16.5 * width)  # characters
+    notes = [*textwrap.wrap(FOOTNOTE, wide), *style.reasons("n/a", missing, wide)]
     foot = 0.25 + 0.16 * len(notes)
     height = top + ROW * (y[-1] + 1) + foot
     figure = Figure(figsize=(width, height), facecolor="white")
@@ -99,13 +99,17 @@ def silhouette_map(
     for tick, method in zip(ax.get_xticklabels(), methods, strict=True):
         tick.set_color(style.GREY if style.is_control(method) else style.TEXT)
     bar = figure.add_axes(((left + CELL * (x[-1] + 1) + 0.25) / width, box[1], 0.12 / width, box[3]))
+    _draw_bar(figure, bar, image)
+    style.headline(figure, headline(means), about)
+    figure.text(0.1 / width, 0.1 / height, "\n".join(notes), va="bottom", color=style.GREY)
+    return figure
+
+
+def _draw_bar(figure: Figure, bar: Axes, image) -> None:
     figure.colorbar(image, cax=bar).outline.set_visible(False)
     bar.set_title("silhouette", fontsize=style.FONT_SIZE, pad=7, loc="left")
     style.clean(bar)
     bar.locator_params(axis="y", nbins=5)
-    style.headline(figure, headline(means), about)
-    figure.text(0.1 / width, 0.1 / height, "\n".join(notes), va="bottom", color=style.GREY)
-    return figure
 
 
 def _draw_fields(ax: Axes, means: pd.DataFrame, x: np.ndarray, y: np.ndarray, reach: float):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, wraps
 from pathlib import Path
 
@@ -186,6 +187,15 @@ def select_case(table: pd.DataFrame, what: str, **chosen: str | None) -> pd.Data
 def case_words(protocol: str, cells: str, n_seeds: int) -> str:
     """For example ``held-out protocol, cells never seen in training, 3 seeds``."""
     return f"{label(protocol)}, {label(cells)}, {n_seeds} seed{'s' if n_seeds != 1 else ''}"
+
+
+def reasons(head: str, missing: Mapping[str, str], width: int) -> list[str]:
+    """Lines that say why methods are missing, those with one reason together; none if there are none."""
+    methods: dict[str, list[str]] = {}
+    for method, reason in missing.items():
+        methods.setdefault(reason, []).append(label(method))
+    said = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in methods.items())
+    return textwrap.wrap(f"{head}: {said}", width) if said else []
 
 
 def headline(figure: Figure, message: str, about: str = "") -> None:
