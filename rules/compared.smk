@@ -1,20 +1,33 @@
 # What figures are made from, what captions say beside their numbers, and which scenarios and variants compare.
 from jamie.comparisons import pairing_series, variants
 
-LABELS = {m: CONFIG["methods"][m]["label"] for m in METHODS if CONFIG["methods"][m]["label"]}
+STYLE = ["plots/style.py", "plots/palette.py"]
+
+
+def method_label(method):
+    """How figures and tables call a method or variant, marked where it learns from no known pair."""
+    entry = CONFIG["methods"][method]
+    own = spec(method).label if entry["base"] == method else method
+    return registry.marked(entry["label"] or own, spec(method))
+
+
+LABELS = {m: method_label(m) for m in METHODS}
+EMBEDDING = [m for m in METHODS if spec(m).embeds]
+NO_PAIRS = [m for m in METHODS if registry.unsupervised(spec(m))]
 PAIRING, WRONG = pairing_series(RUN["scenarios"], CONFIG["scenarios"])
 VARIANTS = variants(METHODS, CONFIG["methods"])
 
 
 def about_run(wildcards):
-    """The run's own names for its methods, and the share of the pairs shown that are wrong."""
+    """How its methods are called and which use no pairs, and the share of the pairs shown that are wrong."""
     scenario = CONFIG["scenarios"].get(wildcards.get("scenario"), {"wrong_pairs": 0})
-    return {"labels": LABELS, "wrong_pairs": scenario["wrong_pairs"]}
+    return {"labels": LABELS, "no_pairs": NO_PAIRS, "wrong_pairs": scenario["wrong_pairs"]}
 
 
 def comparisons():
-    """The results that compare scenarios or variants, as far as this run has them."""
-    results = ["results/table.md"]
+    """The results that compare methods, scenarios or variants, as far as this run has them."""
+    results = ["results/table.md", "results/ranking.html"]
+    results += every(f"{FIGURES}/{{figure}}.svg", figure=["alignment", "silhouettes", "baselines"])
     results += every(f"{DATASET}/pairing.svg") if PAIRING else []
     results += every(f"{FIGURES}/ablation.svg") if VARIANTS else []
     return results

@@ -1,4 +1,4 @@
-# What compares scenarios or variants: the pairing planner, the ablation, and the table of results.
+# What compares methods, scenarios or variants: figures of all methods, the ranking, the planner, the ablation, tables.
 
 
 rule plot_pairing:
@@ -15,7 +15,7 @@ rule plot_pairing:
         known=PAIRING,
         wrong=WRONG,
         scenarios={s: CONFIG["scenarios"][s] for s in [*PAIRING, *WRONG]},
-        code=code_digest("planner.py", "plots/pairing.py", "plots/style.py", "summary.py"),
+        code=code_digest("planner.py", "plots/pairing.py", *STYLE, "summary.py"),
     log:
         "logs/plot_pairing/{dataset}.log",
     conda:
@@ -33,7 +33,7 @@ rule plot_ablation:
     params:
         about=about_run,
         variants=VARIANTS,
-        code=code_digest("plots/ablation.py", "plots/style.py", "summary.py"),
+        code=code_digest("plots/ablation.py", *STYLE, "summary.py"),
     log:
         "logs/plot_ablation/{dataset}.{scenario}.log",
     conda:
@@ -58,3 +58,90 @@ rule write_table:
     localrule: True
     script:
         "../workflow_scripts/write_table.py"
+
+
+rule rank_methods:
+    input:
+        metrics="results/metrics.tsv",
+        run_info=every(f"{METHOD}/run_info.json"),
+    output:
+        table="results/ranking.tsv",
+        page=report(
+            "results/ranking.html",
+            caption="../report/ranking.rst",
+            category="Scores",
+            subcategory="all datasets and scenarios",
+            labels={"figure": "ranking of methods"},
+        ),
+        numbers="results/ranking.rst",
+    params:
+        about=about_run,
+        code=code_digest("ranking.py", "ranking_page.py", "summary.py", *STYLE),
+    log:
+        "logs/rank_methods.log",
+    conda:
+        "../envs/environment.yaml"
+    localrule: True
+    script:
+        "../workflow_scripts/rank_methods.py"
+
+
+rule plot_alignment:
+    input:
+        metrics="results/metrics.tsv",
+    output:
+        figure=figure("alignment", "alignment of all methods", "Scores"),
+        numbers=f"{FIGURES}/alignment.rst",
+    params:
+        about=about_run,
+        code=code_digest("plots/alignment.py", "summary.py", *STYLE),
+    log:
+        "logs/plot_alignment/{dataset}.{scenario}.log",
+    conda:
+        "../envs/environment.yaml"
+    script:
+        "../workflow_scripts/plot_alignment.py"
+
+
+rule plot_silhouettes:
+    input:
+        metrics="results/metrics.tsv",
+        prepared=expand(f"{DATA}/prepared.h5mu", seed=RUN["seeds"], allow_missing=True),
+        known=expand(f"{DATA}/correspondence.npz", seed=RUN["seeds"], allow_missing=True),
+        pairs=f"{DATASET}/pairs.npz",
+        run_info=scored(f"{METHOD}/run_info.json", EMBEDDING),
+        embedding=scored(f"{METHOD}/embedding.h5mu", EMBEDDING),
+    output:
+        figure=figure("silhouettes", "silhouette of each cell type", "Scores"),
+        numbers=f"{FIGURES}/silhouettes.rst",
+    params:
+        about=about_run,
+        methods=EMBEDDING,
+        seeds=RUN["seeds"],
+        code=code_digest("metrics", "plots/silhouettes.py", "summary.py", *STYLE),
+    log:
+        "logs/plot_silhouettes/{dataset}.{scenario}.log",
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        mem_mb=8000,
+    script:
+        "../workflow_scripts/plot_silhouettes.py"
+
+
+rule plot_baselines:
+    input:
+        scores=scored(f"{METHOD}/feature_scores.tsv"),
+    output:
+        figure=figure("baselines", "feature by feature against each method", "Imputation"),
+        numbers=f"{FIGURES}/baselines.rst",
+    params:
+        about=about_run,
+        shown=SHOWN,
+        code=code_digest("plots/baselines.py", "plots/features.py", "summary.py", *STYLE),
+    log:
+        "logs/plot_baselines/{dataset}.{scenario}.log",
+    conda:
+        "../envs/environment.yaml"
+    script:
+        "../workflow_scripts/plot_baselines.py"

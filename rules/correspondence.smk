@@ -30,7 +30,7 @@ rule estimate_correspondence:
     params:
         options=CONFIG["estimate"],
         same_group=dataset_option("same_group"),
-        code=code_digest("matching", "data/correspondence.py", *PROJECTION_CODE),
+        code=code_digest("matching", "device.py", "data/correspondence.py", *PROJECTION_CODE),
     log:
         "logs/estimate_correspondence/{dataset}.{scenario}.{seed}.log",
     benchmark:

@@ -18,7 +18,7 @@ rule plot_embedding:
     params:
         about=about_run,
         shown=SHOWN,
-        code=code_digest("plots/umap.py", "plots/style.py"),
+        code=code_digest("plots/umap.py", *STYLE),
     log:
         "logs/plot_embedding/{dataset}.{scenario}.log",
     conda:
@@ -37,7 +37,7 @@ rule plot_history:
     params:
         about=about_run,
         seeds=RUN["seeds"],
-        code=code_digest("plots/history.py", "plots/style.py"),
+        code=code_digest("plots/history.py", *STYLE),
     log:
         "logs/plot_history/{dataset}.{scenario}.log",
     conda:
@@ -55,7 +55,7 @@ rule plot_scores:
     params:
         about=about_run,
         shown=SHOWN,
-        code=code_digest("plots/scores.py", "plots/style.py", "summary.py"),
+        code=code_digest("plots/scores.py", *STYLE, "summary.py"),
     log:
         "logs/plot_scores/{dataset}.{scenario}.log",
     conda:
@@ -73,7 +73,7 @@ rule plot_features:
     params:
         about=about_run,
         shown=SHOWN,
-        code=code_digest("plots/features.py", "plots/style.py", "summary.py"),
+        code=code_digest("plots/features.py", *STYLE, "summary.py"),
     log:
         "logs/plot_features/{dataset}.{scenario}.log",
     conda:
@@ -95,7 +95,7 @@ rule plot_distributions:
     params:
         about=about_run,
         show_features=dataset_option("show_features"),
-        code=code_digest("plots/distributions.py", "plots/chosen.py", "plots/style.py", "summary.py"),
+        code=code_digest("plots/distributions.py", "plots/chosen.py", *STYLE, "summary.py"),
     log:
         "logs/plot_distributions/{dataset}.{scenario}.log",
     conda:
@@ -113,7 +113,7 @@ rule plot_js_curves:
     params:
         about=about_run,
         shown=SHOWN,
-        code=code_digest("plots/distributions.py", "plots/style.py", "summary.py"),
+        code=code_digest("plots/distributions.py", *STYLE, "summary.py"),
     log:
         "logs/plot_js_curves/{dataset}.{scenario}.log",
     conda:
@@ -134,7 +134,7 @@ rule plot_estimated_correspondence:
         numbers=f"{FIGURES}/estimated_correspondence.rst",
     params:
         about=about_run,
-        code=code_digest("matching/compare.py", "plots/correspondence.py", "plots/style.py"),
+        code=code_digest("matching/compare.py", "plots/correspondence.py", *STYLE),
     log:
         "logs/plot_estimated_correspondence/{dataset}.{scenario}.log",
     conda:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from jamie.plots import style
+from jamie.plots import palette, style
 
 PANELS = (
     ("seconds", "target_s", "slope_time", "time (s)"),
@@ -31,7 +31,7 @@ def scaling_figure(table: pd.DataFrame, trend: pd.DataFrame, about: str) -> Figu
         The machine, in one line.
     """
     figure = Figure(figsize=(8.6, 4.1), layout="constrained", facecolor="white")
-    colors = style.group_colors(list(trend["stage"]))
+    colors = palette.group_colors(list(trend["stage"]))
     for i, (column, target, slope, name) in enumerate(PANELS):
         ax = figure.add_subplot(1, 2, i + 1)
         handles = []

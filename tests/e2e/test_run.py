@@ -186,9 +186,19 @@ def comparison(tmp_path_factory):
 def test_a_run_that_compares_draws_what_compares_and_nothing_else(comparison):
     figures = {str(path.relative_to(comparison / "results")) for path in comparison.rglob("*.svg")}
     scenarios = ("paired_100", "paired_50", "paired_10", "paired_100_wrong_50")
+    of_methods = ("ablation", "alignment", "silhouettes", "baselines")
     assert figures == {"simulated_multiome/pairing.svg"} | {
-        f"simulated_multiome/{scenario}/figures/ablation.svg" for scenario in scenarios
+        f"simulated_multiome/{scenario}/figures/{name}.svg" for scenario in scenarios for name in of_methods
     }
+
+
+def test_a_run_without_a_joint_space_says_so_and_is_ranked(comparison):
+    figures = comparison / "results/simulated_multiome/paired_50/figures"
+    assert "Not applicable: no method has both FOSCTTM" in (figures / "alignment.rst").read_text()
+    table = pd.read_csv(comparison / "results/ranking.tsv", sep="\t")
+    own = table[table["scenario"] == "paired_50"].set_index("method")
+    assert list(own.index[-1:]) == ["ceiling"] and (own.loc["knn", "time_s"] > 0).all()
+    assert "two neighbours" in (comparison / "results/ranking.html").read_text()
 
 
 def test_scenarios_of_a_comparison_share_their_split_and_their_pairs(comparison):

@@ -82,7 +82,7 @@ def test_the_shipped_config_passes():
     assert set(checked["run"]["methods"]) <= set(checked["methods"])
     assert checked["methods"]["jamie_paper"] == {
         "base": "jamie",
-        "label": None,
+        "label": "JAMIE (paper)",
         "options": {"preset": "paper"},
         "tune": False,
     }

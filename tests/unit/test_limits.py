@@ -7,10 +7,10 @@ import pytest
 import torch
 from test_train import N_1, N_2, equal, fit, parameters
 
+from jamie.device import choose_device
 from jamie.errors import InputError
 from jamie.model.network import Dropout
 from jamie.model.options import Options
-from jamie.device import choose_device
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

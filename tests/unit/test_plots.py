@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from scipy.stats import norm
 
+from jamie import registry
 from jamie.contract import FEATURE_SCORE_COLUMNS, METRIC_COLUMNS
-from jamie.plots import distributions, features, history, scores, style, umap
+from jamie.plots import distributions, features, history, palette, scores, style, umap
 
 TYPES = [
     "L2/3 IT intratelencephalic",
@@ -215,35 +216,54 @@ def outside(figure):
 
 def test_colors_are_distinct_stable_and_grey_for_controls():
     names = [*METHODS, *EMBED_ONLY, "babel", "lma", "own_idea", "other_idea"]
-    colors = {style.method_color(m, names) for m in names}
+    colors = {palette.method_color(m, names) for m in names}
     assert len(colors) == len(names)
-    assert style.method_color("jamie", ["jamie"]) == style.method_color("jamie", names) == "#D55E00"
+    assert palette.method_color("jamie", ["jamie"]) == palette.method_color("jamie", names) == "#D55E00"
     for control in CONTROLS:
-        r, g, b = matplotlib.colors.to_rgb(style.method_color(control, names))
+        r, g, b = matplotlib.colors.to_rgb(palette.method_color(control, names))
         assert r == g == b
-    assert style.modality_color("rna", ["rna"]) == style.modality_color("rna", ["atac", "rna"])
-    assert style.modality_color("rna", ["rna"]) != style.modality_color("ephys", ["rna"])
+    assert palette.modality_color("rna", ["rna"]) == palette.modality_color("rna", ["atac", "rna"])
+    assert palette.modality_color("rna", ["rna"]) != palette.modality_color("ephys", ["rna"])
 
 
 @pytest.mark.parametrize("n", [2, 8, 9, 20, 54])
 def test_group_colors_do_not_repeat(n):
     groups = [str(i) for i in range(n)]
-    assert len(set(style.group_colors(groups).values())) == n
-    assert (set(style.group_colors(groups).values()) <= set(style.OKABE_ITO)) == (n <= 8)
+    assert len(set(palette.group_colors(groups).values())) == n
+    assert (set(palette.group_colors(groups).values()) <= set(palette.OKABE_ITO)) == (n <= 8)
 
 
 def test_labels_are_words_and_unknown_names_stay():
-    assert [
-        style.label(n) for n in ("rna", "adt", "foscttm", "knn", "jamie_paper", "ceiling", "my_method")
-    ] == [
+    assert [style.label(n) for n in ("rna", "adt", "foscttm", "knn", "unioncom", "ceiling", "my_method")] == [
         "RNA",
         "ADT (protein)",
         "FOSCTTM",
         "KNN",
-        "JAMIE (paper)",
+        "UnionCom (no pairs)",
         "ceiling: truth",
         "my_method",
     ]
+
+
+def test_labels_come_from_the_registry_and_mark_what_uses_no_pairs(monkeypatch):
+    for name, spec in registry.specs().items():
+        marked = not spec.uses_pairs and not spec.control
+        assert style.label(name) == spec.label + (" (no pairs)" if marked else "")
+        assert style.uses_pairs(name) != marked and style.is_control(name) == bool(spec.control)
+    assert style.label("mmd_ma") == registry.marked("MMD-MA (no pairs)", registry.specs()["mmd_ma"])
+    monkeypatch.setattr(style, "_LABELS", dict(style._LABELS))
+    monkeypatch.setattr(style, "_NO_PAIRS", set())
+    style.add_labels({"mmd_ma_rbf": "MMD-MA, rbf (no pairs)"}, ["mmd_ma_rbf"])
+    assert style.label("mmd_ma_rbf") == "MMD-MA, rbf (no pairs)"
+    assert not style.uses_pairs("mmd_ma_rbf") and style.uses_pairs("another")
+
+
+def test_points_differ_in_shape_and_are_open_without_pairs():
+    names = [*METHODS, *EMBED_ONLY, "babel", "lma", "own_idea", "other_idea"]
+    points = {m: palette.method_points(m, names) for m in names}
+    assert len({p["marker"] for p in points.values()}) == len(names)
+    assert [m for m in names if points[m]["markerfacecolor"] == "white"] == ["unioncom", "mmd_ma"]
+    assert points["jamie"]["markerfacecolor"] == points["jamie"]["color"] == "#D55E00"
 
 
 def test_orders():
@@ -378,7 +398,16 @@ def test_scores_show_all_panels_methods_and_controls(score_figure):
     assert "JAMIE has the best mean in 12 of 12 scores" in found
     assert "held-out protocol, cells never seen in training, 3 seeds, n = 242 cells" in found
     rows = [t.get_text() for t in score_figure.axes[0].get_yticklabels()]
-    assert rows == ["JAMIE", "JAMIE (paper)", "CCA", "KNN", "MMD-MA", "NLMA", "ridge", "UnionCom"]
+    assert rows == [
+        "JAMIE",
+        "jamie_paper",
+        "CCA",
+        "KNN",
+        "MMD-MA (no pairs)",
+        "NLMA",
+        "ridge",
+        "UnionCom (no pairs)",
+    ]
 
 
 def test_scores_overlap_nothing(score_figure):

@@ -25,10 +25,10 @@ def job(snakemake) -> Iterator[None]:
     # features of two modalities may share a name; within one, the check of the dataset sees to it
     warnings.filterwarnings("ignore", message="var_names are not unique", module="mudata")
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers, force=True)
-    if labels := getattr(getattr(snakemake, "params", None), "about", {}).get("labels"):
+    if about := getattr(getattr(snakemake, "params", None), "about", {}):
         from jamie.plots import style
 
-        style.add_labels(labels)
+        style.add_labels(about["labels"], about["no_pairs"])
     try:
         yield
     except InputError as error:

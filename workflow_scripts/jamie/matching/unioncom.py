@@ -69,8 +69,33 @@ def estimate(x, known, *, k: int, groups, seed: int, neighbours, max_cells: int)
     return Estimate(_sparse(f, known, k), round(float(np.prod(list(parts.values()))), 4), info)
 
 
+def match(x, *, seed: int, neighbours: int = 10, k: int = 10, device: str = "auto") -> sparse.csr_matrix:
+    """F~ of one run from geometry alone, without the other runs that `estimate` judges it by.
+
+    Parameters
+    ----------
+    x
+        Pair of float (n_1, p), (n_2, q).
+
+    Raises
+    ------
+    ArithmeticError
+        F~ collapsed to zero or diverged.
+    """
+    shape = tuple(map(len, x))
+    none = sparse.csr_matrix(shape, dtype=np.float32)
+    geodesics = [_geodesics(side, neighbours)[0] for side in x]
+    f = _solve(geodesics, np.ones(shape, dtype=bool), none, np.random.default_rng(seed), device=device)
+    row_sum = f.sum() / min(shape)
+    if not ROW_SUMS[0] < row_sum < ROW_SUMS[1]:
+        raise ArithmeticError(
+            f"UnionCom's matching failed: rows sum to {row_sum:.3f} on average instead of 1"
+        )
+    return _sparse(f, none, k)
+
+
 def primal_dual(
-    a: np.ndarray, b: np.ndarray, start: np.ndarray, allowed, n_steps: int = N_STEPS
+    a: np.ndarray, b: np.ndarray, start: np.ndarray, allowed, n_steps: int = N_STEPS, device: str = "auto"
 ) -> np.ndarray:
     """Minimise ||a - f b f'||^2 over f >= 0 (n, m), n <= m, with rows that sum to 1 and columns to at most 1.
 
@@ -79,31 +104,38 @@ def primal_dual(
 
     Source: Cao, Bai, Hong, Wan, Bioinformatics 36, i48-i56 (2020), eq. 3-7.
     """
+    import torch
+
+    from jamie.device import choose_device
+
     n, m = start.shape
-    f = start * allowed
-    slack = np.maximum(1 - f.sum(axis=0), 0)
-    rows, cols = np.zeros(n), np.zeros(m)
     rate = STEP / (12 * np.linalg.norm(a, 2) * np.linalg.norm(b, 2) / max(n, m) + PENALTY * (n + m))
+    device = choose_device(device)
+    a, b, f = (torch.as_tensor(v, dtype=torch.float32, device=device) for v in (a, b, start))
+    allowed = torch.as_tensor(np.asarray(allowed), device=device)
+    f = f * allowed
+    slack = (1 - f.sum(0)).clamp(min=0)
+    rows, cols = torch.zeros_like(f[:, 0]), torch.zeros_like(f[0])
     for _ in range(n_steps):
-        row_gap, col_gap = f.sum(axis=1) - 1, f.sum(axis=0) + slack - 1
+        row_gap, col_gap = f.sum(1) - 1, f.sum(0) + slack - 1
         half = f @ b
-        gradient = 4 * ((half @ f.T) @ half - a @ half) / max(n, m)
+        gradient = 4 * ((half @ f.T - a) @ half) / max(n, m)
         gradient += (rows + PENALTY * row_gap)[:, None] + (cols + PENALTY * col_gap)[None]
-        f = np.maximum(f - rate * gradient, 0) * allowed
-        slack = np.maximum(slack - rate * (cols + PENALTY * col_gap), 0)
-        rows += rate * PENALTY * (f.sum(axis=1) - 1)
-        cols += rate * PENALTY * (f.sum(axis=0) + slack - 1)
-    return f
+        f = (f - rate * gradient).clamp_(min=0) * allowed
+        slack = (slack - rate * (cols + PENALTY * col_gap)).clamp(min=0)
+        rows += rate * PENALTY * (f.sum(1) - 1)
+        cols += rate * PENALTY * (f.sum(0) + slack - 1)
+    return f.cpu().numpy()
 
 
-def _solve(geodesics, allowed, known, rng, noise: float = 0.1) -> np.ndarray:
+def _solve(geodesics, allowed, known, rng, noise: float = 0.1, device: str = "auto") -> np.ndarray:
     """Dense F~ (n_1, n_2) from an even start with priors and noise; the smaller modality's rows sum to 1."""
     a, b = geodesics
     start = np.exp(noise * rng.standard_normal(allowed.shape))
     start = start / start.mean() / max(allowed.shape) + known.toarray()
     if len(a) > len(b):
-        return primal_dual(b, a, start.T, allowed.T).T
-    return primal_dual(a, b, start, allowed)
+        return primal_dual(b, a, start.T, allowed.T, device=device).T
+    return primal_dual(a, b, start, allowed, device=device)
 
 
 def _geodesics(x: np.ndarray, size: int) -> tuple[np.ndarray, list[int]]:

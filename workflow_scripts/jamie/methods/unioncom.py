@@ -18,7 +18,7 @@ from scipy import sparse
 from jamie.methods.base import Spec
 from jamie.methods.latent import Cells, Embedder
 
-MAX_MATCHED = 3000  # cells of a modality in the primal-dual matching, which is dense
+MAX_MATCHED = 1500  # cells of a modality in the primal-dual matching, which is cubic
 
 SPEC = Spec(
     label="UnionCom",
@@ -27,7 +27,7 @@ SPEC = Spec(
     citation="Cao et al., Bioinformatics 36, i48 (2020)",
     uses_pairs=False,
     max_cells=lambda options: MAX_MATCHED if options["matching"] == "unioncom" else None,
-    cost="quadratic in cells; linear with `matching: landmarks`",
+    cost="memory quadratic, time cubic in cells (minutes for 1,000); linear with `matching: landmarks`",
     builds_on=("methods/latent.py", "matching", "device.py"),
     options={
         "n_components": 30,
@@ -67,10 +67,14 @@ class Method(Embedder):
     def fit(self, train, known) -> Method:
         from jamie.device import choose_device
         from jamie.matching import estimate
+        from jamie.matching.unioncom import match
 
         self.cells = {m: Cells.of(a, self.n_components) for m, a in train.mod.items()}
         x = tuple(c.x for c in self.cells.values())
-        f = estimate(x, method=self.matching, seed=self.seed).matrix
+        if self.matching == "unioncom":
+            f = match(x, seed=self.seed, device=self.device)
+        else:
+            f = estimate(x, method=self.matching, seed=self.seed).matrix
         rows = sample(f, self.max_embedded, self.seed)
         part = [side[r] for side, r in zip(x, rows, strict=True)]
         settings = self.embedding | {"seed": self.seed, "device": choose_device(self.device)}

@@ -19,6 +19,7 @@ from jamie.metrics.base import (
 )
 from jamie.metrics.feature_scores import score_features
 from jamie.metrics.groups import Group, make_groups
+from jamie.metrics.structure import silhouette_by_type
 
 REFERENCE = "knn"  # the method every other is compared with
 NO_PAIRS, NO_LABELS = "no pairs with known truth", "no labels"
@@ -74,6 +75,30 @@ def score_method(
     metrics = pd.DataFrame(rows).assign(**run)[list(contract.METRIC_COLUMNS)]
     contract.check_metrics(metrics, f"the scores of {method}")
     return metrics, features.assign(**run).reindex(columns=list(contract.FEATURE_SCORE_COLUMNS))
+
+
+def score_types(prepared, truth, shown, embedding, *, method: str, cells: str) -> pd.DataFrame:
+    """Silhouette of each cell type in a method's joint space, on the cells of the score ``silhouette``.
+
+    Parameters
+    ----------
+    prepared, truth, shown, embedding
+        As in :func:`score_method`.
+    cells
+        Which group of cells.
+
+    Returns
+    -------
+    As :func:`~jamie.metrics.structure.silhouette_by_type`.
+
+    Raises
+    ------
+    NotApplicable
+        There are no labels, too few of them, or too few cells.
+    """
+    groups = make_groups(prepared, truth, shown, _latents(embedding, prepared, method))
+    group = next(g for g in groups if g.cells == cells)
+    return silhouette_by_type(**_latent_inputs(group, load_metrics()["silhouette"]))
 
 
 def _latents(embedding, prepared, method: str) -> dict[str, np.ndarray]:

@@ -10,8 +10,11 @@ from jamie.metrics.base import NotApplicable, metric
 MAX_CELLS = 20_000
 
 
-def _silhouette_values(latent: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Silhouette width per cell (at most MAX_CELLS of them): latent (n, d), codes (n,) of any type."""
+def _silhouette_values(latent: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Silhouette width per cell (at most MAX_CELLS of them), and these cells' codes.
+
+    ``latent`` is (n, d), ``codes`` (n,) of any type.
+    """
     from sklearn.metrics import silhouette_samples
 
     if len(latent) > MAX_CELLS:
@@ -20,7 +23,7 @@ def _silhouette_values(latent: np.ndarray, codes: np.ndarray) -> np.ndarray:
     n_codes = len(np.unique(codes))
     if not 2 <= n_codes < len(codes):
         raise NotApplicable("fewer than two labels" if n_codes < 2 else "no label has two cells")
-    return silhouette_samples(latent, codes)
+    return silhouette_samples(latent, codes), codes
 
 
 def _stack(latents) -> np.ndarray:
@@ -55,9 +58,38 @@ def silhouette(latents, labels) -> float:
     NotApplicable
         Fewer than 3 cells in a modality, fewer than two labels, or no label with two cells.
     """
+    return float(_labelled_silhouettes(latents, labels)[0].mean())
+
+
+def _labelled_silhouettes(latents, labels) -> tuple[np.ndarray, np.ndarray]:
     names = np.concatenate([np.asarray(label).astype(str) for label in labels])
     latent = _stack(latents)
-    return float(_silhouette_values(latent[names != ""], names[names != ""]).mean())
+    return _silhouette_values(latent[names != ""], names[names != ""])
+
+
+def silhouette_by_type(latents, labels):
+    """Mean silhouette width of the cells of each label, both modalities together.
+
+    Parameters
+    ----------
+    latents, labels
+        As in :func:`silhouette`, which is the mean of these by numbers of cells.
+
+    Returns
+    -------
+    DataFrame with ``type``, ``silhouette`` in [-1, 1] (0 for a label of one cell) and ``n_cells`` (of at most
+    20,000 cells in all).
+
+    Raises
+    ------
+    NotApplicable
+        As :func:`silhouette`.
+    """
+    import pandas as pd
+
+    values, names = _labelled_silhouettes(latents, labels)
+    by_type = pd.DataFrame({"type": names, "silhouette": values}).groupby("type")["silhouette"]
+    return by_type.agg(silhouette="mean", n_cells="size").reset_index()
 
 
 @metric(
@@ -85,4 +117,4 @@ def modality_mixing(latents) -> float:
         Fewer than 3 cells in a modality.
     """
     modality = np.repeat([0, 1], [len(z) for z in latents])
-    return float((1 - np.abs(_silhouette_values(_stack(latents), modality))).mean())
+    return float((1 - np.abs(_silhouette_values(_stack(latents), modality)[0])).mean())

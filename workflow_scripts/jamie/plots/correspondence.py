@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from jamie.data.correspondence import Correspondence
 from jamie.matching.compare import Comparison
-from jamie.plots import style
+from jamie.plots import palette, style
 
-KNOWN, ESTIMATED = style.OKABE_ITO[0], style.OKABE_ITO[1]
+KNOWN, ESTIMATED = palette.OKABE_ITO[0], palette.OKABE_ITO[1]
 MAX_LABELS = 25
 MAX_ROWS = 1500  # cells whose entries are drawn
 

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from jamie.contract import FEATURE_SCORE_COLUMNS
-from jamie.plots import style
+from jamie.plots import palette, style
 
 MEASURED, IMPUTED = "measured", "imputed"
 MEASURED_COLOR = "#7F7F7F"
@@ -46,7 +46,7 @@ def measured_and_imputed(
     lines = _lines(values)
     sizes = values["group"].astype(str).value_counts()
     groups = style.natural_order(sizes.index[:MAX_GROUPS])
-    colors = {MEASURED: MEASURED_COLOR, IMPUTED: style.method_color(method, [method])}
+    colors = {MEASURED: MEASURED_COLOR, IMPUTED: palette.method_color(method, [method])}
     height = 1.0 + len(lines) * (0.95 + 0.2 * len(groups))
     figure = Figure(figsize=(10, height), layout="constrained", facecolor="white")
     grid = figure.add_gridspec(len(lines), N_COLUMNS)
@@ -181,13 +181,13 @@ def _draw_curves(ax: Axes, similarity: pd.Series, sd: pd.Series, methods: list[s
         ranked = np.sort(similarity.loc[method].to_numpy())[::-1]
         control = style.is_control(method)
         line = {
-            "color": style.method_color(method, methods),
-            "linestyle": style.control_dashes(method) if control else "-",
+            **palette.method_points(method, methods),
+            "markersize": 4,
+            "linestyle": palette.control_dashes(method) if control else "-",
             "linewidth": 2.2 if method == "jamie" else 1.3,
             "zorder": 4 if method == "jamie" else 2 if control else 3,
-        }
-        marker = "o" if len(ranked) == 1 else None
-        ax.plot(np.linspace(0, 1, len(ranked)), ranked, marker=marker, **line)
+        } | ({"marker": ""} if control and len(ranked) > 1 else {})
+        ax.plot(np.linspace(0, 1, len(ranked)), ranked, markevery=0.15, **line)
         spread = f" ± {sd[method]:.3f}" if np.isfinite(sd[method]) else ""
         handles.append(Line2D([], [], label=f"{means[method]:.3f}{spread}  {style.label(method)}", **line))
     ax.set_xlabel(f"features, best first (fraction of {similarity.groupby('method').size().max():,})")

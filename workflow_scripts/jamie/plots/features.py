@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -9,7 +11,7 @@ from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
 from jamie.contract import FEATURE_SCORE_COLUMNS
-from jamie.plots import style
+from jamie.plots import palette, style
 
 SCORES = ("pearson", "auroc")
 
@@ -100,19 +102,7 @@ def _draw_panel(ax: Axes, table: pd.DataFrame, score: str, method: str, against:
         ax.text(0.5, 0.5, "n/a", ha="center", va="center", color=style.GREY, transform=ax.transAxes)
         ax.set(xticks=[], yticks=[])
         return 0, "no feature has this score in both methods"
-    x, y = table[against].to_numpy(), table[method].to_numpy()
-    both = (method, against)
-    colors = np.where(x == y, style.GREY, np.where(y > x, *(style.method_color(m, both) for m in both)))
-    n = len(table)
-    order = np.random.default_rng(0).permutation(n)
-    size, alpha = float(np.clip(9000 / n, 3, 22)), float(np.clip(400 / n, 0.25, 0.8))
-    ax.axline((0, 0), slope=1, color=style.GREY, linewidth=0.8, zorder=1)
-    style.scatter(ax, x[order], y[order], c=colors[order].tolist(), s=size, alpha=alpha, zorder=2)
-    low, high = min(x.min(), y.min()), max(x.max(), y.max())
-    pad = 0.06 * (high - low) or 0.05
-    ax.set(xlim=(low - pad, high + pad), ylim=(low - pad, high + pad))
-    ax.locator_params(nbins=5)
-    n_above, n_below, p_value = sign_test(y, x)
+    n_above, n_below, p_value = draw_points(ax, table, method, against, both := (method, against))
     corners = (
         (method, n_above, 0.03, 0.97, "left", "top"),
         (against, n_below, 0.97, 0.03, "right", "bottom"),
@@ -124,15 +114,46 @@ def _draw_panel(ax: Axes, table: pd.DataFrame, score: str, method: str, against:
             f"{style.label(name)} better: {count:,}",
             ha=ha,
             va=va,
-            color=style.method_color(name, both),
+            color=palette.method_color(name, both),
             fontweight="bold",
             transform=ax.transAxes,
             bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.5},
         )
-    return n_above, f"n = {n:,}, two-sided sign test {_p_words(p_value)}"
+    return n_above, f"n = {len(table):,}, two-sided sign test {p_words(p_value)}"
 
 
-def _p_words(p_value: float) -> str:
+def draw_points(
+    ax: Axes, table: pd.DataFrame, method: str, against: str, methods: Sequence[str]
+) -> tuple[int, int, float]:
+    """A point per feature on either side of the diagonal, in the colour of the better of two methods.
+
+    Parameters
+    ----------
+    table
+        A row per feature, a column per method; no NaN.
+    methods
+        Every method of the figure, for the colours.
+
+    Returns
+    -------
+    The sign test of ``method`` and ``against``.
+    """
+    x, y = table[against].to_numpy(), table[method].to_numpy()
+    sides = (palette.method_color(m, methods) for m in (method, against))
+    colors = np.where(x == y, style.GREY, np.where(y > x, *sides))
+    n = len(table)
+    order = np.random.default_rng(0).permutation(n)
+    size, alpha = float(np.clip(9000 / n, 3, 22)), float(np.clip(400 / n, 0.25, 0.8))
+    ax.axline((0, 0), slope=1, color=style.GREY, linewidth=0.8, zorder=1)
+    style.scatter(ax, x[order], y[order], c=colors[order].tolist(), s=size, alpha=alpha, zorder=2)
+    low, high = min(x.min(), y.min()), max(x.max(), y.max())
+    pad = 0.06 * (high - low) or 0.05
+    ax.set(xlim=(low - pad, high + pad), ylim=(low - pad, high + pad))
+    ax.locator_params(nbins=5)
+    return sign_test(y, x)
+
+
+def p_words(p_value: float) -> str:
     if p_value < 1e-300:
         return "p < 1e-300"
     return f"p = {p_value:.2g}" if p_value >= 1e-3 else f"p = {p_value:.0e}"

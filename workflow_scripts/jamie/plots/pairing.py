@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from jamie.plots import style
+from jamie.plots import palette, style
 from jamie.plots.scores import BETTER, panel_title
 
 NEEDED = ("method", "metric", "modality", "seed", "value")
@@ -70,7 +70,7 @@ def pairing_curves(
             ax.set_ylabel({"lower": "lower is better", "higher": "higher is better"}[BETTER[panel[0]]])
             if i == 0 and panel in (enough or {}):
                 ax.axvline(
-                    enough[panel], color=style.method_color(shown, methods), linewidth=1, linestyle=":"
+                    enough[panel], color=palette.method_color(shown, methods), linewidth=1, linestyle=":"
                 )
     _legend(figure, known, methods, shown, bool(enough))
     style.headline(figure, message, about)
@@ -101,7 +101,7 @@ def _draw_panel(ax: Axes, part: pd.DataFrame, x: str, methods: list[str], shown:
         if style.is_control(method):
             _draw_control(ax, own["value"].mean(), _line(method, methods, shown), right=x == "wrong")
             continue
-        color = style.method_color(method, methods)
+        color = palette.method_color(method, methods)
         by_place = own.groupby(x)["value"]
         mean, sd = by_place.mean(), by_place.std().fillna(0.0)
         ax.errorbar(
@@ -138,10 +138,10 @@ def _draw_control(ax: Axes, value: float, line: dict, *, right: bool) -> None:
 
 def _line(method: str, methods: list[str], shown: str) -> dict:
     if style.is_control(method):
-        dashes = style.control_dashes(method)
-        return {"color": style.method_color(method, [method]), "linestyle": dashes, "linewidth": 1}
-    color = style.method_color(method, methods)
-    return {"color": color, "linewidth": 2.0 if method == shown else 1.1, "marker": "o", "markersize": 3}
+        dashes = palette.control_dashes(method)
+        return {"color": palette.method_color(method, [method]), "linestyle": dashes, "linewidth": 1}
+    width = 2.0 if method == shown else 1.1
+    return {"linewidth": width, "markersize": 4, **palette.method_points(method, methods)}
 
 
 def _padded(ax: Axes, places: np.ndarray) -> tuple[float, float]:
@@ -168,13 +168,14 @@ def _legend(figure: Figure, known: pd.DataFrame, methods: list[str], shown: str,
     everyone = [*methods, *(m for m in style.order_methods(known["method"]) if style.is_control(m))]
     handles = [Line2D([], [], label=style.label(m), **_line(m, methods, shown)) for m in everyone]
     if marked:
-        color = style.method_color(shown, methods)
+        color = palette.method_color(shown, methods)
         label = f"enough for {style.label(shown)}"
         handles.append(Line2D([], [], color=color, linewidth=1, linestyle=":", label=label))
+    entry = 0.55 + 0.068 * max(len(handle.get_label()) for handle in handles)  # inches
     figure.legend(
         handles=handles,
         loc="outside lower left",
-        ncols=len(handles),
+        ncols=min(len(handles), int((figure.get_figwidth() - 0.2) / entry)),
         columnspacing=1.4,
         title=FOOTNOTE,
         title_fontproperties={"size": style.FONT_SIZE},

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jamie.contract import FAILED, METRIC_COLUMNS, OK
-from jamie.plots import style
+from jamie.plots import palette, style
 
 INTEGRATION = ("foscttm", "lta", "silhouette", "modality_mixing")
 IMPUTATION = ("pearson", "auroc", "r2", "js_distance")
@@ -122,7 +122,7 @@ def _draw_panel(ax: Axes, rows: pd.DataFrame, methods: list[str], metric: str, n
     _draw_controls(ax, ok)
     for y, method in enumerate(methods):
         own = rows[rows["method"] == method]
-        _draw_method(ax, y, own, style.method_color(method, methods))
+        _draw_method(ax, y, own, palette.method_color(method, methods))
 
 
 def _limits(values: pd.Series, lowest: float) -> tuple[float, float]:
@@ -139,7 +139,7 @@ def _draw_controls(ax: Axes, ok: pd.DataFrame) -> None:
     # the outermost line is the highest: a label, which points inwards, then meets no other line
     controls.sort(key=lambda m: abs(means[m] - (low + high) / 2))
     for i, method in enumerate(controls):
-        x, color = means[method], style.method_color(method, controls)
+        x, color = means[method], palette.method_color(method, controls)
         if x < low:
             continue
         height = -0.6 - 0.62 * i
@@ -147,7 +147,7 @@ def _draw_controls(ax: Axes, ok: pd.DataFrame) -> None:
             [x, x],
             [ax.get_ylim()[0], height],
             color=color,
-            linestyle=style.control_dashes(method),
+            linestyle=palette.control_dashes(method),
             linewidth=1,
         )
         left = (x - low) / (high - low) < 0.5

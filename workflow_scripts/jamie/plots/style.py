@@ -1,54 +1,28 @@
-"""How every figure looks: colours, words, sizes, and how a figure is written.
-
-Colours of methods, modalities and up to eight groups come from palettes made for colour-blind readers: Okabe
-and Ito, "Color universal design" (2008), and the "muted" scheme of Paul Tol's technical note
-SRON/EPS/TN/09-002.
-"""
+"""How every figure looks: words, sizes, and how a figure is written. Colours are in `jamie.plots.palette`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from functools import wraps
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, wraps
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from jamie import registry
 from jamie.contract import ALL, HELD_OUT, HIDDEN, PAIRED, TEST, TRANSDUCTIVE
 from jamie.io import atomic
+from jamie.methods.base import Spec
 
-OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#F0E442")
 TEXT, GREY, LIGHT_GREY = "#222222", "#767676", "#D0D0D0"
 DPI = 200
 RASTERISE_ABOVE = 2000  # points: a vector file with more is slow to open
 FONT_SIZE = 8.0
-
-_METHOD_COLORS = {
-    "jamie": "#D55E00",
-    "jamie_paper": "#E69F00",
-    "knn": "#0072B2",
-    "cca": "#56B4E9",
-    "ridge": "#009E73",
-    "nlma": "#CC79A7",
-    "unioncom": "#332288",
-    "mmd_ma": "#882255",
-    "babel": "#000000",
-    "lma": "#661100",
-}
-_MODALITY_COLORS = {
-    "rna": "#0072B2",
-    "atac": "#E69F00",
-    "adt": "#009E73",
-    "ephys": "#CC79A7",
-    "methylation": "#999933",
-}
-_SPARE_COLORS = ("#44AA99", "#AA4499", "#6699CC", "#DDCC77", "#117733", "#CC6677")
-_CONTROL_COLORS = {"ceiling": "#4D4D4D"}
 
 _LABELS = {
     "rna": "RNA",
@@ -57,19 +31,6 @@ _LABELS = {
     "protein": "protein",
     "ephys": "electrophysiology",
     "methylation": "DNA methylation",
-    "jamie": "JAMIE",
-    "jamie_paper": "JAMIE (paper)",
-    "knn": "KNN",
-    "cca": "CCA",
-    "lma": "LMA",
-    "nlma": "NLMA",
-    "unioncom": "UnionCom",
-    "mmd_ma": "MMD-MA",
-    "babel": "BABEL",
-    "ridge": "ridge",
-    "floor_mean": "floor: feature mean",
-    "floor_shuffled": "floor: shuffled pairs",
-    "ceiling": "ceiling: truth",
     "foscttm": "FOSCTTM",
     "lta": "label transfer accuracy",
     "silhouette": "silhouette",
@@ -89,6 +50,7 @@ _LABELS = {
     PAIRED: "cells whose pair was shown",
     ALL: "cells, all",
 }
+_NO_PAIRS: set[str] = set()  # methods of the run that are not in the registry
 
 _RC = {
     "font.family": "DejaVu Sans",
@@ -128,19 +90,35 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     return wrapped
 
 
+@cache
+def _specs() -> dict[str, Spec]:
+    return registry.specs()
+
+
 def label(name: str) -> str:
-    """Words for a modality, method, metric, protocol or cell group; an unknown name stays as it is."""
-    return _LABELS.get(name, name)
+    """Words for a method, modality, metric, protocol or cell group; an unknown name stays as it is.
+
+    A method's are those of its SPEC; one that learns from no known pair is marked (`registry.marked`).
+    """
+    spec = None if name in _LABELS else _specs().get(name)
+    return registry.marked(spec.label, spec) if spec else _LABELS.get(name, name)
 
 
-def add_labels(labels: dict[str, str]) -> None:
-    """Words of a run's own for methods and variants (``label:`` in the config)."""
+def add_labels(labels: dict[str, str], no_pairs: Iterable[str] = ()) -> None:
+    """Words of a run's own for methods and variants; ``no_pairs``: those that learn from no known pair."""
     _LABELS.update(labels)
+    _NO_PAIRS.update(no_pairs)
+
+
+def uses_pairs(method: str) -> bool:
+    """Whether a method learns from known pairs; an unknown one is taken to."""
+    return method not in _NO_PAIRS and (method not in _specs() or not registry.unsupervised(_specs()[method]))
 
 
 def is_control(method: str) -> bool:
-    """Whether a method bounds the scores (``floor_*`` or ``ceiling``) instead of competing."""
-    return method == "ceiling" or method.startswith("floor")
+    """Whether a method bounds the scores (a floor or the ceiling) instead of competing."""
+    spec = _specs().get(method)
+    return bool(spec.control) if spec else method.startswith("floor")
 
 
 def order_methods(methods: Iterable[str]) -> list[str]:
@@ -148,61 +126,11 @@ def order_methods(methods: Iterable[str]) -> list[str]:
     return sorted(set(methods), key=lambda m: (is_control(m), m != "jamie", not m.startswith("jamie_"), m))
 
 
-def _color(name: str, everyone: Iterable[str], fixed: dict[str, str]) -> str:
-    if name in fixed:
-        return fixed[name]
-    unknown = sorted({other for other in everyone if other not in fixed and not is_control(other)} | {name})
-    spare = [*_SPARE_COLORS, *_large_palette()]
-    return spare[unknown.index(name) % len(spare)]
-
-
-def method_color(name: str, all_methods: Iterable[str]) -> str:
-    """Hex colour of a method: the same in every figure for known methods, grey for controls.
-
-    Methods that are not in the table get spare colours in the order of their names among ``all_methods``.
-    """
-    if is_control(name):
-        return _CONTROL_COLORS.get(name, "#8C8C8C")
-    return _color(name, all_methods, _METHOD_COLORS)
-
-
-def modality_color(name: str, all_modalities: Iterable[str]) -> str:
-    """Hex colour of a modality: the same in every figure for known modalities."""
-    return _color(name, all_modalities, _MODALITY_COLORS)
-
-
-def control_dashes(name: str) -> str | tuple:
-    """Line style that tells the grey controls apart."""
-    return {"ceiling": (0, (6, 2)), "floor_shuffled": (0, (1, 1.5))}.get(name, (0, (3, 2)))
-
-
 def natural_order(names: Iterable[str]) -> list[str]:
     """Sorted so that cluster 10 comes after cluster 2."""
     return sorted(
         set(names), key=lambda s: [int(p) if p.isdigit() else p.lower() for p in re.split(r"(\d+)", s)]
     )
-
-
-def _large_palette() -> list[str]:
-    """54 colours: the strong half of tab20, its light half, then tab20b and tab20c; no plain greys."""
-    maps = {
-        name: [to_hex(c) for c in matplotlib.colormaps[name].colors] for name in ("tab20", "tab20b", "tab20c")
-    }
-    tab20 = [c for i, c in enumerate(maps["tab20"]) if i not in (14, 15)]
-    return (
-        tab20[::2]
-        + tab20[1::2]
-        + maps["tab20b"][::2]
-        + maps["tab20c"][:16:2]
-        + maps["tab20b"][1::2]
-        + (maps["tab20c"][1:16:2])
-    )
-
-
-def group_colors(groups: Sequence[str]) -> dict[str, str]:
-    """Colour per group, in the order given: Okabe-Ito up to 8 groups, 54 colours in turn above."""
-    palette = OKABE_ITO if len(groups) <= len(OKABE_ITO) else _large_palette()
-    return {group: palette[i % len(palette)] for i, group in enumerate(groups)}
 
 
 def clean(ax: Axes, *, grid: str | None = None) -> None:
@@ -259,6 +187,15 @@ def select_case(table: pd.DataFrame, what: str, **chosen: str | None) -> pd.Data
 def case_words(protocol: str, cells: str, n_seeds: int) -> str:
     """For example ``held-out protocol, cells never seen in training, 3 seeds``."""
     return f"{label(protocol)}, {label(cells)}, {n_seeds} seed{'s' if n_seeds != 1 else ''}"
+
+
+def reasons(head: str, missing: Mapping[str, str], width: int) -> list[str]:
+    """Lines that say why methods are missing, those with one reason together; none if there are none."""
+    methods: dict[str, list[str]] = {}
+    for method, reason in missing.items():
+        methods.setdefault(reason, []).append(label(method))
+    said = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in methods.items())
+    return textwrap.wrap(f"{head}: {said}", width) if said else []
 
 
 def headline(figure: Figure, message: str, about: str = "") -> None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from jamie.contract import ROLE, TEST
-from jamie.plots import style
+from jamie.plots import palette, style
 
 UNLABELLED = "not labelled"
 SEED = 0  # of the order in which points are drawn
@@ -46,7 +46,7 @@ def umap_panels(raw: dict[str, pd.DataFrame], joint: pd.DataFrame, *, group_name
     groups = style.natural_order(set().union(*(t["group"] for t in (*raw.values(), joint))) - {UNLABELLED})
     if not groups:
         raise ValueError(f"No cell has a {group_name}, so the UMAP cannot be coloured by it.")
-    colors = {**style.group_colors(groups), UNLABELLED: style.LIGHT_GREY}
+    colors = {**palette.group_colors(groups), UNLABELLED: style.LIGHT_GREY}
     marks = _marks(groups)
     shows_roles = bool((joint[ROLE] == TEST).any())
 
@@ -132,7 +132,7 @@ def _with_groups(table: pd.DataFrame, columns: tuple[str, ...], what: str) -> pd
 
 def _marks(groups: list[str]) -> dict[str, str]:
     """Short names written on the cells: colours alone stop being readable above eight groups."""
-    if len(groups) <= len(style.OKABE_ITO):
+    if len(groups) <= len(palette.OKABE_ITO):
         return {}
     short = all(len(group) <= 3 for group in groups)
     return {group: group if short else str(i) for i, group in enumerate(groups, start=1)}
@@ -169,14 +169,14 @@ def _draw_groups(ax: Axes, table: pd.DataFrame, colors: dict[str, str], marks: d
 
 def _draw_modalities(ax: Axes, joint: pd.DataFrame) -> None:
     modalities = list(dict.fromkeys(joint["modality"]))
-    colors = {m: style.modality_color(m, modalities) for m in modalities}
+    colors = {m: palette.modality_color(m, modalities) for m in modalities}
     _points(ax, joint, joint["modality"].map(colors).to_numpy(), style.point_size(len(joint)))
     _legend_below(ax, {style.label(m): colors[m] for m in modalities})
 
 
 def _draw_roles(ax: Axes, joint: pd.DataFrame) -> None:
     modalities = list(dict.fromkeys(joint["modality"]))
-    colors = {m: style.modality_color(m, modalities) for m in modalities}
+    colors = {m: palette.modality_color(m, modalities) for m in modalities}
     test = joint[ROLE] == TEST
     size = style.point_size(len(joint))
     _points(ax, joint[~test], np.full((~test).sum(), style.LIGHT_GREY), size)

@@ -1,0 +1,166 @@
+"""One method against each of the others, feature by feature, in small panels."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from jamie.contract import FEATURE_SCORE_COLUMNS
+from jamie.plots import palette, style
+from jamie.plots.features import SCORES, draw_points, p_words, sign_test
+from jamie.summary import cells_in_words, label, number
+
+CLEAR = 0.05  # the p value below which more features won are written in bold
+PANEL = 1.28  # inches, the side of a panel
+FOOTNOTE = (
+    "a point per feature: mean of the seeds; above the diagonal the method on y is better; "
+    "p: two-sided sign test, features taken as independent; bold: better, p below 0.05"
+)
+
+
+def imputing_methods(feature_scores: pd.DataFrame) -> list[str]:
+    """Methods, controls apart, that have a score of some feature; in the order of figures."""
+    scored = feature_scores.loc[feature_scores[list(SCORES)].notna().any(axis="columns"), "method"]
+    return [m for m in style.order_methods(scored) if not style.is_control(m)]
+
+
+def why_no_baselines(feature_scores: pd.DataFrame, method: str | None) -> str:
+    """Why the figure cannot be drawn; empty if it can."""
+    found = imputing_methods(feature_scores)
+    if not found:
+        return "Not applicable: no method has scores of imputed features here."
+    if method not in found:
+        named = f"{style.label(method)} has no scores" if method else "there is no method to compare"
+        return f"Not applicable: {named} of imputed features here."
+    return "" if len(found) > 1 else f"Not applicable: only {style.label(method)} imputes here."
+
+
+def comparisons(feature_scores: pd.DataFrame, method: str) -> pd.DataFrame:
+    """Wins of one method against each other, per imputed modality and score; seeds are averaged first.
+
+    Parameters
+    ----------
+    feature_scores
+        FEATURE_SCORE_COLUMNS of one dataset, scenario and group of cells.
+
+    Returns
+    -------
+    modality, score, against, n_above, n_below, n (features that both have), p_value; no row where n is 0.
+    """
+    rows = []
+    for modality, score, wide in _tables(feature_scores, method):
+        for against in [m for m in imputing_methods(feature_scores) if m != method]:
+            both = _both(wide, method, against)
+            if len(both):
+                above, below, p_value = sign_test(both[method], both[against])
+                rows.append([modality, score, against, above, below, len(both), p_value])
+    columns = ["modality", "score", "against", "n_above", "n_below", "n", "p_value"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _tables(feature_scores: pd.DataFrame, method: str) -> list[tuple[str, str, pd.DataFrame]]:
+    """(modality, score, features x methods), for each score that ``method`` has; NaN where one has none."""
+    found = []
+    for score in SCORES:
+        for modality, rows in feature_scores.groupby("modality", sort=False):
+            wide = rows.groupby(["feature", "method"])[score].mean().unstack("method")
+            if method in wide and wide[method].notna().any():
+                found.append((modality, score, wide))
+    return found
+
+
+def _both(wide: pd.DataFrame, method: str, against: str) -> pd.DataFrame:
+    return wide.reindex(columns=[method, against]).dropna()
+
+
+@style.styled
+def baseline_panels(feature_scores: pd.DataFrame, *, method: str = "jamie", about: str = "") -> Figure:
+    """A column per other method, a row per score and imputed modality, a point per feature.
+
+    Parameters
+    ----------
+    feature_scores
+        FEATURE_SCORE_COLUMNS of one dataset, scenario and group of cells; seeds are averaged per feature.
+    method
+        On y in every panel; the others are on x.
+    about
+        Line of context below the headline.
+
+    Raises
+    ------
+    ValueError
+        There are no two methods to compare, or the rows mix several cases.
+    """
+    style.require(feature_scores, FEATURE_SCORE_COLUMNS, "feature scores")
+    rows = style.select_case(feature_scores, "feature scores", protocol=None, cells=None)
+    if reason := why_no_baselines(rows, method):
+        raise ValueError(reason)
+    others = [m for m in imputing_methods(rows) if m != method]
+    tables = _tables(rows, method)
+    width = max(7.0, 0.9 + (PANEL + 0.2) * len(others))
+    size = (width, 1.1 + (PANEL + 0.42) * len(tables))
+    figure = Figure(figsize=size, layout="constrained", facecolor="white")
+    axes = figure.subplots(len(tables), len(others), squeeze=False)
+    for line, (modality, score, wide) in zip(axes, tables, strict=True):
+        for ax, against in zip(line, others, strict=True):
+            _draw_panel(ax, _both(wide, method, against), method, against, [method, *others])
+        line[0].set_ylabel(f"{style.label(score)}\nimputed {style.label(modality)}\n{style.label(method)}")
+    for ax, against in zip(axes[0], others, strict=True):
+        name = style.label(against).replace(" (", "\n(")
+        color = palette.method_color(against, [method, *others])
+        ax.annotate(
+            name,
+            (0.5, 1),
+            xytext=(0, 30),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            color=color,
+            weight="bold",
+        )
+    for ax, against in zip(axes[-1], others, strict=True):
+        ax.set_xlabel(style.label(against).replace(" (", "\n("))
+    style.headline(figure, headline(comparisons(rows, method), method), about)
+    figure.supxlabel(textwrap.fill(FOOTNOTE, int(14 * width)), fontsize=style.FONT_SIZE, color=style.GREY)
+    return figure
+
+
+def _draw_panel(ax: Axes, table: pd.DataFrame, method: str, against: str, methods: list[str]) -> None:
+    style.clean(ax)
+    ax.set_box_aspect(1)
+    if table.empty:
+        ax.text(0.5, 0.5, "n/a", ha="center", va="center", color=style.GREY, transform=ax.transAxes)
+        ax.set(xticks=[], yticks=[])
+        return
+    above, below, p_value = draw_points(ax, table, method, against, methods)
+    ax.locator_params(nbins=3)
+    weight = "bold" if above > below and p_value < CLEAR else "normal"
+    words = f"{above:,} of {len(table):,} better\n{p_words(p_value)}"
+    ax.set_title(words, fontsize=style.FONT_SIZE - 1, loc="center", pad=3, weight=weight)
+
+
+def headline(found: pd.DataFrame, method: str) -> str:
+    """Against how many of the others the method is better on most features, by Pearson r."""
+    main = found[found["score"] == SCORES[0]]
+    won = (main["n_above"] > main["n_below"]).groupby(main["against"]).all()
+    others = number(len(won), "other method")
+    return f"By Pearson r, {style.label(method)} imputes most features better than {won.sum()} of {others}"
+
+
+def in_words(feature_scores: pd.DataFrame, method: str) -> str:
+    """The caption: by modality and score, the share of features won against each method."""
+    found = comparisons(feature_scores, method)
+    parts = []
+    for (modality, score), rows in found.groupby(["modality", "score"], sort=False):
+        shares = ", ".join(
+            f"{label(row.against)} {row.n_above:,} of {row.n:,} (p = {row.p_value:.1g})"
+            for row in rows.itertuples(index=False)
+        )
+        parts.append(f"{label(modality)}, {label(score)}: {shares}")
+    n_seeds = number(feature_scores["seed"].nunique(), "seed")
+    head = f"On {cells_in_words(feature_scores)}, mean of {n_seeds}."
+    return f"{head} Features on which {label(method)} is better than each method: {'; '.join(parts)}."

@@ -1,0 +1,22 @@
+"""FOSCTTM against label transfer accuracy of every method, for the strictest group of cells there is."""
+
+from jamie import entry, io, summary
+from jamie.plots import alignment, style
+
+with entry.job(snakemake):
+    table = io.read_table(snakemake.input.metrics)
+    wanted = snakemake.wildcards
+    table = table[(table["dataset"] == wanted.dataset) & (table["scenario"] == wanted.scenario)]
+    part = table[table["cells"] == summary.strictest_cells(table)]
+    words = alignment.why_no_alignment(part)
+    if words:
+        figure = style.notice(words)
+    else:
+        case = style.case_words(part["protocol"].iloc[0], part["cells"].iloc[0], part["seed"].nunique())
+        missing = alignment.left_out(table, alignment.alignment_scores(part))
+        figure = alignment.alignment_scatter(
+            part, missing, about=f"{wanted.dataset}, {wanted.scenario}: {case}"
+        )
+        words = alignment.in_words(part, missing, summary.cells_in_words(part))
+    style.save(figure, snakemake.output.figure)
+    io.write_text(snakemake.output.numbers, summary.caption(words, snakemake.params.about))

@@ -1,0 +1,44 @@
+"""Silhouette of each cell type in the joint space of each method, for the strictest group of cells."""
+
+import pandas as pd
+
+from jamie import entry, io, summary
+from jamie.data.correspondence import Correspondence
+from jamie.metrics.base import NotApplicable
+from jamie.metrics.score import score_types
+from jamie.plots import silhouettes, style
+
+with entry.job(snakemake):
+    given, p, wanted = snakemake.input, snakemake.params, snakemake.wildcards
+    table = io.read_table(given.metrics)
+    table = table[(table["dataset"] == wanted.dataset) & (table["scenario"] == wanted.scenario)]
+    part = table[table["cells"] == summary.strictest_cells(table)]
+    cells, protocol = part["cells"].iloc[0], part["protocol"].iloc[0]
+    pairs = Correspondence.load(given.pairs)
+    found, missing = [], {}
+    for i, seed in enumerate(p.seeds):
+        prepared, known = io.read_h5mu(given.prepared[i]), Correspondence.load(given.known[i])
+        for j, method in enumerate(p.methods):
+            file = j * len(p.seeds) + i
+            info = io.read_json(given.run_info[file])
+            try:
+                if not info["embeds"]:
+                    raise NotApplicable(info["reason"] or "has no joint space")
+                embedding = io.read_h5mu(given.embedding[file])
+                own = score_types(prepared, pairs, known, embedding, method=method, cells=cells)
+                found.append(own.assign(method=method, seed=seed))
+            except NotApplicable as why:
+                missing[method] = str(why)
+    missing = {m: why for m, why in missing.items() if all((t["method"] != m).all() for t in found)}
+    if found:
+        silhouette = pd.concat(found, ignore_index=True)
+        about = f"{wanted.dataset}, {wanted.scenario}: {style.case_words(protocol, cells, len(p.seeds))}"
+        figure = silhouettes.silhouette_map(silhouette, missing, about=about)
+        means, n_cells = silhouettes.type_means(silhouette)
+        words = silhouettes.in_words(means, n_cells, summary.cells_in_words(part), missing)
+    else:
+        reasons = "; ".join(dict.fromkeys(missing.values())) or "no method has a joint space"
+        words = f"Not applicable: {reasons}."
+        figure = style.notice(words)
+    style.save(figure, snakemake.output.figure)
+    io.write_text(snakemake.output.numbers, summary.caption(words, p.about))

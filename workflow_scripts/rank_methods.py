@@ -1,0 +1,19 @@
+"""The ranking of methods over everything that was run: a page, and its numbers."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from jamie import entry, io, ranking, ranking_page, summary
+
+with entry.job(snakemake):
+    infos = [
+        dict(zip(("dataset", "scenario", "method"), Path(path).parts[-5:-2], strict=True))
+        | io.read_json(path)
+        for path in snakemake.input.run_info
+    ]
+    table = ranking.rank_methods(io.read_table(snakemake.input.metrics), pd.DataFrame(infos))
+    io.write_table(snakemake.output.table, table)
+    io.write_text(snakemake.output.page, ranking_page.ranking_page(table))
+    words = ranking_page.in_words(table)
+    io.write_text(snakemake.output.numbers, summary.caption(words, snakemake.params.about))
