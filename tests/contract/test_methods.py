@@ -118,6 +118,7 @@ def test_a_spec_says_what_the_docs_and_figures_need(name):
     assert spec.embeds or spec.imputes
     assert spec.control in ("", "floor", "ceiling")
     assert spec.citation or spec.control
+    assert spec.cost
     assert not spec.uses_truth or spec.control == "ceiling"
 
 

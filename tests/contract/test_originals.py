@@ -15,7 +15,7 @@ N = 150
 
 
 def pair() -> tuple[np.ndarray, np.ndarray]:
-    """The same cells twice: as they are, and through a bend and another rotation, with noise; (n, 12) each."""
+    """The same cells twice: as they are, and bent, rotated and with noise; (n, 12) each."""
     rng = np.random.default_rng(4)
     first = cells()[:N]
     rotation = np.linalg.qr(rng.normal(size=(12, 12)))[0]

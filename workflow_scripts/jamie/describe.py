@@ -112,8 +112,19 @@ def describe_methods() -> str:
         )
         if len(spec.options) > FEW_OPTIONS:
             options = "table below"
-        rows.append([f"`{name}`", spec.summary, options])
-    return table(["method", "what it does", "options (default)"], rows)
+        rows.append([f"`{name}`", spec.summary, _pairs(spec), _limits(spec), options])
+    return table(["method", "what it does", "known pairs", "time and memory", "options (default)"], rows)
+
+
+def _pairs(spec) -> str:
+    if not spec.uses_pairs:
+        return "none used"
+    return f"{spec.min_pairs} or more" if spec.min_pairs else "as many as there are"
+
+
+def _limits(spec) -> str:
+    largest = spec.max_cells(spec.options)
+    return spec.cost + (f"; at most {largest:,} training cells of a modality" if largest else "")
 
 
 def describe_jamie_options() -> str:

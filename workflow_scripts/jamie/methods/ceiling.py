@@ -13,6 +13,7 @@ SPEC = Spec(
     summary="Reads the measured values of the other modality where they exist, the feature mean elsewhere; "
     "both sides of a cell get the same coordinates.",
     control="ceiling",
+    cost="linear in cells",
     uses_truth=True,
 )
 

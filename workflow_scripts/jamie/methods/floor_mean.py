@@ -11,6 +11,7 @@ SPEC = Spec(
     summary="The training mean of each feature, whatever the cell.",
     embeds=False,
     control="floor",
+    cost="linear in cells",
 )
 
 

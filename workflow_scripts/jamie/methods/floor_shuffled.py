@@ -13,6 +13,7 @@ SPEC = Spec(
     summary="CCA fitted after the partners of all known pairs were shuffled.",
     min_pairs=cca.SPEC.min_pairs,
     control="floor",
+    cost="linear in cells",
     builds_on=("methods/cca.py",),
     options=cca.SPEC.options,
 )
