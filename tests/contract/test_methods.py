@@ -263,6 +263,19 @@ def test_with_fewer_pairs_it_is_excluded_with_the_numbers(name, data):
     assert reason == f"needs at least {n} known pairs, the scenario shows {n - 1}"
 
 
+@pytest.mark.parametrize("name", [n for n, s in SPECS.items() if s.max_cells(s.options)])
+def test_with_more_cells_it_is_excluded_with_the_numbers(name, data):
+    spec, n = SPECS[name], SPECS[name].max_cells(SPECS[name].options)
+    assert base.reason_to_exclude(spec, data.known, n) == ""
+    reason = base.reason_to_exclude(spec, data.known, n + 1)
+    assert reason == f"takes at most {n:,} training cells of a modality, there are {n + 1:,}"
+
+
+def test_landmarks_take_any_number_of_cells(data):
+    options = {"matching": "landmarks"}
+    assert base.reason_to_exclude(SPECS["unioncom"], data.known, 10**6, options) == ""
+
+
 # --- files, and answers that are known beforehand
 
 

@@ -180,9 +180,8 @@ def test_table_of_examples_is_complete():
 def test_example_is_a_valid_overlay(path):
     overlay = yaml.safe_load(path.read_text())
     checked = config.check(merged(overlay))
-    seeds = {"seeds": 3, "pairing_sweep": 3, "ablation": 3, "benchmark": 3, "tuned": 3, "readme": 5}.get(
-        path.stem, 1
-    )
+    three = ("seeds", "pairing_sweep", "ablation", "benchmark", "tuned", "readme")
+    seeds = 3 if path.stem in three else 1
     assert checked["run"]["seeds"] == list(range(seeds))
     more = {"own_data": {"datasets"}, "ablation": {"methods"}}.get(path.stem, set())
     assert set(overlay) == {"run"} | more

@@ -117,6 +117,8 @@ def describe_methods() -> str:
 
 
 def _pairs(spec) -> str:
+    if spec.uses_truth:
+        return "all, also those that are hidden"
     if not spec.uses_pairs:
         return "none used"
     return f"{spec.min_pairs} or more" if spec.min_pairs else "as many as there are"

@@ -10,6 +10,7 @@ SPEC = Spec(
     label="floor: feature mean",
     summary="The training mean of each feature, whatever the cell.",
     embeds=False,
+    uses_pairs=False,
     control="floor",
     cost="linear in cells",
 )
