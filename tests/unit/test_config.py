@@ -378,7 +378,9 @@ def test_the_table_of_keys_has_a_row_for_every_key():
 def test_the_table_of_methods_is_that_of_the_registry():
     rows = {row[0].strip("`"): row[1:] for row in rows_of(describe.describe_methods())}
     assert set(rows) == set(registry.specs())
-    assert "`k` (`5`)" in rows["knn"][1] and rows["floor_mean"][1] == "none"
+    assert "`k` (`null`)" in rows["knn"][3] and rows["floor_mean"][3] == "none"
+    assert rows["mmd_ma"][1] == "none used" and rows["knn"][1] == "5 or more"
+    assert rows["unioncom"][2].endswith("at most 1,500 training cells of a modality")
 
 
 def test_the_table_of_search_spaces_is_that_of_the_registry():
