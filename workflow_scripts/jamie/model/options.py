@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 
 from jamie.errors import InputError, suggest
 
-FEW_COMPONENTS, MANY_COMPONENTS, MANY_CELLS = 30, 50, 2_000
+FEW_COMPONENTS, MANY_COMPONENTS, MANY_CELLS = 30, 100, 2_000
 
 CHOICES = {
     "optimizer": ("adamw", "adam"),
@@ -29,7 +29,7 @@ class Options:
     Attributes
     ----------
     n_components
-        Principal components each modality is reduced to before its encoder (None: 30, or 50 where both
+        Principal components each modality is reduced to before its encoder (None: 30, or 100 where both
         modalities have 2,000 training cells or more).
     canonical_ridge
         The encoders see their input along the canonical axes of the known pairs, each scaled by its
