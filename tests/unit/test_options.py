@@ -89,7 +89,7 @@ def test_unknown_names_are_refused_with_a_suggestion(arguments, problem_, hint):
     assert hint in str(error.value)
 
 
-@pytest.mark.parametrize(("n_cells", "expected"), [(1_999, 30), (2_000, 50)])
+@pytest.mark.parametrize(("n_cells", "expected"), [(1_999, 30), (2_000, 100)])
 def test_many_cells_get_more_components(n_cells, expected):
     assert Options.of().components(n_cells) == expected
     assert Options.of(n_components=7).components(n_cells) == 7
