@@ -353,7 +353,7 @@ def test_a_typo_of_an_option_is_answered_with_the_option_that_was_meant():
 
 def test_what_stands_for_an_article_is_not_tuned():
     entries = config.check(SHIPPED)["methods"]
-    articles = {"jamie_paper", "jamie_paper_imputation", "knn_paper"}
+    articles = {"jamie_paper", "jamie_paper_imputation", "knn_paper", "cca_plain"}
     assert {name for name, entry in entries.items() if not entry["tune"]} == articles
     assert entries["knn_paper"]["options"] == {"k": 5}
 

@@ -101,8 +101,9 @@ def baseline_panels(feature_scores: pd.DataFrame, *, method: str = "jamie", abou
     others = [m for m in imputing_methods(rows) if m != method]
     tables = _tables(rows, method)
     width = max(7.0, 0.9 + (PANEL + 0.2) * len(others))
-    size = (width, 1.1 + (PANEL + 0.42) * len(tables))
+    size = (width, 1.3 + (PANEL + 0.52) * len(tables))
     figure = Figure(figsize=size, layout="constrained", facecolor="white")
+    figure.get_layout_engine().set(hspace=0.04)  # titles of a row stay clear of the ticks above them
     axes = figure.subplots(len(tables), len(others), squeeze=False)
     for line, (modality, score, wide) in zip(axes, tables, strict=True):
         for ax, against in zip(line, others, strict=True):
