@@ -22,8 +22,8 @@ help: ## list the targets
 report: .venv/.runtime ## run the workflow and write results/report.html
 	$(SNAKEMAKE) $(REPORT)
 
-readme: .venv/.runtime ## run config/examples/readme.yaml and put its table of results into README.md
-	$(BIN)/snakemake $(ARGS) --configfile $(or $(CONFIG),config/examples/readme.yaml)
+readme: .venv/.runtime ## run config/examples/benchmark.yaml and put its table of results into README.md
+	$(BIN)/snakemake $(ARGS) --configfile $(or $(CONFIG),config/examples/benchmark.yaml)
 	PYTHONPATH=workflow_scripts $(BIN)/python -m jamie.results_table results/table.md README.md
 
 test: .venv/.test ## run the tests

@@ -149,3 +149,16 @@ def test_the_readme_holds_a_table_of_the_form_the_rule_writes():
     # each block begins with its title, JAMIE first, and has a best method in bold
     assert [line[1] for line in lines if line[0]] == ["JAMIE"] * sum(bool(line[0]) for line in lines)
     assert sum("**" in "".join(line) for line in lines) >= sum(bool(line[0]) for line in lines)
+
+
+def test_a_method_that_was_excluded_says_why(metrics):
+    excluded = rows("slow", "foscttm", "", [np.nan, np.nan], cells="all")
+    excluded = excluded.assign(status="excluded", reason="takes at most 10 cells, there are 99")
+    text = results_table.results_table(pd.concat([metrics, excluded]), SCENARIOS)
+    (line,) = [line for line in lines_of(text) if line[1].strip() == "slow"]
+    assert [cell.strip() for cell in line[2:]] == [
+        "excluded: takes at most 10 cells, there are 99",
+        "",
+        "",
+        "",
+    ]

@@ -47,7 +47,8 @@ def results_table(metrics: pd.DataFrame, scenarios: dict[str, dict]) -> str:
     rows = metrics.fillna({"modality": ""})
     lines = []
     for (dataset, scenario), part in rows.groupby(["dataset", "scenario"], sort=False):
-        lines += _block(dataset, scenarios[scenario], part[part["cells"] == strictest_cells(part)])
+        missing = _reasons(part)
+        lines += _block(dataset, scenarios[scenario], part[part["cells"] == strictest_cells(part)], missing)
     n_seeds = metrics.groupby(["dataset", "scenario"])["seed"].nunique()
     seeds = number(n_seeds.max(), "seed")
     seeds = seeds if n_seeds.nunique() == 1 else f"{n_seeds.min()} to {seeds}"
@@ -77,7 +78,14 @@ def _wins(rows: pd.DataFrame) -> str:
     return f"\nFeatures of held-out cells that {method} imputes better than KNN: {'; '.join(parts)}.\n"
 
 
-def _block(dataset: str, scenario: dict, part: pd.DataFrame) -> list[list[str]]:
+def _reasons(part: pd.DataFrame) -> dict[str, str]:
+    """Why a method has no scores at all, by method: excluded or failed, and the reason."""
+    without = part.groupby("method")["status"].transform(lambda status: (status != c.OK).all())
+    rows = part[without & part["status"].isin((c.EXCLUDED, c.FAILED))]
+    return {row.method: f"{row.status}: {row.reason}" for row in rows.itertuples(index=False)}
+
+
+def _block(dataset: str, scenario: dict, part: pd.DataFrame, missing: dict[str, str]) -> list[list[str]]:
     modalities = [m for m in dict.fromkeys(part["modality"]) if m]
     scores = [("foscttm", ""), ("lta", ""), *(("pearson", m) for m in modalities)]
     ok = part[part["status"] == c.OK].astype({"value": float})
@@ -89,7 +97,9 @@ def _block(dataset: str, scenario: dict, part: pd.DataFrame) -> list[list[str]]:
     ]
     names = ", ".join(style.label(m) for m in modalities)
     title = f"`{dataset}` ({names}); {CELLS[part['cells'].iloc[0]]}, {_pairs(scenario)}"
-    methods = [m for m in style.order_methods(part["method"]) if not style.is_control(m)]
+    columns[0] |= missing
+    methods = style.order_methods([*part["method"], *missing])
+    methods = [m for m in methods if not style.is_control(m)]
     rows = [["", style.label(m), *(column.get(m, "") for column in columns)] for m in methods]
     if any(BOUNDS in column for column in columns):
         rows.append(["", BOUNDS, *(column.get(BOUNDS, "") for column in columns)])
