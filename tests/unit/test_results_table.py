@@ -145,6 +145,8 @@ def test_the_readme_holds_a_table_of_the_form_the_rule_writes():
     for title, method, *values in lines:
         assert title == "" or re.match(r"`\w+` \(.+, .+\); .+, .*(pairs|pair|known)", title), title
         pattern = rf"({NUMBER}|-), ({NUMBER}|-)" if method == results_table.BOUNDS else CELL
+        if values[0].startswith("excluded: "):
+            values = values[1:]
         assert all(re.fullmatch(pattern, value) for value in values if value), (method, values)
     # each block begins with its title, JAMIE first, and has a best method in bold
     assert [line[1] for line in lines if line[0]] == ["JAMIE"] * sum(bool(line[0]) for line in lines)
