@@ -91,6 +91,21 @@ def test_large_input_is_decomposed_as_by_an_exact_pca(exact_only_up_to_20, layou
     assert projection.scale == pytest.approx(np.sqrt(variance.mean()), rel=1e-5)
 
 
+def test_in_a_flat_tail_of_noise_the_axes_hold_nearly_what_the_best_ones_hold(monkeypatch):
+    monkeypatch.setattr(principal, "SHORT", 500)
+    monkeypatch.setattr(principal, "KRYLOV", (200, 5))  # 450 dimensions for 50 axes, of 1,000
+    rng = np.random.default_rng(0)
+    signal = 3 * rng.normal(size=(1200, 4)) @ rng.normal(size=(4, 1000))
+    x = (signal + rng.normal(size=signal.shape)).astype(np.float32)
+    sd = x.std(axis=0)
+    _, axes, found = principal.principal_axes(x, sd, 50)
+    best = PCA(50, svd_solver="full").fit(x.astype(float) / sd)
+    np.testing.assert_allclose((axes * best.components_).sum(axis=1)[:4], 1, atol=1e-5)
+    np.testing.assert_allclose(found[:4], best.explained_variance_[:4], rtol=1e-5)
+    assert 0.99 < found[4:].sum() / best.explained_variance_[4:].sum() <= 1 + 1e-5
+    assert (np.diff(found) <= 0).all()
+
+
 @pytest.mark.parametrize("n_components", [5, 30])
 def test_large_input_of_low_rank_gives_its_rank_and_orthonormal_axes(exact_only_up_to_20, n_components):
     rng = np.random.default_rng(0)

@@ -16,8 +16,8 @@ from scipy import sparse
 from jamie.data.blocks import row_blocks
 
 SHORT = 2_000  # cells or features: the largest matrix of products that is computed and decomposed
-EXTRA = 10  # vectors of a block beyond the axes wanted
-STEPS = 8  # products with a block, after the first
+BLOCK = 64  # vectors multiplied at once
+KRYLOV = (500, 5)  # dimensions of the space that is searched: in any case, and for every axis wanted
 
 
 def principal_axes(x, sd: np.ndarray, n_components: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -96,13 +96,15 @@ def _largest(matrix: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _largest_implicit(product: Callable, size: int, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The same of the symmetric matrix behind a product (size, b) -> (size, b), from a Krylov space."""
-    start = np.random.default_rng(0).normal(size=(size, min(k + EXTRA, size)))
-    basis = np.linalg.qr(start)[0]
-    images = product(basis)
-    for _ in range(min(STEPS, size // start.shape[1] - 1)):
-        block = images[:, -start.shape[1] :]
+    width = min(BLOCK, size)
+    n_blocks = min(-(-(KRYLOV[0] + KRYLOV[1] * k) // width), size // width)
+    basis, images = np.empty((2, size, n_blocks * width))
+    block = np.random.default_rng(0).normal(size=(size, width))
+    for start in range(0, n_blocks * width, width):
+        done, new = basis[:, :start], slice(start, start + width)
         for _ in range(2):  # once more after scaling: what is left of an exhausted space is rounding
-            block = np.linalg.qr(block - basis @ (basis.T @ block))[0]
-        basis, images = np.hstack([basis, block]), np.hstack([images, product(block)])
+            block = np.linalg.qr(block - done @ (done.T @ block))[0]
+        basis[:, new] = block
+        images[:, new] = block = product(block)
     values, vectors = _largest(basis.T @ images, k)
     return values, basis @ vectors
