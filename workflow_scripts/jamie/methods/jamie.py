@@ -10,7 +10,7 @@ SPEC = Spec(
     summary="Joint variational autoencoders whose latents are mixed over known pairs; encoder of one "
     "modality, decoder of the other for imputation.",
     citation="Cohen Kalafut, Huang & Wang, Nature Machine Intelligence 5, 631-642 (2023)",
-    cost="linear in cells: 10,000 take about half a minute and 1.5 GB on two CPU cores",
+    cost="linear in cells: 10,000 take about half a minute and 1.4 GB on two CPU cores",
     trains=True,
     options={"preset": "default", **Options().to_dict()},
     search={
