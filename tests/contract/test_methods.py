@@ -414,10 +414,10 @@ def test_knn_is_the_mean_over_the_k_nearest_pairs_or_over_all_where_there_are_fe
     values = np.random.default_rng(0).normal(size=(12, 4))
     prepared = prepared_from(line, values, n_test=2)
     found = fit_on(prepared, "knn", k=3).imputer(prepared, "a", "b")(slice(0, 12))
-    np.testing.assert_allclose(found[11], values[7:10].mean(axis=0), rtol=1e-4)
-    np.testing.assert_allclose(found[0], values[:3].mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(found[11], values[7:10].mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(found[0], values[:3].mean(axis=0), rtol=1e-5)
     found = fit_on(prepared, "knn", k=50).imputer(prepared, "a", "b")(slice(0, 12))
-    np.testing.assert_allclose(found, np.tile(values[:10].mean(axis=0), (12, 1)), rtol=1e-4)
+    np.testing.assert_allclose(found, np.tile(values[:10].mean(axis=0), (12, 1)), rtol=1e-5)
 
 
 def test_the_floor_is_the_mean_of_training_cells():

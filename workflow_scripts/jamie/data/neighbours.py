@@ -45,6 +45,6 @@ def gaussian_weights(x: np.ndarray, others: np.ndarray, k: int) -> sparse.csr_ma
 def mean_of(index: np.ndarray, values) -> np.ndarray:
     """Mean of the rows ``index`` (n, k) of values (m, p): float32 (n, p)."""
     rows = np.repeat(np.arange(len(index)), index.shape[1])
-    shares = np.full(index.size, 1 / index.shape[1], np.float32)
-    mean = sparse.csr_matrix((shares, (rows, index.ravel())), (len(index), values.shape[0])) @ values
-    return np.asarray(mean.todense() if sparse.issparse(mean) else mean, dtype=np.float32)
+    ones = np.ones(index.size, np.float32)  # the sum first: 1 / k is not exact in float32
+    total = sparse.csr_matrix((ones, (rows, index.ravel())), (len(index), values.shape[0])) @ values
+    return np.asarray(total.todense() if sparse.issparse(total) else total, np.float32) / index.shape[1]
