@@ -13,6 +13,7 @@ report: "report/workflow.rst"
 include: "rules/common.smk"
 include: "rules/compared.smk"
 include: "rules/tuned.smk"
+include: "rules/explained.smk"
 include: "rules/data.smk"
 include: "rules/correspondence.smk"
 include: "rules/jamie.smk"
@@ -21,6 +22,8 @@ include: "rules/tuning.smk"
 include: "rules/metrics.smk"
 include: "rules/figures.smk"
 include: "rules/comparisons.smk"
+include: "rules/attribution.smk"
+include: "rules/loci.smk"
 
 
 rule all:

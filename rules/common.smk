@@ -74,6 +74,11 @@ def dataset_entry(wildcards):
     return CONFIG["datasets"][wildcards.dataset]
 
 
+def sources_of(*keys):
+    """Those keys of the dataset's config entry that say where files are, as a parameter."""
+    return lambda wildcards: {key: CONFIG["datasets"][wildcards.dataset][key] for key in keys}
+
+
 def dataset_option(key):
     """One option of the dataset's config entry, as a parameter."""
     return lambda wildcards: CONFIG["datasets"][wildcards.dataset][key]
@@ -121,8 +126,12 @@ def raw_input(wildcards):
     if entry["reader"] == "simulate":
         return {"simulation": f"resources/{wildcards.dataset}/simulated.h5mu"}
     sources = [*entry["files"].values(), entry["correspondence"] or {}]
-    local = [s["path"] for s in sources if s.get("path") and os.path.exists(s["path"])]
-    return {"files": f"resources/{wildcards.dataset}/files.json", "local": local}
+    return {"files": f"resources/{wildcards.dataset}/files.json", "local": local_files(sources)}
+
+
+def local_files(sources):
+    """Paths of those sources that are files here."""
+    return [s["path"] for s in sources if s.get("path") and os.path.exists(s["path"])]
 
 
 def all_results():
@@ -137,4 +146,4 @@ def all_results():
         results += every(f"{FIGURES}/{{figure}}.svg", figure=FIGURES_OF_METHOD)
     if ESTIMATED and RUN["scenarios"] and RUN["figures"] == "full":
         results += every(f"{FIGURES}/estimated_correspondence.svg")
-    return results
+    return results + explanations()

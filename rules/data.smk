@@ -5,7 +5,7 @@ rule fetch_dataset:
     output:
         files="resources/{dataset}/files.json",
     params:
-        entry=dataset_entry,
+        entry=sources_of("files", "correspondence"),
         mirror=CONFIG["mirror"],
     log:
         "logs/fetch_dataset/{dataset}.log",
@@ -14,6 +14,16 @@ rule fetch_dataset:
     localrule: True
     script:
         "../workflow_scripts/fetch_dataset.py"
+
+
+use rule fetch_dataset as fetch_annotation with:
+    output:
+        files="resources/{dataset}/annotation.json",
+    params:
+        entry=sources_of("genes", "known_links"),
+        mirror=CONFIG["mirror"],
+    log:
+        "logs/fetch_annotation/{dataset}.log",
 
 
 rule simulate_dataset:

@@ -56,6 +56,8 @@ rule summarise_run:
         known=every(f"{DATA}/correspondence.npz", seed=RUN["seeds"][0]),
         pairs=every(f"{DATASET}/pairs.npz"),
         pairing=every(f"{DATASET}/pairing.tsv") if PAIRING else [],
+        explained=every(f"{FOUND}/summary.json") if EXPLAINED else [],
+        near=every(f"{FOUND}/near.tsv") if EXPLAINED else [],
     output:
         page="results/summary.rst",
     params:
@@ -65,7 +67,7 @@ rule summarise_run:
         bases={m: CONFIG["methods"][m]["base"] for m in METHODS},
         datasets={d: CONFIG["datasets"][d] for d in RUN["datasets"]},
         scenarios={s: CONFIG["scenarios"][s] for s in RUN["scenarios"]},
-        code=code_digest("summary.py", "first_page.py", "planner.py", "tuning.py"),
+        code=code_digest("summary.py", "first_page.py", "planner.py", "tuning.py", "regulation/collect.py"),
     log:
         "logs/summarise_run.log",
     conda:

@@ -2,6 +2,7 @@
 
 from jamie import entry, first_page, io, planner
 from jamie.data.correspondence import Correspondence
+from jamie.regulation import collect
 
 with entry.job(snakemake):
     p = snakemake.params
@@ -20,6 +21,8 @@ with entry.job(snakemake):
     tables = zip(p.datasets, snakemake.input.pairing, strict=False)  # none, where that was not tried
     method = [*p.shown, *p.bases][0]
     enough = {dataset: planner.in_words(io.read_table(path), method) for dataset, path in tables}
+    tables = zip(p.datasets, snakemake.input.explained, snakemake.input.near, strict=False)
+    explained = {d: collect.in_short(io.read_json(info), io.read_table(near)) for d, info, near in tables}
     page = first_page.first_page(
         io.read_table(snakemake.input.metrics),
         facts,
@@ -29,5 +32,6 @@ with entry.job(snakemake):
         shown=p.shown,
         infos=infos,
         enough=enough,
+        explained=explained,
     )
     io.write_text(snakemake.output.page, page)

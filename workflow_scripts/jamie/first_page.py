@@ -63,7 +63,9 @@ def _ones_at(places: np.ndarray, shape: tuple[int, int]) -> sparse.csr_matrix:
     return sparse.csr_matrix((np.ones(len(places)), (places[:, 0], places[:, 1])), shape=shape)
 
 
-def first_page(metrics, facts: dict, *, datasets, scenarios, seeds, shown, infos, enough=None) -> str:
+def first_page(
+    metrics, facts: dict, *, datasets, scenarios, seeds, shown, infos, enough=None, explained=None
+) -> str:
     """The first page: what was done, how good it is, what to distrust.
 
     Parameters
@@ -82,6 +84,8 @@ def first_page(metrics, facts: dict, *, datasets, scenarios, seeds, shown, infos
         Content of every run_info.json.
     enough
         {dataset: how many pairs are enough, in words}, where that was tried.
+    explained
+        {dataset: which links were found, in words}, where imputations are explained.
     """
     methods = list(dict.fromkeys(metrics["method"]))
     lines = [_title("Dataset in, report out", "=")]
@@ -102,6 +106,9 @@ def first_page(metrics, facts: dict, *, datasets, scenarios, seeds, shown, infos
         lines += _estimate_in_words(fact)
         lines += _how_good(part, shown, methods)
         lines += _what_to_distrust(part, fact, shown, seeds)
+    if explained:
+        lines.append(_title("What drives the imputation", "-"))
+        lines += [f"**{as_it_is(dataset)}.** {as_it_is(words)}\n" for dataset, words in explained.items()]
     lines.append(_title("How it ran", "-"))
     if fitted := [i for i in infos if "n_epochs" in i]:
         seconds = [i["fit_s"] for i in fitted]

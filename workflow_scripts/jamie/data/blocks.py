@@ -18,6 +18,11 @@ def row_blocks(n: int, p: int) -> Iterator[slice]:
         yield slice(start, min(start + size, n))
 
 
+def dense(matrix) -> np.ndarray:
+    """The same values as an array, of a sparse matrix or an array."""
+    return matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
+
+
 def scaled_log1p(counts: sparse.csr_matrix, per_row: np.ndarray, per_column: np.ndarray | None = None):
     """log1p(row factor x count) x column factor: CSR float32 (n, p), computed in float64.
 

@@ -26,6 +26,7 @@ from jamie.errors import InputError
 log = logging.getLogger(__name__)
 
 ORIGINS = ("path", "url", "pypi")
+BESIDE = ("correspondence", "genes", "known_links")  # sources of a dataset that are not under `files`
 TRIES = 3
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5, 60
 CHUNK_BYTES = 1 << 16
@@ -38,22 +39,21 @@ def fetch_all(dataset: dict, folder: Path, mirror: Path | None = None) -> dict[s
     Parameters
     ----------
     dataset
-        A config entry: ``files`` maps role to source; ``correspondence`` is a source or null.
+        From a config entry: ``files`` maps role to source; those of `BESIDE` are a source or null.
     folder, mirror
         As in `fetch`. Where two downloads share a file name, each goes to ``folder/role`` instead.
 
     Returns
     -------
-    Role to local path, plus ``"correspondence"`` if the dataset has one.
+    Role to local path, and those of `BESIDE` that the dataset has.
 
     Raises
     ------
     InputError
         As `fetch`.
     """
-    sources = {f"files.{role}": source for role, source in dataset["files"].items()}
-    if dataset.get("correspondence"):
-        sources["correspondence"] = dataset["correspondence"]
+    sources = {f"files.{role}": source for role, source in dataset.get("files", {}).items()}
+    sources |= {key: dataset[key] for key in BESIDE if dataset.get(key)}
     names = {key: _download_name(source, key) for key, source in sources.items()}
     counts = Counter(names.values())
     paths = {}

@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from jamie import contract
+from jamie.data.blocks import dense
 from jamie.errors import InputError
 from jamie.metrics.alignment import MIN_CELLS
 from jamie.metrics.base import FEATURE_INPUTS, load_metrics
@@ -108,14 +109,10 @@ def _truth_reader(target) -> Callable[[slice], dict]:
     mean, sd = (target.var[column].to_numpy(dtype=np.float64) for column in ("mean", "sd"))
 
     def read(block: slice) -> dict:
-        found = {k: None if v is None else _dense(v[:, block]) for k, v in layers.items()}
+        found = {k: None if v is None else dense(v[:, block]) for k, v in layers.items()}
         return {**found, "mean": mean[block], "sd": sd[block], "cell_types": codes}
 
     return read
-
-
-def _dense(matrix) -> np.ndarray:
-    return matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
 
 
 def _imputed_blocks(path, source, target, names, size) -> Iterator[tuple[slice, np.ndarray]]:

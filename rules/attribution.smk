@@ -1,0 +1,141 @@
+# Attributions of every target, and links of peaks and genes, in chunks of targets.
+rule locate_genes:
+    input:
+        unpack(annotation),
+        data=f"{DATASET}/ingested.h5mu",
+    output:
+        genes=f"{FOUND}/genes.tsv",
+        info=f"{FOUND}/coordinates.json",
+    params:
+        entry=dataset_entry,
+        source=EXPLAIN["source"],
+        window_bp=EXPLAIN["window_bp"],
+        code=code_digest(
+            "regulation/coordinates.py",
+            "regulation/annotation.py",
+            "regulation/genome_build.py",
+            "data/genome.py",
+        ),
+    log:
+        "logs/locate_genes/{dataset}.log",
+    conda:
+        "../envs/environment.yaml"
+    script:
+        "../workflow_scripts/locate_genes.py"
+
+
+rule measure_influence:
+    input:
+        info=f"{FOUND}/coordinates.json",
+        prepared=f"{DATA}/prepared.h5mu",
+        model=f"{METHOD}/model",
+    output:
+        influence=f"{METHOD}/influence.npz",
+    params:
+        n_cells=EXPLAIN["n_cells"],
+        code=code_digest(*ATTRIBUTION),
+    log:
+        "logs/measure_influence/{dataset}.{scenario}.{method}.{seed}.log",
+    benchmark:
+        "benchmarks/measure_influence/{dataset}.{scenario}.{method}.{seed}.tsv"
+    wildcard_constraints:
+        method="|".join(TRAINED) or "none",
+    conda:
+        "../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+    script:
+        "../workflow_scripts/measure_influence.py"
+
+
+rule score_links:
+    input:
+        info=f"{FOUND}/coordinates.json",
+        genes=f"{FOUND}/genes.tsv",
+        prepared=of_fits(f"{DATA}/prepared.h5mu"),
+        known=of_fits(f"{DATA}/correspondence.npz"),
+        model=of_fits(f"{METHOD}/model"),
+        influence=of_fits(f"{METHOD}/influence.npz"),
+    output:
+        links=f"{FOUND}/links.{{chunk}}.tsv",
+        drivers=f"{FOUND}/drivers.{{chunk}}.tsv",
+        groups=f"{FOUND}/groups.{{chunk}}.tsv",
+    params:
+        n_chunks=len(CHUNKS),
+        window_bp=EXPLAIN["window_bp"],
+        code=code_digest(*ATTRIBUTION, "regulation/pairs.py", "regulation/links.py"),
+    log:
+        "logs/score_links/{dataset}.{chunk}.log",
+    benchmark:
+        "benchmarks/score_links/{dataset}.{chunk}.tsv"
+    conda:
+        "../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+    script:
+        "../workflow_scripts/score_links.py"
+
+
+rule check_attributions:
+    input:
+        prepared=of_fits(f"{DATA}/prepared.h5mu")[:1],
+        model=of_fits(f"{METHOD}/model")[:1],
+        influence=of_fits(f"{METHOD}/influence.npz")[:1],
+    output:
+        checks=f"{FOUND}/checks.tsv",
+    params:
+        code=code_digest(*ATTRIBUTION, "regulation/checks.py"),
+    log:
+        "logs/check_attributions/{dataset}.log",
+    conda:
+        "../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+    script:
+        "../workflow_scripts/check_attributions.py"
+
+
+rule collect_links:
+    input:
+        info=f"{FOUND}/coordinates.json",
+        links=expand(f"{FOUND}/links.{{chunk}}.tsv", chunk=CHUNKS, allow_missing=True),
+        drivers=expand(f"{FOUND}/drivers.{{chunk}}.tsv", chunk=CHUNKS, allow_missing=True),
+        groups=expand(f"{FOUND}/groups.{{chunk}}.tsv", chunk=CHUNKS, allow_missing=True),
+    output:
+        links=f"{DATASET}/links.tsv",
+        bedpe=f"{DATASET}/links.bedpe",
+        drivers=f"{DATASET}/drivers.tsv",
+        arrays=f"{DATASET}/attributions.h5ad",
+        summary=f"{FOUND}/summary.json",
+    params:
+        q=EXPLAIN["q"],
+        code=code_digest("regulation/collect.py", "regulation/links.py"),
+    log:
+        "logs/collect_links/{dataset}.log",
+    conda:
+        "../envs/environment.yaml"
+    script:
+        "../workflow_scripts/collect_links.py"
+
+
+rule plot_drivers:
+    input:
+        drivers=f"{DATASET}/drivers.tsv",
+        checks=f"{FOUND}/checks.tsv",
+        summary=f"{FOUND}/summary.json",
+    output:
+        figure=explained_figure("drivers", "strongest features behind imputed values"),
+        numbers=f"{FOUND}/drivers.rst",
+    params:
+        about=about_run,
+        show_genes=dataset_option("show_genes"),
+        code=code_digest("regulation/checks.py", "plots/drivers.py", "plots/ranked.py", "summary.py", *STYLE),
+    log:
+        "logs/plot_drivers/{dataset}.log",
+    conda:
+        "../envs/environment.yaml"
+    script:
+        "../workflow_scripts/plot_drivers.py"

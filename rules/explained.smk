@@ -1,0 +1,45 @@
+# What drives the imputation: attributions, links of peaks and genes, what separates cell types. In the first scenario.
+EXPLAINED = bool(RUN["explain"] and SHOWN and RUN["scenarios"])
+EXPLAIN = CONFIG["explain"]
+FIRST = {"scenario": RUN["scenarios"][0], "method": SHOWN[0]} if EXPLAINED else {}
+FOUND = "results/{dataset}/explained"
+CHUNKS = range(EXPLAIN["chunks"])
+ATTRIBUTION = "regulation/attribution.py", "model/network.py", "data/projection.py"
+
+
+def of_fits(pattern):
+    """Files of every seed of the method that is explained."""
+    return expand(pattern, **FIRST, seed=RUN["seeds"], allow_missing=True) if EXPLAINED else []
+
+
+def explanations():
+    """What explains the imputation of each dataset: tables, and figures as far as they apply."""
+    results = []
+    for name in RUN["datasets"] if EXPLAINED else []:
+        entry = CONFIG["datasets"][name]
+        figures = ["drivers", "distance", "loci"]
+        figures += ["truth"] if entry["reader"] == "simulate" else []
+        figures += ["known_links"] if entry["known_links"] else []
+        figures += [f"markers_{modality}" for modality in entry["modalities"] if entry["cell_type"]]
+        results += [f"results/{name}/links.tsv"]
+        results += [f"{FOUND}/{figure}.rst".format(dataset=name) for figure in figures]
+    return results
+
+
+def annotation(wildcards):
+    """The list of files that say where genes lie and which links are known, and those of them that are here."""
+    entry = CONFIG["datasets"][wildcards.dataset]
+    given = [entry[key] for key in ("genes", "known_links") if entry[key]]
+    listed = f"resources/{wildcards.dataset}/annotation.json"
+    return {"files": listed, "local": local_files(given)} if given else {}
+
+
+def explained_figure(name, title, category="Regulation", caption=None):
+    """Output of a figure about the fits that are explained."""
+    return report(
+        f"{FOUND}/{name}.svg",
+        caption=f"../report/{caption or name}.rst",
+        category=category,
+        subcategory="{dataset}",
+        labels={"dataset": "{dataset}", "figure": title},
+    )

@@ -1,0 +1,133 @@
+# Figures of links and of cell types: links against distance, truth and known ones, loci, markers.
+LINK_FIGURES = code_digest(
+    "regulation/enrichment.py",
+    "regulation/collect.py",
+    "plots/links.py",
+    "plots/link_words.py",
+    "summary.py",
+    *STYLE,
+)
+
+
+rule plot_distance:
+    input:
+        links=f"{DATASET}/links.tsv",
+        summary=f"{FOUND}/summary.json",
+    output:
+        figure=explained_figure("distance", "links by distance to the gene"),
+        numbers=f"{FOUND}/distance.rst",
+        near=f"{FOUND}/near.tsv",
+        profile=f"{FOUND}/distance.tsv",
+    params:
+        about=about_run,
+        code=LINK_FIGURES,
+    log:
+        "logs/plot_distance/{dataset}.log",
+    conda:
+        "../envs/environment.yaml"
+    script:
+        "../workflow_scripts/plot_distance.py"
+
+
+rule plot_truth:
+    input:
+        links=f"{DATASET}/links.tsv",
+        summary=f"{FOUND}/summary.json",
+        truth="resources/{dataset}/true_links.tsv",
+    output:
+        figure=explained_figure("truth", "found links against the truth"),
+        numbers=f"{FOUND}/truth.rst",
+        areas=f"{FOUND}/areas.tsv",
+        calibration=f"{FOUND}/calibration.tsv",
+    params:
+        about=about_run,
+        code=LINK_FIGURES,
+    log:
+        "logs/plot_truth/{dataset}.log",
+    conda:
+        "../envs/environment.yaml"
+    script:
+        "../workflow_scripts/plot_truth.py"
+
+
+rule plot_known_links:
+    input:
+        unpack(annotation),
+        links=f"{DATASET}/links.tsv",
+        genes=f"{FOUND}/genes.tsv",
+        summary=f"{FOUND}/summary.json",
+    output:
+        figure=explained_figure("known_links", "found links against known ones"),
+        numbers=f"{FOUND}/known_links.rst",
+        table=f"{FOUND}/known_links.tsv",
+    params:
+        about=about_run,
+        code=LINK_FIGURES + code_digest("regulation/annotation.py", "regulation/known_links.py"),
+    log:
+        "logs/plot_known_links/{dataset}.log",
+    conda:
+        "../envs/environment.yaml"
+    script:
+        "../workflow_scripts/plot_known_links.py"
+
+
+rule plot_loci:
+    input:
+        links=f"{DATASET}/links.tsv",
+        genes=f"{FOUND}/genes.tsv",
+        summary=f"{FOUND}/summary.json",
+        prepared=of_fits(f"{DATA}/prepared.h5mu")[:1],
+        imputed=of_fits(f"{METHOD}/imputed.h5mu")[:1],
+    output:
+        figures=report(
+            directory(f"{FOUND}/loci"),
+            patterns=["{gene}.svg"],
+            caption="../report/loci.rst",
+            category="Regulation",
+            subcategory="{dataset}",
+            labels={"dataset": "{dataset}", "figure": "locus of {gene}"},
+        ),
+        numbers=f"{FOUND}/loci.rst",
+    params:
+        about=about_run,
+        show_genes=dataset_option("show_genes"),
+        code=code_digest("regulation/loci.py", "plots/locus.py", "plots/gene_models.py", "summary.py", *STYLE),
+    log:
+        "logs/plot_loci/{dataset}.log",
+    conda:
+        "../envs/environment.yaml"
+    script:
+        "../workflow_scripts/plot_loci.py"
+
+
+rule plot_markers:
+    input:
+        prepared=of_fits(f"{DATA}/prepared.h5mu")[:1],
+        model=of_fits(f"{METHOD}/model")[:1],
+    output:
+        figure=explained_figure(
+            "markers_{modality}", "features by cell type, {modality}", "Cell types", "markers"
+        ),
+        beeswarm=explained_figure("beeswarm_{modality}", "cell by cell, {modality}", "Cell types", "markers"),
+        markers=f"{FOUND}/markers_{{modality}}.tsv",
+        numbers=f"{FOUND}/markers_{{modality}}.rst",
+    params:
+        about=about_run,
+        code=code_digest(
+            "regulation/markers.py",
+            "regulation/expected_gradients.py",
+            "regulation/knock_out.py",
+            "plots/markers.py",
+            "plots/ranked.py",
+            "summary.py",
+            *STYLE,
+        ),
+    log:
+        "logs/plot_markers/{dataset}.{modality}.log",
+    conda:
+        "../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+    script:
+        "../workflow_scripts/plot_markers.py"

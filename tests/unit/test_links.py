@@ -1,0 +1,219 @@
+"""p-values are uniform without links, q-values keep their promise, scores find planted links."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import false_discovery_control
+from sklearn.metrics import average_precision_score
+
+from jamie.regulation import collect, links
+from jamie.regulation.links import Null, Window, by_gene, judge
+
+N_CHROMOSOMES = 4
+
+
+def genome(n_genes: int, n_peaks: int, rng) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Genes and peaks at random on four chromosomes of 5 Mb."""
+    tables = []
+    for kind, n in (("gene", n_genes), ("peak", n_peaks)):
+        start = rng.integers(0, 5_000_000, n)
+        chrom = np.char.add("chr", rng.integers(1, N_CHROMOSOMES + 1, n).astype(str))
+        table = pd.DataFrame({"chrom": chrom, "start": start, "end": start + 500})
+        tables.append(table.set_index(np.char.add(f"{kind}_", np.arange(n).astype(str))))
+    tables[0]["strand"] = rng.choice(["+", "-"], n_genes)
+    return tuple(tables)
+
+
+def p_of(values, window, null) -> np.ndarray:
+    p = np.empty(len(window.gene))
+    for gene, pairs in by_gene(window):
+        p[pairs] = null.p_values(values[gene], window.genes["chrom"].iloc[gene], window.peak[pairs])
+    return p
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """A window, values of every pair of which a tenth of the near pairs is raised, and which these are."""
+    rng = np.random.default_rng(0)
+    genes, peaks = genome(150, 1200, rng)
+    open_share = rng.beta(1, 5, len(peaks))
+    window = Window.of(genes, peaks, 200_000)
+    values = rng.normal(size=(150, 1200)) * (0.2 + open_share)  # the more open, the larger by chance
+    linked = (np.abs(window.distance_bp) < 40_000) & (rng.random(len(window.gene)) < 0.4)
+    at = window.gene[linked], window.peak[linked]
+    values[at] += 2 * (0.2 + open_share[at[1]])
+    return window, values, open_share, linked
+
+
+def test_window_has_every_pair_with_its_distance_by_strand():
+    genes = pd.DataFrame(
+        {"chrom": ["1", "1"], "start": [1000, 1000], "end": [2000, 2000], "strand": ["+", "-"]},
+        index=["plus", "minus"],
+    )
+    peaks = pd.DataFrame({"chrom": ["1", "1", "2"], "start": [400, 1990, 400], "end": [600, 2010, 600]})
+    peaks.index = ["left", "right", "elsewhere"]
+    table = Window.of(genes, peaks, 2000).table().set_index(["gene", "peak"])
+    # TSS 1000 on +, 1999 on -; centres 500 and 2000
+    assert table["distance_bp"].to_dict() == {
+        ("plus", "left"): -500,
+        ("plus", "right"): 1000,
+        ("minus", "left"): 1499,
+        ("minus", "right"): -1,
+    }
+    assert table["tss_bp"].to_dict()["minus", "left"] == 1999
+    assert table["in_gene_body"].to_dict() == {key: key[1] == "right" for key in table.index}
+
+
+def test_without_links_p_values_are_uniform_also_in_their_tail(planted):
+    window, _, open_share, _ = planted
+    rng = np.random.default_rng(1)
+    below = []
+    for _ in range(8):
+        values = rng.normal(size=(150, 1200)) * (0.2 + open_share)
+        p = p_of(values, window, Null.of(window.peaks, open_share))
+        below.append([(p <= level).mean() for level in (0.5, 0.1, 0.01)])
+    mean, n = np.mean(below, axis=0), 8 * len(p)
+    for found, level in zip(mean, (0.5, 0.1, 0.01), strict=True):
+        # 0.001: ranks among some 900 peaks are not quite continuous
+        assert abs(found - level) < 5 * np.sqrt(level * (1 - level) / n) + 0.001
+
+
+def test_matching_on_accessibility_is_what_makes_them_uniform(planted):
+    window, _, open_share, _ = planted
+    values = np.random.default_rng(1).normal(size=(150, 1200)) * (0.2 + open_share)
+    wide = open_share[window.peak] > np.quantile(open_share, 0.8)
+    matched = p_of(values, window, Null.of(window.peaks, open_share))[wide]
+    unmatched = p_of(values, window, Null.of(window.peaks, np.zeros(1200)))[wide]
+    assert (unmatched <= 0.05).mean() > 0.06
+    assert (matched <= 0.05).mean() < (unmatched <= 0.05).mean()
+
+
+def test_a_link_has_the_same_p_whichever_genes_are_asked_for(planted):
+    window, values, open_share, _ = planted
+    null, some = Null.of(window.peaks, open_share), [3, 70, 149]
+    part = Window.of(window.genes.iloc[some], window.peaks, 200_000)
+    everyone = p_of(values, window, null)
+    np.testing.assert_array_equal(p_of(values[some], part, null), everyone[np.isin(window.gene, some)])
+
+
+def test_p_is_the_rank_among_peaks_on_other_chromosomes():
+    peaks = pd.DataFrame({"chrom": ["a"] * 2 + ["b"] * 300, "start": 0, "end": 1})
+    null = Null.of(peaks, np.full(302, 0.5))
+    values = np.concatenate([[250.5, 10_000], np.arange(300)])
+    p = null.p_values(values, "a", np.array([0, 1]))
+    np.testing.assert_allclose(p, [(1 + 49) / 301, 1 / 301])  # 251 to 299 are larger
+
+
+def test_z_is_the_distance_from_the_mean_of_matched_peaks():
+    peaks = pd.DataFrame({"chrom": ["a"] + ["b"] * 400, "start": 0, "end": 1})
+    values = np.concatenate([[7.0], np.tile([1.0, 3.0], 200)])
+    z = Null.of(peaks, np.full(401, 0.5)).z_scores(values, "a", np.array([0]))
+    np.testing.assert_allclose(z, [(7 - 2) / 1])
+
+
+def test_few_peaks_elsewhere_are_said():
+    peaks = pd.DataFrame({"chrom": ["chr1"] * 900 + ["chr2"] * 199})
+    assert links.why_no_null(peaks).startswith("199 peaks are not on chr1")
+    assert links.why_no_null(pd.concat([peaks, peaks])) == ""
+
+
+def test_q_keeps_its_promise_and_distance_helps(planted):
+    window, values, open_share, linked = planted
+    p = p_of(values, window, Null.of(window.peaks, open_share))
+    chrom = window.genes["chrom"].to_numpy(str)[window.gene]
+    q, score = judge(p, window.distance_bp, chrom)
+    found = q <= 0.1
+    assert (~linked[found]).mean() <= 0.15
+    assert found.sum() > (false_discovery_control(p) <= 0.1).sum() + 20
+    assert average_precision_score(linked, score) > average_precision_score(linked, -p) + 0.05
+    assert ((score >= 0) & (score <= 1)).all()
+
+
+def test_a_pairs_own_chromosome_has_no_say_in_its_weight(planted):
+    window, values, open_share, _ = planted
+    p = p_of(values, window, Null.of(window.peaks, open_share))
+    chrom = window.genes["chrom"].to_numpy(str)[window.gene]
+    own = chrom == "chr1"
+    other = p.copy()
+    other[own] = np.random.default_rng(0).permutation(other[own])
+    _, score = judge(p, window.distance_bp, chrom)
+    _, changed = judge(other, window.distance_bp, chrom)
+    kept = own & (other == p)
+    assert kept.any()
+    np.testing.assert_allclose(changed[kept], score[kept])
+
+
+def test_measured_correlation_is_pearsons_and_zero_for_a_constant():
+    rng = np.random.default_rng(0)
+    y, x = rng.normal(size=(30, 3)), rng.normal(size=(30, 4))
+    y[:, 2], x[:, 3] = 1.0, 0.0
+    found = links.measured_correlation(y, x)
+    np.testing.assert_allclose(found[:2, :3], np.corrcoef(y.T, x.T)[:2, 3:6], atol=1e-5)
+    assert (found[2] == 0).all() and (found[:, 3] == 0).all()
+
+
+def test_permuted_cells_tell_a_correlation_from_none():
+    rng = np.random.default_rng(0)
+    genes, peaks = genome(2, 2, rng)
+    peaks["chrom"] = genes["chrom"] = "chr1"
+    window = Window.of(genes, peaks, 10_000_000)
+    driver = rng.normal(size=200)
+    y = np.column_stack([driver + rng.normal(size=200), rng.normal(size=200)])
+    x = np.column_stack([driver, rng.normal(size=200)])
+    r = links.measured_correlation(y, x)[window.gene, window.peak]
+    p = links.permuted_p(y, x, window, r, rng)
+    strong = (window.gene == 0) & (window.peak == 0)
+    assert p[strong] == 1 / (1 + links.PERMUTATIONS) and (p[~strong] > 0.01).all()
+
+
+def test_no_pairs_and_no_measured_values_stay_so():
+    empty = collect.judged(pd.DataFrame(columns=["distance_bp", "chrom", "p_value", "p_correlation"]))
+    assert empty.empty and {"q_value", "score", "q_correlation"} <= set(empty.columns)
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"distance_bp": rng.integers(-9, 9, 60), "chrom": ["1", "2"] * 30})
+    found = collect.judged(table.assign(p_value=rng.random(60), p_correlation=np.nan))
+    assert found["q_value"].notna().all() and found["q_correlation"].isna().all()
+
+
+def test_bedpe_has_the_peak_and_the_tss(tmp_path):
+    row = {
+        "gene": "A",
+        "peak": "chr1:5-9",
+        "chrom": "chr1",
+        "start": 5,
+        "end": 9,
+        "tss_bp": 40,
+        "strand": "-",
+    }
+    links.write_bedpe(
+        tmp_path / "x.bedpe", pd.DataFrame([row | {"score": 0.5, "attribution": 0.1, "q_value": 0.02}])
+    )
+    head, line = (tmp_path / "x.bedpe").read_text().splitlines()
+    assert head.startswith("#chrom1\tstart1\tend1\tchrom2")
+    assert line.split("\t") == [
+        "chr1",
+        "5",
+        "9",
+        "chr1",
+        "40",
+        "41",
+        "A|chr1:5-9",
+        "500",
+        ".",
+        "-",
+        "0.1",
+        "0.02",
+    ]
+
+
+def test_arrays_hold_each_listed_pair_and_each_group(tmp_path):
+    import anndata
+
+    table = pd.DataFrame({"target": ["g2", "g1", "g1"], "source": ["p1", "p1", "p2"]})
+    collect.write_arrays(
+        tmp_path / "a.h5ad", table.assign(attribution=[0.1, 0.2, 0.3], **{"L2/3": [1.0, 2.0, 3.0]})
+    )
+    found = anndata.read_h5ad(tmp_path / "a.h5ad")
+    assert found.obs_names.tolist() == ["g1", "g2"] and found.var_names.tolist() == ["p1", "p2"]
+    np.testing.assert_allclose(found.X.toarray(), [[0.2, 0.3], [0.1, 0]], rtol=1e-6)
+    np.testing.assert_allclose(found.layers["L2|3"].toarray(), [[2, 3], [1, 0]])

@@ -1,0 +1,231 @@
+"""Where genes lie, and which links between a regulatory element and a gene are known.
+
+Positions are in bp, 0-based half-open, as in BED: intervals that only touch do not overlap.
+"""
+
+from __future__ import annotations
+
+import difflib
+import gzip
+import io
+import itertools
+import logging
+import zlib
+from pathlib import Path
+
+import bioframe
+import numpy as np
+import pandas as pd
+
+from jamie.errors import InputError
+
+log = logging.getLogger(__name__)
+
+STANDARD = r"(?:chr)?(?:\d{1,2}[LR]?|[IVX]{1,5}|[XYZWM]|MT)"
+VERSIONED = r"^(ENS[A-Z]*\d+)\.\d+(?:_PAR_Y)?$"  # other names, as RP11-34P13.7, differ after the point
+GENE_FEATURES = ("gene", "ncRNA_gene", "pseudogene")  # the last two as in Ensembl's GFF3
+SKIPPED = ("##", "track", "browser")
+GENES_EXPECTED = (
+    "BED with a name and a strand (5 columns, or 6 and more), or GTF/GFF with features of type gene"
+)
+
+
+def read_genes(path: Path) -> pd.DataFrame:
+    """Genes of a BED or GTF/GFF file, plain or gzipped.
+
+    Returns
+    -------
+    Index: unique symbol. Columns: chrom; start, end (int64, bp); strand ("+", "-", or "." if not known);
+    gene_id (missing where not known). Of several rows for a symbol the one on a standard chromosome, then the
+    longest, is taken.
+
+    Raises
+    ------
+    InputError
+        The file is of another format, a position is no position, or no gene has a strand.
+    """
+    lines = (line for line in read_lines(path, GENES_EXPECTED, "genes") if not line.startswith("#"))
+    first = next(lines, "")
+    lines, fields = itertools.chain([first], lines), first.rstrip("\n").split("\t")
+    if len(fields) >= 9 and fields[3].isdigit() and fields[4].isdigit():
+        genes = _from_gtf(lines, path)
+    elif len(fields) >= 4 and fields[1].isdigit() and fields[2].isdigit():
+        genes = _from_bed(lines, min(len(fields), 6))
+    else:
+        raise not_understood(path, GENES_EXPECTED, f"a first line {first.strip()[:100]!r}", "genes")
+    genes[["start", "end"]] = positions_of(genes, path, GENES_EXPECTED, "genes")
+    genes["strand"] = genes["strand"].where(genes["strand"].isin(["+", "-"]), ".")
+    if (genes["strand"] == ".").all():
+        raise not_understood(path, GENES_EXPECTED, "no gene with a strand of + or -", "genes")
+    order = np.lexsort([genes["start"] - genes["end"], ~genes["chrom"].str.fullmatch(STANDARD)])
+    kept = np.sort(order[~genes["symbol"].iloc[order].duplicated()])
+    if len(kept) < len(genes):
+        log.info("%s: %d rows dropped, of symbols with several", Path(path).name, len(genes) - len(kept))
+    return genes.iloc[kept].set_index("symbol").rename_axis(None)
+
+
+def _from_gtf(lines, path):
+    rows, features = [], set()
+    for line in lines:  # one at a time: a GTF of a genome takes gigabytes
+        feature = "".join(line.split("\t", 3)[2:3])
+        features.add(feature)
+        if feature in GENE_FEATURES:
+            rows.append(line)
+    if not rows:
+        found = f"only features {', '.join(sorted(features)[:5])}"
+        raise not_understood(path, GENES_EXPECTED, found, "genes")
+    table = read_columns(rows, "gtf")
+    genes = table[["chrom", "start", "end", "strand"]].copy()
+    genes["start"] = pd.to_numeric(genes["start"], errors="coerce") - 1
+    gene_id, *symbols = (
+        table["attributes"].str.extract(rf'(?:^|;)\s*{key}[ =]"?([^";]+)', expand=False)
+        for key in ("gene_id", "gene_name", "Name", "gene")
+    )
+    genes["symbol"] = symbols[0].fillna(symbols[1]).fillna(symbols[2]).fillna(gene_id)
+    return genes.assign(gene_id=gene_id).dropna(subset="symbol")
+
+
+def _from_bed(lines, n_columns):
+    names = ["chrom", "start", "end", "symbol", "strand"][:n_columns]
+    genes = read_columns(lines, names, usecols=[0, 1, 2, 3, n_columns - 1][:n_columns])
+    genes = genes.assign(strand=genes.get("strand", "."))
+    return genes.assign(gene_id=genes["symbol"].where(genes["symbol"].str.match(r"ENS[A-Z]*G\d+")))
+
+
+def read_lines(path, expected, key):
+    """Lines of a text file, gzipped or not, but for blank ones and those that are certainly comments."""
+    found = "no lines"
+    try:
+        with open(path, "rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        with (gzip.open if packed else open)(path, "rt", encoding="utf-8") as file:
+            for line in file:
+                if line.strip() and not line.startswith(SKIPPED):
+                    found = None
+                    yield line
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        found = str(error)
+    if found:
+        raise not_understood(path, expected, found, key)
+
+
+def read_columns(lines, schema, **keywords):
+    """Text columns, as a gene may be called "nan"."""
+    text = io.StringIO("".join(lines))
+    return bioframe.read_table(text, schema=schema, dtype=str, keep_default_na=False, **keywords)
+
+
+def positions_of(table, path, expected, key, columns=("start", "end")):
+    """Columns start and end as int64, if all are positions."""
+    positions = table[list(columns)].apply(pd.to_numeric, errors="coerce")
+    start, end = (positions[column] for column in columns)
+    wrong = ~((start >= 0) & (end > start) & (start % 1 == 0) & (end % 1 == 0))
+    if wrong.any():
+        row = " ".join(table[wrong].iloc[0].dropna().astype(str))
+        raise not_understood(path, f"{expected}, with 0 <= start < end", f"{row[:100]!r}", key)
+    return positions.astype(np.int64)
+
+
+def not_understood(path, expected, found, key):
+    change = f"`{key}:` of the dataset"
+    return InputError(f"{path} is not understood", expected=expected, found=found, change=change)
+
+
+def locate_genes(names, annotation: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Find genes by symbol, else by gene_id whatever its version, else by symbol whatever its case.
+
+    Parameters
+    ----------
+    names
+        Unique names, as in the data.
+    annotation
+        From `read_genes`.
+
+    Returns
+    -------
+    genes
+        Index: the names found, in the order given. Columns: those of ``annotation``, and symbol.
+    missing
+        The names not found; without its case a name is found only if it is one of a kind on both sides.
+    """
+    names, symbols = pd.Index(names, dtype=object), annotation.index.astype(object)
+    any_case = names.str.casefold()
+    steps = (
+        (names, symbols),
+        (without_version(names), without_version(annotation["gene_id"])),
+        (any_case.where(~any_case.duplicated(keep=False)), symbols.str.casefold()),
+    )
+    row = np.full(len(names), -1)
+    for asked, known in steps:
+        known = pd.Series(np.arange(len(annotation)), index=pd.Index(known, dtype=object))
+        known = known[known.index.notna() & ~known.index.duplicated(keep=False)]
+        row = np.where(row < 0, known.reindex(asked).fillna(-1).to_numpy(int), row)
+    genes = annotation.iloc[row[row >= 0]].assign(symbol=symbols[row[row >= 0]])
+    return genes.set_index(names[row >= 0]), list(names[row < 0])
+
+
+def without_version(ids):
+    return pd.Index(ids, dtype=object).str.replace(VERSIONED, r"\1", regex=True)
+
+
+def check_asked(asked, names) -> None:
+    """Every gene that the user asks to see must be one of ``names``; else `InputError` with the nearest."""
+    unknown = [gene for gene in asked if gene not in set(names)]
+    if not unknown:
+        return
+    any_case = {name.casefold(): name for name in names}
+    found = []
+    for gene in unknown[:5]:
+        near = [any_case[one] for one in difflib.get_close_matches(gene.casefold(), any_case, n=3)]
+        found.append(repr(gene) + (f" (nearest: {', '.join(near)})" if near else ""))
+    raise InputError(
+        f"{len(unknown)} of the genes to show are not known",
+        expected="genes that the dataset measures and `genes:` locates",
+        found=", ".join(found),
+        change="`show_genes` of the dataset",
+    )
+
+
+def match_chromosomes(genes: pd.DataFrame, peaks: pd.DataFrame) -> pd.DataFrame:
+    """``genes`` with chromosomes named as in ``peaks`` (1 or chr1, MT or chrM); `InputError` if none is."""
+    renamed = genes.assign(chrom=named_as(genes["chrom"], peaks["chrom"]))
+    if not renamed["chrom"].isin(peaks["chrom"]).any():
+        ours, theirs = (", ".join(map(str, table["chrom"].unique()[:5])) for table in (genes, peaks))
+        raise InputError(
+            "Genes and peaks share no chromosome",
+            expected="chromosomes of the same names, but for a leading chr",
+            found=f"genes on {ours}; peaks on {theirs}",
+            change="`genes:` of the dataset",
+        )
+    changed = pd.DataFrame({"old": genes["chrom"], "new": renamed["chrom"]}).astype(str).query("old != new")
+    if len(changed):
+        old, new = changed.iloc[0]
+        log.info(
+            "%d chromosomes of genes renamed as in the peaks, as %s to %s", changed["old"].nunique(), old, new
+        )
+    return renamed
+
+
+def named_as(chrom, target):
+    """Chromosomes in the naming of ``target``; one that it lacks keeps its name."""
+    names = {_bare(name): name for name in target.unique()}
+    return chrom.astype(str).map({name: names.get(_bare(name), name) for name in chrom.astype(str).unique()})
+
+
+def _bare(chrom):
+    bare = str(chrom)[3:] if str(chrom).lower().startswith("chr") else str(chrom)
+    return "MT" if bare == "M" else bare
+
+
+def in_gene_body(genes: pd.DataFrame, peaks: pd.DataFrame, gene, peak) -> np.ndarray:
+    """Whether a peak overlaps the gene body [start, end): bool (n,).
+
+    Parameters
+    ----------
+    gene, peak
+        Int (n,), row numbers in ``genes`` and ``peaks``.
+    """
+    body = {column: genes[column].to_numpy()[gene] for column in ("chrom", "start", "end")}
+    other = {column: peaks[column].to_numpy()[peak] for column in ("chrom", "start", "end")}
+    same = np.asarray(body["chrom"] == other["chrom"], dtype=bool)
+    return same & (other["start"] < body["end"]) & (other["end"] > body["start"])

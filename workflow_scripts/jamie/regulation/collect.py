@@ -1,0 +1,124 @@
+"""All chunks of a dataset together: q-values, scores, sparse arrays, and how many of everything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from scipy.stats import false_discovery_control
+
+from jamie import io
+from jamie.regulation import enrichment
+from jamie.regulation.links import judge
+
+
+def judged(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Pairs with ``q_value`` and ``score``, and ``q_unweighted``, which knows no distance.
+
+    The q-values of the measured correlation are ``q_correlation`` and ``q_correlation_unweighted``; NaN where
+    it has no p-values.
+    """
+    found = pairs.assign(q_value=np.nan, q_unweighted=np.nan, score=np.nan)
+    found = found.assign(q_correlation=np.nan, q_correlation_unweighted=np.nan)
+    if found.empty:
+        return found
+    distance, chrom = found["distance_bp"].to_numpy(), found["chrom"].to_numpy(str)
+    p = found["p_value"].to_numpy()
+    found["q_value"], found["score"] = judge(p, distance, chrom)
+    found["q_unweighted"] = false_discovery_control(p)
+    if found["p_correlation"].notna().all():
+        p = found["p_correlation"].to_numpy()
+        found["q_correlation"], _ = judge(p, distance, chrom)
+        found["q_correlation_unweighted"] = false_discovery_control(p)
+    return found
+
+
+def summary(pairs: pd.DataFrame, q: float) -> dict:
+    """Numbers for captions: pairs, genes with a peak near by, links."""
+    linked = pairs[pairs["q_value"] <= q]
+    return {
+        "q": q,
+        "n_pairs": len(pairs),
+        "n_genes": int(pairs["gene"].nunique()),
+        "n_links": len(linked),
+        "n_linked_genes": int(linked["gene"].nunique()),
+        "n_positive": int((linked["effect"] > 0).sum()),
+    }
+
+
+def write_arrays(path: str | Path, groups: pd.DataFrame) -> None:
+    """Attributions as sparse arrays in one ``.h5ad``: a row per target, a column per source.
+
+    Parameters
+    ----------
+    groups
+        Columns target, source, attribution (share of the target's imputed variance), and a column per cell
+        type or cluster (mean attribution over its cells, in units of the target).
+
+    ``X`` CSR float32 holds the shares, ``layers`` those of each group; only listed pairs are stored.
+    """
+    from anndata import AnnData
+
+    target, targets = pd.factorize(groups["target"], sort=True)
+    source, sources = pd.factorize(groups["source"], sort=True)
+
+    def matrix(column: str) -> sparse.csr_matrix:
+        values = groups[column].to_numpy(np.float32)
+        return sparse.csr_matrix((values, (target, source)), shape=(len(targets), len(sources)))
+
+    # a layer is a path in the file, where "/" would open a folder
+    layers = {name.replace("/", "|"): matrix(name) for name in groups.columns[3:]}
+    adata = AnnData(matrix("attribution"), layers=layers)
+    adata.obs_names, adata.var_names = targets.astype(str), sources.astype(str)
+    with io.atomic(path) as temporary:
+        adata.write_h5ad(temporary, compression="lzf")
+
+
+def in_short(found: dict, near: pd.DataFrame) -> str:
+    """For the first page: links, and whether they lie near their genes (`enrichment.near_enrichment`)."""
+    if found["reason"]:
+        return f"Peaks were not linked to genes: {found['reason']}. Figures show the strongest features."
+    top = near[(near["statistic"] == enrichment.IMPUTED) & (near["cut"] == enrichment.TOP)].iloc[0]
+    words = in_words(found)
+    if pd.isna(top["odds_ratio"]):
+        return f"{words} Whether links lie near their genes cannot be said: {top['reason']}."
+    sure = "" if top["ci_low"] > 1 else ", so the links are not to be trusted"
+    odds = f"{top['odds_ratio']:.1f} times (95 % interval {top['ci_low']:.1f} to {top['ci_high']:.1f})"
+    return (
+        f"{words} Judged without their distance, the {top['n_significant']:,} strongest pairs lie within "
+        f"10 kb of the gene's start with odds {odds} those of other pairs{sure}. An attribution says what "
+        "the model uses; it is no proof of regulation."
+    )
+
+
+def without_distance(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The same with q-values that know no distance, for asking whether links lie near their genes."""
+    return pairs.assign(q_value=pairs["q_unweighted"], q_correlation=pairs["q_correlation_unweighted"])
+
+
+def among(pairs: pd.DataFrame, known: pd.DataFrame) -> np.ndarray:
+    """Whether each pair is one of ``known`` (columns gene and peak): bool (n_pairs,)."""
+    keys = pd.MultiIndex.from_frame(pairs[["gene", "peak"]])
+    return keys.isin(pd.MultiIndex.from_frame(known[["gene", "peak"]]))
+
+
+def not_done(reason: str) -> pd.DataFrame:
+    """What is written in place of a table that could not be made."""
+    return pd.DataFrame({"not_done_because": [reason]})
+
+
+def in_words(found: dict) -> str:
+    """How many links there are, and what was left out (`summary` with `find_genes`' account)."""
+    words = (
+        f"{found['n_links']:,} of {found['n_pairs']:,} pairs are linked (q ≤ {found['q']:g}), of "
+        f"{found['n_linked_genes']:,} among {found['n_genes']:,} genes; {found['n_positive']:,} raise "
+        "expression."
+    )
+    if found["missing"]:
+        some = ", ".join(found["missing"][:3])
+        words += (
+            f" {len(found['missing']):,} of {found['n_targets']:,} genes have no coordinates ({some}, ...)."
+        )
+    return words

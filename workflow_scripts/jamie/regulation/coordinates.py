@@ -1,0 +1,102 @@
+"""Whether peaks can be linked to genes in a dataset, and where its genes lie: before any heavy work."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from jamie import contract as c
+from jamie.data.genome import pairs_in_window
+from jamie.errors import InputError
+from jamie.regulation import annotation, genome_build
+from jamie.regulation.links import why_no_null
+
+log = logging.getLogger(__name__)
+
+GENE_COLUMNS = ("chrom", "start", "end", "strand")
+
+
+def direction(modalities: dict[str, dict], wanted: str | None = None) -> tuple[str, str]:
+    """Which modality explains which: names of source and target.
+
+    Parameters
+    ----------
+    modalities
+        Name to config entry with ``kind``, two of them.
+    wanted
+        The source; None: ATAC or methylation beside RNA, else RNA, else the first.
+    """
+    names = list(modalities)
+    if wanted is not None and wanted not in names:
+        raise InputError(
+            f"The dataset has no modality {wanted!r} to explain the other by",
+            expected=" or ".join(names),
+            found=repr(wanted),
+            change="`explain: source`",
+        )
+    kinds = {modalities[name]["kind"]: name for name in reversed(names)}
+    if wanted is None:
+        regulators = [kinds[kind] for kind in (c.ATAC, c.METHYLATION) if kind in kinds and c.RNA in kinds]
+        wanted = (regulators or [kinds.get(c.RNA, names[0])])[0]
+    return wanted, next(name for name in names if name != wanted)
+
+
+def find_genes(
+    mdata, source: str, target: str, window_bp: int, genes_file: Path | None = None, asked=()
+) -> tuple[pd.DataFrame, dict]:
+    """Coordinates of the genes, or the reason why no links can be looked for.
+
+    Parameters
+    ----------
+    mdata
+        The ingested dataset.
+    source, target
+        Peaks and genes, if links are to be found.
+    window_bp
+        Largest distance of a link, bp.
+    genes_file
+        BED or GTF; None: the coordinates that the genes have in ``var``.
+    asked
+        Genes that the user wants to see.
+
+    Returns
+    -------
+    genes : DataFrame
+        Index gene; chrom, start, end (bp, 0-based half-open), strand. Empty where there are no links.
+    info : dict
+        ``reason`` (empty if links are looked for), ``missing`` genes without coordinates, ``build``: how near
+        to TSSs the peaks are.
+
+    Raises
+    ------
+    InputError
+        An unknown gene is asked for, the annotation shares no chromosome with the peaks, or it is of another
+        genome.
+    """
+    expression, peaks = mdata.mod[target], mdata.mod[source].var
+    annotation.check_asked(asked, expression.var_names)
+    info = {"reason": "", "missing": [], "build": {}, "n_targets": expression.n_vars}
+    empty = pd.DataFrame(columns=list(GENE_COLUMNS))
+    kinds = [mdata.mod[name].uns.get(c.KIND) for name in (source, target)]
+    if kinds != [c.ATAC, c.RNA]:
+        return empty, info | {"reason": f"links need ATAC and RNA, these are {' and '.join(map(str, kinds))}"}
+    if not set(c.PEAK_COLUMNS) <= set(peaks.columns):
+        return empty, info | {"reason": "the peaks have no coordinates (names like chr1:100-200)"}
+    if genes_file is None:
+        if not set(c.PEAK_COLUMNS) <= set(expression.var.columns):
+            return empty, info | {"reason": "the genes have no coordinates; give a BED or GTF as `genes:`"}
+        genes = expression.var.assign(strand=expression.var.get("strand", "."))[list(GENE_COLUMNS)].dropna()
+        missing = [name for name in expression.var_names if name not in genes.index]
+        genes = genes.astype({"start": np.int64, "end": np.int64})
+    else:
+        genes, missing = annotation.locate_genes(expression.var_names, annotation.read_genes(genes_file))
+    if missing:
+        log.info("%d of %d genes have no coordinates", len(missing), expression.n_vars)
+    genes = annotation.match_chromosomes(genes, peaks)[list(GENE_COLUMNS)]
+    build = genome_build.check_build(genes, peaks)
+    _, near, _ = pairs_in_window(genes, peaks, window_bp)
+    reason = why_no_null(peaks) or ("" if len(near) else f"no peak lies within {window_bp:,} bp of a TSS")
+    return (empty if reason else genes), info | {"missing": missing, "build": build, "reason": reason}

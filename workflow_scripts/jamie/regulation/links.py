@@ -1,0 +1,261 @@
+"""Peak-gene links: which peaks near a gene drive its imputed expression more than peaks elsewhere would.
+
+Every pair of a gene and a peak within a window of its TSS gets
+
+* an empirical p-value: how many peaks on other chromosomes, matched on accessibility, are worth as much to
+  this gene. It depends on this gene and all peaks alone, so it is the same whichever genes are asked for.
+* a q-value: Benjamini-Hochberg over all pairs, with weights by distance to the TSS (Genovese, Roeder and
+  Wasserman, Biometrika 93, 509-524, 2006) that are learned on the other chromosomes (as in Ignatiadis and
+  Huber, J. R. Stat. Soc. B 83, 720-751, 2021), so that a pair's own p-value has no say in its weight.
+* a score: the probability that the pair is a link, by a mixture of uniform (no link) and Beta(a, 1) p-values
+  (link; Pounds and Morris, Bioinformatics 19, 1236-1242, 2003) whose share of links falls with distance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from scipy.stats import false_discovery_control, rankdata
+from sklearn.isotonic import IsotonicRegression
+
+from jamie.data.genome import pairs_in_window, tss_position
+from jamie.regulation.annotation import in_gene_body
+
+MATCHED = 300  # peaks of a class of accessibility: with fewer, its spread is too rough for small p-values
+MIN_ELSEWHERE = 200  # peaks on other chromosomes: with fewer there is no null
+DISTANCE_CLASSES = 20
+PERMUTATIONS = 200
+_FLAT = 1e-4, 0.95  # bounds on the share of links in a class of distance
+
+
+@dataclass
+class Window:
+    """All peaks within a window of each gene's TSS.
+
+    Attributes
+    ----------
+    genes, peaks
+        Tables indexed by name with chrom, start, end (bp, 0-based half-open), genes also strand.
+    gene, peak : int (n_pairs,)
+        Rows of ``genes`` and ``peaks``, sorted by gene.
+    distance_bp : int64 (n_pairs,)
+        From the TSS to the peak's centre, negative upstream.
+    """
+
+    genes: pd.DataFrame
+    peaks: pd.DataFrame
+    gene: np.ndarray
+    peak: np.ndarray
+    distance_bp: np.ndarray
+
+    @classmethod
+    def of(cls, genes: pd.DataFrame, peaks: pd.DataFrame, window_bp: int) -> Window:
+        return cls(genes, peaks, *pairs_in_window(genes, peaks, window_bp))
+
+    def table(self) -> pd.DataFrame:
+        """One row per pair: names, positions and distance."""
+        genes, peaks = self.genes.iloc[self.gene], self.peaks.iloc[self.peak]
+        return pd.DataFrame(
+            {
+                "gene": genes.index,
+                "peak": peaks.index,
+                "chrom": peaks["chrom"].to_numpy(),
+                "start": peaks["start"].to_numpy(),
+                "end": peaks["end"].to_numpy(),
+                "tss_bp": tss_position(self.genes)[self.gene],
+                "strand": genes["strand"].to_numpy(),
+                "distance_bp": self.distance_bp,
+                "in_gene_body": in_gene_body(self.genes, self.peaks, self.gene, self.peak),
+            }
+        )
+
+
+@dataclass
+class Null:
+    """Peaks elsewhere in the genome, in classes of like accessibility.
+
+    Attributes
+    ----------
+    chrom
+        Chromosome of each peak, (p,).
+    peak_class : int (p,)
+        Class of accessibility, 0 the least; at least `MATCHED` peaks each.
+    """
+
+    chrom: np.ndarray
+    peak_class: np.ndarray
+
+    @classmethod
+    def of(cls, peaks: pd.DataFrame, open_share: np.ndarray) -> Null:
+        """Peaks (p,) and the share of cells in which each is open."""
+        chrom = peaks["chrom"].to_numpy(str)
+        n_classes = max(1, len(chrom) // MATCHED)
+        place = rankdata(open_share, method="ordinal") - 1
+        return cls(chrom, (place * n_classes // len(chrom)).astype(int))
+
+    def spread(self, values, elsewhere, *, centred: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (0 if not ``centred``) and rms about it of the values elsewhere, by peak's class."""
+        of_class = self.peak_class[elsewhere]
+        n = np.maximum(np.bincount(of_class, minlength=self.peak_class.max() + 1), 1)
+        mean = np.bincount(of_class, values[elsewhere], len(n)) / n * centred
+        square = np.bincount(of_class, (values[elsewhere] - mean[of_class]) ** 2, len(n)) / n
+        return mean[self.peak_class], np.sqrt(np.maximum(square, 1e-30))[self.peak_class]
+
+    def p_values(self, values: np.ndarray, chrom: str, peaks: np.ndarray) -> np.ndarray:
+        """How often a matched peak elsewhere has a value as large: float (peaks,).
+
+        Parameters
+        ----------
+        values
+            Of one gene, for every peak (p,); large means linked.
+        chrom
+            Of the gene.
+        peaks
+            Positions of the peaks to judge.
+        """
+        elsewhere = self.chrom != chrom
+        scaled = values / self.spread(values, elsewhere, centred=False)[1]
+        null = np.sort(scaled[elsewhere])
+        as_large = len(null) - np.searchsorted(null, scaled[peaks], side="left")
+        return (1 + as_large) / (1 + len(null))
+
+    def z_scores(self, values: np.ndarray, chrom: str, peaks: np.ndarray) -> np.ndarray:
+        """Distance from the mean of matched peaks elsewhere, in their sd, as in Signac's LinkPeaks."""
+        mean, sd = self.spread(values, self.chrom != chrom, centred=True)
+        return ((values - mean) / sd)[peaks]
+
+
+def why_no_null(peaks: pd.DataFrame) -> str:
+    """Why links cannot be told from chance with these peaks; empty if they can."""
+    n = peaks["chrom"].value_counts()
+    elsewhere = int(n.sum() - n.max())
+    if elsewhere >= MIN_ELSEWHERE:
+        return ""
+    return f"{elsewhere} peaks are not on {n.index[0]}; a null needs {MIN_ELSEWHERE} on other chromosomes"
+
+
+def by_gene(window: Window):
+    """Each gene of a window that has peaks: its row, and the positions of its pairs."""
+    starts = np.searchsorted(window.gene, np.arange(len(window.genes) + 1))
+    for gene in np.flatnonzero(np.diff(starts)):
+        yield gene, slice(starts[gene], starts[gene + 1])
+
+
+def measured_correlation(expression, accessibility) -> np.ndarray:
+    """Pearson's r of genes and peaks over the same cells.
+
+    Parameters
+    ----------
+    expression
+        (n_cells, n_genes), dense.
+    accessibility
+        (n_cells, n_peaks), sparse or dense.
+
+    Returns
+    -------
+    float32 (n_genes, n_peaks); 0 where either is constant.
+    """
+    standard = _standard(np.asarray(expression, dtype=np.float32))
+    x = sparse.csr_matrix(accessibility, dtype=np.float32)
+    mean = np.asarray(x.mean(axis=0)).ravel()
+    sd = np.sqrt(np.maximum(np.asarray(x.multiply(x).mean(axis=0)).ravel() - mean**2, 0))
+    moment = (x.T @ standard).T / len(standard)
+    return np.divide(moment, sd, out=np.zeros_like(moment), where=sd > 1e-8)
+
+
+def _standard(values: np.ndarray) -> np.ndarray:
+    centred = values - values.mean(axis=0)
+    sd = centred.std(axis=0)
+    return np.divide(centred, sd, out=np.zeros_like(centred), where=sd > 1e-8)
+
+
+def permuted_p(expression, accessibility, window: Window, r: np.ndarray, rng) -> np.ndarray:
+    """How often |r| is as large when the cells of one modality are permuted: float (n_pairs,).
+
+    Parameters
+    ----------
+    expression, accessibility
+        Of the window's genes and peaks, over the same cells.
+    r
+        Measured correlation of each pair.
+    """
+    used, column = np.unique(window.peak, return_inverse=True)
+    x = sparse.csr_matrix(accessibility[:, used], dtype=np.float32)
+    as_large = np.zeros(len(r))
+    for _ in range(PERMUTATIONS):
+        found = measured_correlation(expression[rng.permutation(len(expression))], x)
+        as_large += np.abs(found[window.gene, column]) >= np.abs(r)
+    return (1 + as_large) / (1 + PERMUTATIONS)
+
+
+def judge(p: np.ndarray, distance_bp: np.ndarray, chrom: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """q-value and score of every pair from its p-value and distance: float (n_pairs,) each.
+
+    What near and far pairs are worth is learned on all chromosomes but the pair's own.
+    """
+    classes = _distance_classes(distance_bp)
+    weight, score = np.ones(len(p)), np.empty(len(p))
+    for name in np.unique(chrom):
+        own = chrom == name
+        shape, share = _mixture(p[~own], classes[~own], classes.max() + 1)
+        # of thresholds that make the local false discovery rate equal: share / (1 - share) t^(shape - 1)
+        by_class = (share / (1 - share)) ** (1 / (1 - shape))
+        usual = by_class[classes[~own]].mean()
+        weight[own] = by_class[classes[own]] / usual
+        linked = share[classes[own]] * shape * p[own] ** (shape - 1)
+        score[own] = linked / (linked + 1 - share[classes[own]])
+    weight /= weight.mean()
+    return false_discovery_control(np.minimum(p / np.maximum(weight, 1e-12), 1)), score
+
+
+def _distance_classes(distance_bp: np.ndarray) -> np.ndarray:
+    """Up to `DISTANCE_CLASSES` classes of |distance| with like numbers of pairs, 0 the nearest."""
+    n_classes = int(np.clip(len(distance_bp) // 50, 1, DISTANCE_CLASSES))
+    edges = np.quantile(np.abs(distance_bp), np.linspace(0, 1, n_classes + 1)[1:-1])
+    return np.searchsorted(edges, np.abs(distance_bp))
+
+
+def _mixture(p: np.ndarray, classes: np.ndarray, n_classes: int) -> tuple[float, np.ndarray]:
+    """Shape of the links' p-values, and share of links by class of distance, by expectation-maximisation."""
+    n = np.bincount(classes, minlength=n_classes)
+    shape, share = 0.5, np.full(n_classes, 0.1)
+    falling = IsotonicRegression(increasing=False)
+    log_p = np.log(p)
+    for _ in range(200):
+        linked = share[classes] * shape * p ** (shape - 1)
+        linked /= linked + 1 - share[classes]
+        found = np.bincount(classes, linked, n_classes) / np.maximum(n, 1)
+        found = falling.fit_transform(np.arange(n_classes), found, sample_weight=np.maximum(n, 1e-9))
+        previous, share = share, np.clip(found, *_FLAT)
+        shape = float(np.clip(-linked.sum() / (linked * log_p).sum(), 0.05, 0.95))
+        if np.abs(share - previous).max() < 1e-5:
+            break
+    return shape, share
+
+
+def write_bedpe(path, links: pd.DataFrame) -> None:
+    """Links as BEDPE: the peak, the TSS, ``gene|peak``, score 0-1000, and attribution and q-value beside."""
+    from jamie.io import atomic
+
+    tss = links["tss_bp"].astype(int)
+    table = pd.DataFrame(
+        {
+            "chrom1": links["chrom"],
+            "start1": links["start"],
+            "end1": links["end"],
+            "chrom2": links["chrom"],
+            "start2": tss,
+            "end2": tss + 1,
+            "name": links["gene"] + "|" + links["peak"],
+            "score": (1000 * links["score"]).round().astype(int),
+            "strand1": ".",
+            "strand2": links["strand"],
+            "attribution": links["attribution"],
+            "q_value": links["q_value"],
+        }
+    )
+    with atomic(path) as temporary:
+        temporary.write_text("#" + table.to_csv(sep="\t", index=False, float_format="%.4g"))

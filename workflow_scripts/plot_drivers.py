@@ -1,0 +1,19 @@
+"""What drives each imputed feature, and how far its attributions agree with slower estimators."""
+
+from jamie import entry, io, summary
+from jamie.plots import drivers, style
+from jamie.regulation import checks
+
+with entry.job(snakemake):
+    table = io.read_table(snakemake.input.drivers, dtype={"target": str, "source": str})
+    info, checked = io.read_json(snakemake.input.summary), io.read_table(snakemake.input.checks)
+    figure = drivers.drivers_figure(
+        table,
+        source=info["source"],
+        target=info["target"],
+        asked=snakemake.params.show_genes,
+        about=snakemake.wildcards.dataset,
+    )
+    style.save(figure, snakemake.output.figure)
+    words = f"{drivers.driver_words(table)} {checks.in_words(checked)}\n"
+    io.write_text(snakemake.output.numbers, summary.caption(words, snakemake.params.about))

@@ -1,0 +1,29 @@
+"""Found links against a file of known ones."""
+
+from jamie import entry, io, summary
+from jamie.plots import link_words, style
+from jamie.plots import links as figures
+from jamie.regulation import collect, enrichment, known_links
+
+with entry.job(snakemake):
+    text = {"gene": str, "peak": str, "chrom": str}
+    table = io.read_table(snakemake.input.links, dtype=text)
+    info, path = io.read_json(snakemake.input.summary), io.read_json(snakemake.input.files)["known_links"]
+    genes = io.read_table(snakemake.input.genes, dtype=text).set_index("gene")
+    elements = known_links.read_known_links(path)
+    known = known_links.mark_known(table, elements, genes) if len(table) else table.index == 0
+    reason = info["reason"]
+    if not reason and not 0 < known.sum() < len(known):
+        reason = f"{known.sum():,} of {len(known):,} pairs are among the {len(elements):,} known links"
+    if reason:
+        words = f"Found and known links cannot be compared: {reason}."
+        figure = style.notice(words)
+        found = collect.not_done(reason)
+    else:
+        found = enrichment.known_enrichment(table, known, tie_break="attribution")
+        about = f"{snakemake.wildcards.dataset}, {known.sum():,} of {len(table):,} pairs are known links"
+        figure = figures.known_figure(found, about=about)
+        words = link_words.known_words(found)
+    io.write_table(snakemake.output.table, found)
+    style.save(figure, snakemake.output.figure)
+    io.write_text(snakemake.output.numbers, summary.caption(f"{words}\n", snakemake.params.about))

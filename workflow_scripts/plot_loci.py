@@ -1,0 +1,42 @@
+"""The locus of each gene that is asked for, and of those with the surest links."""
+
+from pathlib import Path
+
+from jamie import entry, io, summary
+from jamie.plots import locus, style
+from jamie.regulation import loci
+
+with entry.job(snakemake):
+    files, p = snakemake.input, snakemake.params
+    text = {"gene": str, "peak": str, "chrom": str}
+    links, info = io.read_table(files.links, dtype=text), io.read_json(files.summary)
+    genes = io.read_table(files.genes, dtype=text).set_index("gene")
+    prepared, imputed = io.read_h5mu(files.prepared[0]), io.read_h5mu(files.imputed[0])
+    words = []
+    with io.atomic(Path(snakemake.output.figures)) as folder:
+        folder.mkdir()
+        for gene in loci.chosen_genes(links, p.show_genes):
+            of_gene = links[links["gene"] == gene]
+            if of_gene.empty:
+                why = (
+                    info["reason"] or "no coordinates, no peak near by, or not among the genes of every model"
+                )
+                words.append(f"{gene}: no locus ({why}).")
+                figure = style.notice(words[-1])
+            else:
+                figure = locus.locus_figure(
+                    gene,
+                    of_gene,
+                    loci.neighbours(genes, of_gene),
+                    loci.accessibility(prepared.mod[info["source"]], of_gene["peak"].to_numpy()),
+                    loci.expression(prepared, imputed, info["source"], info["target"], gene),
+                    q=info["q"],
+                    about=snakemake.wildcards.dataset,
+                )
+                words.append(locus.locus_words(gene, of_gene, info["q"]))
+            style.save(figure, folder / f"{gene}.svg")
+        if not words:
+            words = [f"No locus is drawn: {info['reason'] or 'no gene has a peak near by'}."]
+            style.save(style.notice(words[0]), folder / "none.svg")
+    text = "\n".join(f"* {summary.as_it_is(line)}" for line in words)
+    io.write_text(snakemake.output.numbers, summary.caption(f"{text}\n", p.about))

@@ -1,0 +1,54 @@
+"""Attributions of a chunk of targets: what drives each and, for genes, the links to peaks near by."""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from jamie import JAMIE, entry, io
+from jamie.data.correspondence import Correspondence
+from jamie.regulation import pairs
+from jamie.regulation.attribution import Influence
+
+
+def load(model, prepared, influence, known) -> pairs.Fit:
+    mdata = io.read_h5mu(prepared)
+    cells = [a.obs_names for a in mdata.mod.values()]
+    return pairs.Fit(model, mdata, Influence.load(influence), Correspondence.load(known, *cells))
+
+
+with entry.job(snakemake):
+    entry.use_threads(snakemake.threads)
+    files = snakemake.input
+    info, genes = io.read_json(files.info), io.read_table(files.genes, dtype={"gene": str, "chrom": str})
+    genes = genes.set_index("gene")
+    models = [JAMIE.load(path) for path in files.model]
+    sources, targets = (pairs.known_to_all(models, info[side]) for side in ("source", "target"))
+    chunk, n_chunks = int(snakemake.wildcards.chunk), snakemake.params.n_chunks
+    ordered = pairs.along_genome(targets, genes)
+    targets = np.array_split(ordered, n_chunks)[chunk]
+    fits = [
+        partial(load, *one) for one in zip(models, files.prepared, files.influence, files.known, strict=True)
+    ]
+    pooled = pairs.pool(fits, targets, sources)
+    drivers = pairs.drivers(pooled)
+    links = pairs.no_links()
+    located = genes[genes.index.isin(targets)].loc[[t for t in targets if t in genes.index]]
+    if len(located):
+        peaks = io.read_h5mu(files.prepared[0]).mod[info["source"]].var.loc[sources]
+        links = pairs.link_table(
+            pairs.some_targets(pooled, located.index), located, peaks, snakemake.params.window_bp
+        )
+    wanted = pd.concat(
+        [drivers[["target", "source"]], links[["gene", "peak"]].set_axis(["target", "source"], axis=1)]
+    )
+    wanted = wanted.drop_duplicates().sort_values(["target", "source"])
+    groups = pairs.by_group(fits[0](), wanted["target"].to_numpy(), wanted["source"].to_numpy())
+    share = pooled.share[
+        pd.Index(pooled.targets).get_indexer(groups["target"]),
+        pd.Index(sources).get_indexer(groups["source"]),
+    ]
+    groups.insert(2, "attribution", share)
+    io.write_table(snakemake.output.drivers, drivers)
+    io.write_table(snakemake.output.links, links)
+    io.write_table(snakemake.output.groups, groups)
