@@ -7,7 +7,7 @@ from scipy.stats import beta
 
 from jamie.regulation import enrichment as e
 
-NO_MEASURED = ["correlation", "p_correlation", "q_correlation", "signac_z"]
+NO_MEASURED = ["correlation", "score_correlation", "p_correlation", "q_correlation", "signac_z"]
 
 
 def links(n=8, **columns):
@@ -21,6 +21,7 @@ def links(n=8, **columns):
             "q_value": 1.0,
             "score": 0.1,
             "correlation": 0.0,
+            "score_correlation": 0.1,
             "p_correlation": 1.0,
             "q_correlation": 1.0,
             "signac_z": 0.0,

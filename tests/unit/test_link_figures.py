@@ -33,13 +33,14 @@ def example(n=4000, n_true=150, strength=5.0, measured=True, seed=0):
             "q_value": false_discovery_control(p),
             "score": expit(imputed * strength - strength**2 / 2 + np.log(nearness / 10)),
             "correlation": plain / 20,
+            "score_correlation": expit(plain * strength - strength**2 / 2 + np.log(nearness / 10)),
             "p_correlation": p_plain,
             "q_correlation": false_discovery_control(p_plain),
             "signac_z": plain + rng.normal(scale=0.3, size=n),
         }
     )
     if not measured:
-        table[["correlation", "p_correlation", "q_correlation", "signac_z"]] = np.nan
+        table[["correlation", "score_correlation", "p_correlation", "q_correlation", "signac_z"]] = np.nan
     return table, true
 
 
@@ -160,7 +161,7 @@ def test_truth_ranks_by_area_and_names_the_points(all_cases):
     labels = [t.get_text() for t in figure.legends[0].get_texts()]
     areas = [float(label.split()[0]) for label in labels]
     assert labels[0].endswith("imputed") and labels[-1].endswith("chance")
-    assert areas[:-1] == sorted(areas[:-1], reverse=True) and len(labels) == 6
+    assert areas[:-1] == sorted(areas[:-1], reverse=True) and len(labels) == 7
     for n in calibration["n_significant"]:
         assert f"{n:,}" in said(figure) and f" of {n:,} (" in words
 

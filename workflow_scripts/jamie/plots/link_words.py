@@ -51,7 +51,8 @@ def distance_words(profile: pd.DataFrame, near: pd.DataFrame) -> str:
 def truth_message(summary: pd.DataFrame) -> str:
     auprc = summary.set_index("statistic")["auprc"].sort_values(ascending=False, kind="stable")
     best, *others = auprc.index
-    said = [f"{s.replace(',', '')} {auprc[s]:.3f}" for s in others if not s.startswith("measured,")]
+    told = (s for s in others if "z against" not in s and "without" not in s)
+    said = [f"{s.replace(',', '')} {auprc[s]:.3f}" for s in told]
     said.append(f"chance {summary['base_rate'].iloc[0]:.3f}")
     values = " values" if best in STATISTICS else ""
     return f"True links are ranked best by {best}{values}: AUPRC {auprc[best]:.3f}\n({', '.join(said)})"

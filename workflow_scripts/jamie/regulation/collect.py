@@ -17,11 +17,11 @@ from jamie.regulation.links import judge
 def judged(pairs: pd.DataFrame) -> pd.DataFrame:
     """Pairs with ``q_value`` and ``score``, and ``q_unweighted``, which knows no distance.
 
-    The q-values of the measured correlation are ``q_correlation`` and ``q_correlation_unweighted``; NaN where
-    it has no p-values.
+    Those of the measured correlation are ``q_correlation``, ``score_correlation`` and
+    ``q_correlation_unweighted``; NaN where it has no p-values.
     """
     found = pairs.assign(q_value=np.nan, q_unweighted=np.nan, score=np.nan)
-    found = found.assign(q_correlation=np.nan, q_correlation_unweighted=np.nan)
+    found = found.assign(q_correlation=np.nan, q_correlation_unweighted=np.nan, score_correlation=np.nan)
     if found.empty:
         return found
     distance, chrom = found["distance_bp"].to_numpy(), found["chrom"].to_numpy(str)
@@ -30,7 +30,7 @@ def judged(pairs: pd.DataFrame) -> pd.DataFrame:
     found["q_unweighted"] = false_discovery_control(p)
     if found["p_correlation"].notna().all():
         p = found["p_correlation"].to_numpy()
-        found["q_correlation"], _ = judge(p, distance, chrom)
+        found["q_correlation"], found["score_correlation"] = judge(p, distance, chrom)
         found["q_correlation_unweighted"] = false_discovery_control(p)
     return found
 

@@ -168,6 +168,7 @@ def precision_recall(links: pd.DataFrame, known) -> tuple[pd.DataFrame, pd.DataF
         IMPUTED: (links["score"],),
         f"{IMPUTED}, without distance": (-links["p_value"], links["attribution"].abs()),
         MEASURED: (links["correlation"].abs(),),
+        f"{MEASURED}, with distance": (links["score_correlation"],),
         f"{MEASURED}, z against matched peaks": (links["signac_z"].abs(),),
         "distance alone": (-links["distance_bp"].abs(),),
     }
