@@ -26,13 +26,18 @@ def simulation(run: Path) -> list[tuple]:
     calibration = pd.read_csv(found / "calibration.tsv", sep="\t")
     own = calibration[(calibration["statistic"] == "imputed") & (calibration["level"] == 0.1)].iloc[0]
     return [
-        ("simulation, AUPRC", ">=", 0.5, area["imputed"]),
-        ("simulation, AUPRC over that of plain correlation", ">=", 1.5, area["imputed"] / area["measured"]),
+        ("simulation, AUPRC", ">=", 0.5, area["imputed, with distance"]),
+        (
+            "simulation, AUPRC over that of plain correlation",
+            ">=",
+            1.5,
+            area["imputed, with distance"] / area["measured, without distance"],
+        ),
         (
             "simulation, AUPRC over that of z against the null",
             ">=",
             1,
-            area["imputed"] / area[Z],
+            area["imputed, with distance"] / area[Z],
         ),
         ("simulation, false links at q <= 0.1", "<=", 0.15, own["false_discovery_proportion"]),
     ]

@@ -169,10 +169,15 @@ def test_a_perfect_ranking_has_area_one_and_ties_the_base_rate():
     )
     curve, summary = e.precision_recall(table, known)
     area = summary.set_index("statistic")["auprc"]
-    assert area["imputed"] == area["measured"] == area["imputed, without distance"] == 1
+    assert (
+        area["imputed, with distance"]
+        == area["measured, without distance"]
+        == area["imputed, without distance"]
+        == 1
+    )
     assert area["distance alone"] == area["measured, z against matched peaks"] == 0.25
     assert (summary["base_rate"] == 0.25).all()
-    perfect = curve[curve["statistic"] == "imputed"]
+    perfect = curve[curve["statistic"] == "imputed, with distance"]
     assert list(perfect["recall"]) == [1] and list(perfect["precision"]) == [1]
 
 
@@ -180,15 +185,15 @@ def test_the_area_under_the_steps_of_the_curve_is_the_average_precision():
     rng = np.random.default_rng(0)
     known = rng.random(300) < 0.1
     curve, summary = e.precision_recall(links(300, score=rng.random(300) + 0.3 * known), known)
-    own = curve[curve["statistic"] == "imputed"].iloc[::-1]
+    own = curve[curve["statistic"] == "imputed, with distance"].iloc[::-1]
     area = (np.diff(own["recall"], prepend=0) * own["precision"]).sum()
-    assert area == pytest.approx(of(summary, "imputed")["auprc"])
+    assert area == pytest.approx(of(summary, "imputed, with distance")["auprc"])
 
 
 def test_a_pair_without_a_value_is_ranked_last():
     known = np.array([True, False, False, False])
     table = links(4, score=[np.nan, 0.3, 0.2, 0.1])
-    assert of(e.precision_recall(table, known)[1], "imputed")["auprc"] == pytest.approx(0.25)
+    assert of(e.precision_recall(table, known)[1], "imputed, with distance")["auprc"] == pytest.approx(0.25)
 
 
 def test_calibration_by_hand():

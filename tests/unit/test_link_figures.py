@@ -156,11 +156,12 @@ def test_truth_ranks_by_area_and_names_the_points(all_cases):
     table, true = CASES["links"]
     summary = enrichment.precision_recall(table, true)[1].set_index("statistic")["auprc"]
     calibration = enrichment.calibration(table, true)
+    best = summary["imputed, with distance"]
     figure, words = all_cases["links"]["truth"]
-    assert f"True links are ranked best by imputed values: AUPRC {summary['imputed']:.3f}" in said(figure)
+    assert f"True links are ranked best by imputed values with distance: AUPRC {best:.3f}" in said(figure)
     labels = [t.get_text() for t in figure.legends[0].get_texts()]
     areas = [float(label.split()[0]) for label in labels]
-    assert labels[0].endswith("imputed") and labels[-1].endswith("chance")
+    assert labels[0].endswith("imputed, with distance") and labels[-1].endswith("chance")
     assert areas[:-1] == sorted(areas[:-1], reverse=True) and len(labels) == 7
     for n in calibration["n_significant"]:
         assert f"{n:,}" in said(figure) and f" of {n:,} (" in words

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -19,9 +20,14 @@ RAISES, LOWERS = "#B2182B", "#2166AC"  # told apart by colour-blind readers
 
 
 def shown_targets(drivers: pd.DataFrame, asked: Sequence[str] = ()) -> list[str]:
-    """Targets asked for, then those whose strongest sources carry most, at most `MAX_TARGETS` in all."""
+    """Targets asked for, then those whose strongest sources carry most; at most `MAX_TARGETS` in all.
+
+    Of targets with the same strongest source one is shown before a second is.
+    """
     carried = drivers[drivers["rank"] <= N_BARS].groupby("target", sort=False)["attribution"].sum()
     order = carried.sort_values(ascending=False, kind="stable").index
+    strongest = drivers[drivers["rank"] == 1].set_index("target").loc[order, "source"]
+    order = order[np.argsort(strongest.groupby(strongest.to_numpy()).cumcount(), kind="stable")]
     return list(dict.fromkeys([*(name for name in asked if name in carried), *order]))[:MAX_TARGETS]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from jamie.regulation.enrichment import DISTANCE_BINS, IMPUTED, MEASURED, NEAREST, TOP
+from jamie.regulation.enrichment import DISTANCE_BINS, IMPUTED, MEASURED, NEAREST, TOP, WITHOUT
 
 STATISTICS = (IMPUTED, MEASURED)
 NO_MEASURED = "measured values: not shown, no cells are known to be pairs"
@@ -51,11 +51,11 @@ def distance_words(profile: pd.DataFrame, near: pd.DataFrame) -> str:
 def truth_message(summary: pd.DataFrame) -> str:
     auprc = summary.set_index("statistic")["auprc"].sort_values(ascending=False, kind="stable")
     best, *others = auprc.index
-    told = (s for s in others if "z against" not in s and "without" not in s)
+    told = (s for s in others if "z against" not in s and s != f"{IMPUTED}, {WITHOUT}")
     said = [f"{s.replace(',', '')} {auprc[s]:.3f}" for s in told]
     said.append(f"chance {summary['base_rate'].iloc[0]:.3f}")
-    values = " values" if best in STATISTICS else ""
-    return f"True links are ranked best by {best}{values}: AUPRC {auprc[best]:.3f}\n({', '.join(said)})"
+    best_words = best.replace(",", " values")
+    return f"True links are ranked best by {best_words}: AUPRC {auprc[best]:.3f}\n({', '.join(said)})"
 
 
 def promise(calibration: pd.DataFrame) -> str:

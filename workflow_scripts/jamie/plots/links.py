@@ -12,7 +12,6 @@ from matplotlib.ticker import NullLocator
 from jamie.plots import palette, style
 from jamie.plots.link_words import (
     NO_MEASURED,
-    STATISTICS,
     cut_of,
     distance_message,
     known_message,
@@ -22,7 +21,7 @@ from jamie.plots.link_words import (
     truth_message,
     with_signs,
 )
-from jamie.regulation.enrichment import DISTANCE_BINS, IMPUTED, MEASURED, TOP
+from jamie.regulation.enrichment import DISTANCE_BINS, IMPUTED, MEASURED, TOP, WITH, WITHOUT
 
 _LOG_ABOVE = 8.0  # a larger fold squeezes a linear axis
 _COLORS = {IMPUTED: palette.method_color("jamie", ["jamie"]), MEASURED: "#0072B2"}
@@ -123,9 +122,10 @@ def _draw_curves(ax: Axes, curve: pd.DataFrame, summary: pd.DataFrame) -> list[L
     lines = []
     for row in summary.sort_values("auprc", ascending=False, kind="stable").itertuples():
         own, family = curve[curve["statistic"] == row.statistic], row.statistic.split(",")[0]
-        dashes = "-" if row.statistic in STATISTICS else (0, (3, 1.2)) if family in _COLORS else ":"
+        solid = row.statistic.endswith(WITH)
+        dashes = "-" if solid else (0, (3, 1.2)) if row.statistic.endswith(WITHOUT) else ":"
         look = {"color": _COLORS.get(family, style.GREY), "linestyle": dashes}
-        look["linewidth"] = 2.0 if row.statistic in STATISTICS else 1.2
+        look["linewidth"] = 2.0 if solid else 1.2
         label = f"{row.auprc:.3f}  {row.statistic}"
         lines += ax.plot(own["recall"], own["precision"], drawstyle="steps-post", label=label, **look)
     base_rate = summary["base_rate"].iloc[0]

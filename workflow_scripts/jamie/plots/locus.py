@@ -26,7 +26,7 @@ SIGNED = LinearSegmentedColormap.from_list("signed", ("#053061", "#4393C3", "#CF
 MAX_TYPES = 12
 MIN_CELLS = 5  # below this a density means nothing: the values are drawn as points
 VISIBLE = 0.005  # share of the view below which a peak is widened so that it is seen
-MIN_LIMIT = 0.005  # of the colours, so that noise about 0 does not look like a strong link
+MIN_LIMIT = 0.0005  # of the colours, so that noise about 0 does not look like a strong link
 SIDE_IN, ARCS_IN, PEAKS_IN, GENE_ROW_IN = 2.3, 1.55, 0.14, 0.3
 
 
@@ -37,7 +37,7 @@ def locus_words(gene: str, links: pd.DataFrame, q: float = 0.1) -> str:
     table = _completed(links, q)
     best, n, n_linked = table.iloc[-1], len(table), int(table["linked"].sum())
     verb = {1: " and raises it", -1: " and lowers it"}.get(np.sign(best["effect"]), "")
-    carries = f"carries {100 * best['attribution']:.1f} % of the variance of its imputed expression{verb}"
+    carries = f"carries {100 * best['attribution']:.2g} % of the variance of its imputed expression{verb}"
     return (
         f"Of {n} peak{'s' * (n > 1)} within the window of {gene}, {n_linked or 'none'} "
         f"{'is' if n_linked < 2 else 'are'} linked to it (q ≤ {q:g}); the strongest, {best['peak']}, lies "
@@ -146,7 +146,7 @@ def _view(table: pd.DataFrame) -> tuple[tuple[float, float], str]:
 
     def around(rows: pd.DataFrame) -> tuple[float, float]:
         low, high = rows[["start", "tss_bp"]].min(axis=None), rows[["end", "tss_bp"]].max(axis=None)
-        margin = max(0.12 * (high - low), 1_000)
+        margin = max(0.12 * (high - low), 5_000)
         return max(low - margin, 0), high + margin
 
     view, words = around(table), "in view: all peaks of the window"
@@ -201,7 +201,7 @@ def _panels(
 
 def _draw_links(ax: Axes, bar_ax: Axes, table: pd.DataFrame, q: float) -> None:
     """An arc per peak, as high as its score, and beside them what their lines and colours mean."""
-    limit = max(np.ceil(1000 * table["signed"].abs().max()) / 1000, MIN_LIMIT)
+    limit = max(table["signed"].abs().max(), MIN_LIMIT)
     colors = ScalarMappable(Normalize(-limit, limit), SIGNED)
     linked, other = {"linewidth": 2.2, "zorder": 4}, {"linewidth": 0.9, "alpha": 0.45, "zorder": 2}
     for link in table.itertuples():
@@ -214,7 +214,7 @@ def _draw_links(ax: Axes, bar_ax: Axes, table: pd.DataFrame, q: float) -> None:
     ax.text(table["tss_bp"].iloc[0], 1.07 * top, "TSS", ha="center", va="bottom")
     ax.tick_params(axis="x", labelbottom=False, length=0)
     bar = ax.figure.colorbar(colors, cax=bar_ax, orientation="horizontal")
-    most = f"{100 * limit:.1f} %"
+    most = f"{100 * limit:.2g} %"
     bar.set_ticks([-limit, 0, limit], labels=[f"{most}\nlowers", "0", f"{most}\nraises"])
     bar.set_label("attribution (share of imputed\nvariance), signed by effect")
     bar.outline.set_visible(False)

@@ -20,6 +20,7 @@ from scipy.stats import binomtest, fisher_exact, norm
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 IMPUTED, MEASURED = "imputed", "measured"
+WITH, WITHOUT = "with distance", "without distance"
 P_COLUMNS = {IMPUTED: "p_value", MEASURED: "p_correlation"}
 Q_COLUMNS = {IMPUTED: "q_value", MEASURED: "q_correlation"}
 GENE_BODY, NEAREST = "gene body", "< 10 kb"
@@ -165,10 +166,10 @@ def precision_recall(links: pd.DataFrame, known) -> tuple[pd.DataFrame, pd.DataF
     """
     known = _checked(links, known)
     rankings = {
-        IMPUTED: (links["score"],),
-        f"{IMPUTED}, without distance": (-links["p_value"], links["attribution"].abs()),
-        MEASURED: (links["correlation"].abs(),),
-        f"{MEASURED}, with distance": (links["score_correlation"],),
+        f"{IMPUTED}, {WITH}": (links["score"],),
+        f"{IMPUTED}, {WITHOUT}": (-links["p_value"], links["attribution"].abs()),
+        f"{MEASURED}, {WITH}": (links["score_correlation"],),
+        f"{MEASURED}, {WITHOUT}": (links["correlation"].abs(),),
         f"{MEASURED}, z against matched peaks": (links["signac_z"].abs(),),
         "distance alone": (-links["distance_bp"].abs(),),
     }
