@@ -23,6 +23,7 @@ include: "rules/metrics.smk"
 include: "rules/figures.smk"
 include: "rules/comparisons.smk"
 include: "rules/attribution.smk"
+include: "rules/drivers.smk"
 include: "rules/loci.smk"
 
 

@@ -1,4 +1,4 @@
-# Attributions of every target, and links of peaks and genes, in chunks of targets.
+# Attributions of imputed values, in chunks of targets.
 rule locate_genes:
     input:
         unpack(annotation),
@@ -98,44 +98,18 @@ rule check_attributions:
         "../workflow_scripts/check_attributions.py"
 
 
-rule collect_links:
+rule collect_attributions:
     input:
-        info=f"{FOUND}/coordinates.json",
-        links=expand(f"{FOUND}/links.{{chunk}}.tsv", chunk=CHUNKS, allow_missing=True),
         drivers=expand(f"{FOUND}/drivers.{{chunk}}.tsv", chunk=CHUNKS, allow_missing=True),
         groups=expand(f"{FOUND}/groups.{{chunk}}.tsv", chunk=CHUNKS, allow_missing=True),
     output:
-        links=f"{DATASET}/links.tsv",
-        bedpe=f"{DATASET}/links.bedpe",
         drivers=f"{DATASET}/drivers.tsv",
         arrays=f"{DATASET}/attributions.h5ad",
-        summary=f"{FOUND}/summary.json",
     params:
-        q=EXPLAIN["q"],
-        code=code_digest("regulation/collect.py", "regulation/links.py"),
+        code=code_digest("regulation/collect.py"),
     log:
-        "logs/collect_links/{dataset}.log",
+        "logs/collect_attributions/{dataset}.log",
     conda:
         "../envs/environment.yaml"
     script:
-        "../workflow_scripts/collect_links.py"
-
-
-rule plot_drivers:
-    input:
-        drivers=f"{DATASET}/drivers.tsv",
-        checks=f"{FOUND}/checks.tsv",
-        summary=f"{FOUND}/summary.json",
-    output:
-        figure=explained_figure("drivers", "strongest features behind imputed values"),
-        numbers=f"{FOUND}/drivers.rst",
-    params:
-        about=about_run,
-        show_genes=dataset_option("show_genes"),
-        code=code_digest("regulation/checks.py", "plots/drivers.py", "plots/ranked.py", "summary.py", *STYLE),
-    log:
-        "logs/plot_drivers/{dataset}.log",
-    conda:
-        "../envs/environment.yaml"
-    script:
-        "../workflow_scripts/plot_drivers.py"
+        "../workflow_scripts/collect_attributions.py"

@@ -7,6 +7,15 @@ CHUNKS = range(EXPLAIN["chunks"])
 ATTRIBUTION = "regulation/attribution.py", "model/network.py", "data/projection.py"
 
 
+def has_peaks(dataset):
+    """Whether the dataset pairs RNA with ATAC, so that peaks may be linked to genes."""
+    kinds = (modality["kind"] for modality in CONFIG["datasets"][dataset]["modalities"].values())
+    return sorted(kinds) == ["atac", "rna"]
+
+
+WITH_PEAKS = [name for name in RUN["datasets"] if EXPLAINED and has_peaks(name)]
+
+
 def of_fits(pattern):
     """Files of every seed of the method that is explained."""
     return expand(pattern, **FIRST, seed=RUN["seeds"], allow_missing=True) if EXPLAINED else []
@@ -17,11 +26,13 @@ def explanations():
     results = []
     for name in RUN["datasets"] if EXPLAINED else []:
         entry = CONFIG["datasets"][name]
-        figures = ["drivers", "distance", "loci"]
-        figures += ["truth"] if entry["reader"] == "simulate" else []
-        figures += ["known_links"] if entry["known_links"] else []
+        figures = ["drivers"]
         figures += [f"markers_{modality}" for modality in entry["modalities"] if entry["cell_type"]]
-        results += [f"results/{name}/links.tsv"]
+        if name in WITH_PEAKS:
+            figures += ["distance", "loci"]
+            figures += ["truth"] if entry["reader"] == "simulate" else []
+            figures += ["known_links"] if entry["known_links"] else []
+        results += [f"results/{name}/attributions.h5ad"]
         results += [f"{FOUND}/{figure}.rst".format(dataset=name) for figure in figures]
     return results
 

@@ -1,4 +1,4 @@
-# Figures of links and of cell types: links against distance, truth and known ones, loci, markers.
+# Links of peaks and genes: judged, and held against distance, truth and known ones; loci.
 LINK_FIGURES = code_digest(
     "regulation/enrichment.py",
     "regulation/collect.py",
@@ -7,6 +7,32 @@ LINK_FIGURES = code_digest(
     "summary.py",
     *STYLE,
 )
+
+
+rule collect_links:
+    input:
+        info=f"{FOUND}/coordinates.json",
+        links=expand(f"{FOUND}/links.{{chunk}}.tsv", chunk=CHUNKS, allow_missing=True),
+    output:
+        links=f"{DATASET}/links.tsv",
+        bedpe=f"{DATASET}/links.bedpe",
+        strongest=report(
+            f"{FOUND}/strongest_links.tsv",
+            caption="../report/strongest_links.rst",
+            category="Regulation",
+            subcategory="{dataset}",
+            labels={"dataset": "{dataset}", "figure": "table of the strongest links"},
+        ),
+        summary=f"{FOUND}/summary.json",
+    params:
+        q=EXPLAIN["q"],
+        code=code_digest("regulation/collect.py", "regulation/links.py"),
+    log:
+        "logs/collect_links/{dataset}.log",
+    conda:
+        "../envs/environment.yaml"
+    script:
+        "../workflow_scripts/collect_links.py"
 
 
 rule plot_distance:
@@ -98,36 +124,3 @@ rule plot_loci:
         "../envs/environment.yaml"
     script:
         "../workflow_scripts/plot_loci.py"
-
-
-rule plot_markers:
-    input:
-        prepared=of_fits(f"{DATA}/prepared.h5mu")[:1],
-        model=of_fits(f"{METHOD}/model")[:1],
-    output:
-        figure=explained_figure(
-            "markers_{modality}", "features by cell type, {modality}", "Cell types", "markers"
-        ),
-        beeswarm=explained_figure("beeswarm_{modality}", "cell by cell, {modality}", "Cell types", "markers"),
-        markers=f"{FOUND}/markers_{{modality}}.tsv",
-        numbers=f"{FOUND}/markers_{{modality}}.rst",
-    params:
-        about=about_run,
-        code=code_digest(
-            "regulation/markers.py",
-            "regulation/expected_gradients.py",
-            "regulation/knock_out.py",
-            "plots/markers.py",
-            "plots/ranked.py",
-            "summary.py",
-            *STYLE,
-        ),
-    log:
-        "logs/plot_markers/{dataset}.{modality}.log",
-    conda:
-        "../envs/environment.yaml"
-    threads: 1
-    resources:
-        mem_mb=8000,
-    script:
-        "../workflow_scripts/plot_markers.py"

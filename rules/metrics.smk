@@ -56,18 +56,27 @@ rule summarise_run:
         known=every(f"{DATA}/correspondence.npz", seed=RUN["seeds"][0]),
         pairs=every(f"{DATASET}/pairs.npz"),
         pairing=every(f"{DATASET}/pairing.tsv") if PAIRING else [],
-        explained=every(f"{FOUND}/summary.json") if EXPLAINED else [],
-        near=every(f"{FOUND}/near.tsv") if EXPLAINED else [],
+        drivers=every(f"{DATASET}/drivers.tsv") if EXPLAINED else [],
+        links=expand(f"{FOUND}/summary.json", dataset=WITH_PEAKS),
+        near=expand(f"{FOUND}/near.tsv", dataset=WITH_PEAKS),
     output:
         page="results/summary.rst",
     params:
         about=about_run,
         shown=SHOWN,
         seeds=RUN["seeds"],
+        with_peaks=WITH_PEAKS,
         bases={m: CONFIG["methods"][m]["base"] for m in METHODS},
         datasets={d: CONFIG["datasets"][d] for d in RUN["datasets"]},
         scenarios={s: CONFIG["scenarios"][s] for s in RUN["scenarios"]},
-        code=code_digest("summary.py", "first_page.py", "planner.py", "tuning.py", "regulation/collect.py"),
+        code=code_digest(
+            "summary.py",
+            "first_page.py",
+            "planner.py",
+            "tuning.py",
+            "regulation/collect.py",
+            "plots/drivers.py",
+        ),
     log:
         "logs/summarise_run.log",
     conda:

@@ -6,7 +6,7 @@ from jamie.regulation import checks
 
 with entry.job(snakemake):
     table = io.read_table(snakemake.input.drivers, dtype={"target": str, "source": str})
-    info, checked = io.read_json(snakemake.input.summary), io.read_table(snakemake.input.checks)
+    info, checked = io.read_json(snakemake.input.info), io.read_table(snakemake.input.checks)
     figure = drivers.drivers_figure(
         table,
         source=info["source"],

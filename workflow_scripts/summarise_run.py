@@ -2,6 +2,7 @@
 
 from jamie import entry, first_page, io, planner
 from jamie.data.correspondence import Correspondence
+from jamie.plots.drivers import driver_words
 from jamie.regulation import collect
 
 with entry.job(snakemake):
@@ -21,8 +22,11 @@ with entry.job(snakemake):
     tables = zip(p.datasets, snakemake.input.pairing, strict=False)  # none, where that was not tried
     method = [*p.shown, *p.bases][0]
     enough = {dataset: planner.in_words(io.read_table(path), method) for dataset, path in tables}
-    tables = zip(p.datasets, snakemake.input.explained, snakemake.input.near, strict=False)
-    explained = {d: collect.in_short(io.read_json(info), io.read_table(near)) for d, info, near in tables}
+    tables = zip(p.datasets, snakemake.input.drivers, strict=False)  # none, where nothing is explained
+    explained = {dataset: driver_words(collect.put_together([path])) for dataset, path in tables}
+    tables = zip(p.with_peaks, snakemake.input.links, snakemake.input.near, strict=True)
+    for dataset, info, near in tables:
+        explained[dataset] += " " + collect.in_short(io.read_json(info), io.read_table(near))
     page = first_page.first_page(
         io.read_table(snakemake.input.metrics),
         facts,

@@ -13,6 +13,28 @@ from jamie import io
 from jamie.regulation import enrichment
 from jamie.regulation.links import judge
 
+LISTED = 20  # pairs of the report's table at least
+READ_COLUMNS = (
+    "gene",
+    "peak",
+    "distance_bp",
+    "in_gene_body",
+    "q_value",
+    "score",
+    "attribution",
+    "attribution_sd",
+    "effect",
+    "correlation",
+    "p_value",
+)
+NAMES = ("gene", "peak", "target", "source", "chrom", "strand")  # columns of text, whatever they look like
+
+
+def put_together(paths) -> pd.DataFrame:
+    """The tables of all chunks as one."""
+    dtype = dict.fromkeys(NAMES, str)
+    return pd.concat([io.read_table(path, dtype=dtype) for path in paths], ignore_index=True)
+
 
 def judged(pairs: pd.DataFrame) -> pd.DataFrame:
     """Pairs with ``q_value`` and ``score``, and ``q_unweighted``, which knows no distance.
@@ -33,6 +55,13 @@ def judged(pairs: pd.DataFrame) -> pd.DataFrame:
         found["q_correlation"], found["score_correlation"] = judge(p, distance, chrom)
         found["q_correlation_unweighted"] = false_discovery_control(p)
     return found
+
+
+def strongest(pairs: pd.DataFrame, q: float) -> pd.DataFrame:
+    """The links, and where there are fewer than `LISTED` the strongest pairs after them; columns to read."""
+    order = pairs.sort_values(["q_value", "score"], ascending=[True, False], kind="stable")
+    chosen = order.head(max(LISTED, int((order["q_value"] <= q).sum())))
+    return chosen[list(READ_COLUMNS)].reset_index(drop=True)
 
 
 def summary(pairs: pd.DataFrame, q: float) -> dict:
@@ -79,7 +108,7 @@ def write_arrays(path: str | Path, groups: pd.DataFrame) -> None:
 def in_short(found: dict, near: pd.DataFrame) -> str:
     """For the first page: links, and whether they lie near their genes (`enrichment.near_enrichment`)."""
     if found["reason"]:
-        return f"Peaks were not linked to genes: {found['reason']}. Figures show the strongest features."
+        return f"Peaks were not linked to genes: {found['reason']}."
     top = near[(near["statistic"] == enrichment.IMPUTED) & (near["cut"] == enrichment.TOP)].iloc[0]
     words = in_words(found)
     if pd.isna(top["odds_ratio"]):
@@ -117,8 +146,6 @@ def in_words(found: dict) -> str:
         "expression."
     )
     if found["missing"]:
-        some = ", ".join(found["missing"][:3])
-        words += (
-            f" {len(found['missing']):,} of {found['n_targets']:,} genes have no coordinates ({some}, ...)."
-        )
+        some = ", ".join(found["missing"][:3]) + ", ..." * (len(found["missing"]) > 3)
+        words += f" {len(found['missing']):,} of {found['n_targets']:,} genes have no coordinates ({some})."
     return words

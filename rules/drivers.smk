@@ -1,0 +1,52 @@
+# Figures of what drives imputed values, and of what separates cell types.
+rule plot_drivers:
+    input:
+        drivers=f"{DATASET}/drivers.tsv",
+        checks=f"{FOUND}/checks.tsv",
+        info=f"{FOUND}/coordinates.json",
+    output:
+        figure=explained_figure("drivers", "strongest features behind imputed values"),
+        numbers=f"{FOUND}/drivers.rst",
+    params:
+        about=about_run,
+        show_genes=dataset_option("show_genes"),
+        code=code_digest("regulation/checks.py", "plots/drivers.py", "plots/ranked.py", "summary.py", *STYLE),
+    log:
+        "logs/plot_drivers/{dataset}.log",
+    conda:
+        "../envs/environment.yaml"
+    script:
+        "../workflow_scripts/plot_drivers.py"
+
+
+rule plot_markers:
+    input:
+        prepared=of_fits(f"{DATA}/prepared.h5mu")[:1],
+        model=of_fits(f"{METHOD}/model")[:1],
+    output:
+        figure=explained_figure(
+            "markers_{modality}", "features by cell type, {modality}", "Cell types", "markers"
+        ),
+        beeswarm=explained_figure("beeswarm_{modality}", "cell by cell, {modality}", "Cell types", "markers"),
+        markers=f"{FOUND}/markers_{{modality}}.tsv",
+        numbers=f"{FOUND}/markers_{{modality}}.rst",
+    params:
+        about=about_run,
+        code=code_digest(
+            "regulation/markers.py",
+            "regulation/expected_gradients.py",
+            "regulation/knock_out.py",
+            "plots/markers.py",
+            "plots/ranked.py",
+            "summary.py",
+            *STYLE,
+        ),
+    log:
+        "logs/plot_markers/{dataset}.{modality}.log",
+    conda:
+        "../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+    script:
+        "../workflow_scripts/plot_markers.py"
