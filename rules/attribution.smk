@@ -20,6 +20,7 @@ rule locate_genes:
         "logs/locate_genes/{dataset}.log",
     conda:
         "../envs/environment.yaml"
+    priority: 1  # before any fit: a wrong annotation stops the run
     script:
         "../workflow_scripts/locate_genes.py"
 

@@ -16,8 +16,8 @@ rule collect_links:
     output:
         links=f"{DATASET}/links.tsv",
         bedpe=f"{DATASET}/links.bedpe",
-        strongest=report(
-            f"{FOUND}/strongest_links.tsv",
+        page=report(
+            f"{FOUND}/strongest_links.html",
             caption="../report/strongest_links.rst",
             category="Regulation",
             subcategory="{dataset}",
@@ -26,7 +26,7 @@ rule collect_links:
         summary=f"{FOUND}/summary.json",
     params:
         q=EXPLAIN["q"],
-        code=code_digest("regulation/collect.py", "regulation/links.py"),
+        code=code_digest("regulation/collect.py", "regulation/links.py", "regulation/links_page.py"),
     log:
         "logs/collect_links/{dataset}.log",
     conda:

@@ -2,11 +2,13 @@
 
 from jamie import entry, io
 from jamie.regulation import collect, links
+from jamie.regulation.links_page import links_page
 
 with entry.job(snakemake):
     out, q = snakemake.output, snakemake.params.q
     pairs = collect.judged(collect.put_together(snakemake.input.links))
     io.write_table(out.links, pairs)
-    io.write_table(out.strongest, collect.strongest(pairs, q))
     links.write_bedpe(out.bedpe, pairs[pairs["q_value"] <= q])
-    io.write_json(out.summary, io.read_json(snakemake.input.info) | collect.summary(pairs, q))
+    info = io.read_json(snakemake.input.info)
+    io.write_json(out.summary, info | collect.summary(pairs, q))
+    io.write_text(out.page, links_page(pairs, q, info["reason"]))

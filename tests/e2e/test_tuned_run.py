@@ -24,6 +24,7 @@ def tuned_run(tmp_path_factory):
             "methods": ["jamie", "knn", "knn_paper"],
             "seeds": [0],
             "figures": "comparison",
+            "explain": False,
             "tune": True,
             "trials": 2,
         },

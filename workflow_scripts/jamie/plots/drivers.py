@@ -87,6 +87,7 @@ def drivers_figure(
     message = f"Strongest {style.label(source)} drivers of imputed {style.label(target)}: {message}"
     n, width = drivers["target"].nunique(), figure.get_figwidth()
     cut = f"{len(names)} of {n:,} targets" if len(names) < n else "all targets"
-    about = "; ".join(filter(None, (about, cut, "bars: mean over seeds, lines: sd")))
+    spread = "bars: mean over seeds, lines: sd" if drivers["attribution_sd"].any() else "one seed"
+    about = "; ".join(filter(None, (about, cut, spread)))
     style.headline(figure, textwrap.fill(message, int(10 * width)), textwrap.fill(about, int(12.5 * width)))
     return figure

@@ -13,20 +13,6 @@ from jamie import io
 from jamie.regulation import enrichment
 from jamie.regulation.links import judge
 
-LISTED = 20  # pairs of the report's table at least
-READ_COLUMNS = (
-    "gene",
-    "peak",
-    "distance_bp",
-    "in_gene_body",
-    "q_value",
-    "score",
-    "attribution",
-    "attribution_sd",
-    "effect",
-    "correlation",
-    "p_value",
-)
 NAMES = ("gene", "peak", "target", "source", "chrom", "strand")  # columns of text, whatever they look like
 
 
@@ -55,13 +41,6 @@ def judged(pairs: pd.DataFrame) -> pd.DataFrame:
         found["q_correlation"], found["score_correlation"] = judge(p, distance, chrom)
         found["q_correlation_unweighted"] = false_discovery_control(p)
     return found
-
-
-def strongest(pairs: pd.DataFrame, q: float) -> pd.DataFrame:
-    """The links, and where there are fewer than `LISTED` the strongest pairs after them; columns to read."""
-    order = pairs.sort_values(["q_value", "score"], ascending=[True, False], kind="stable")
-    chosen = order.head(max(LISTED, int((order["q_value"] <= q).sum())))
-    return chosen[list(READ_COLUMNS)].reset_index(drop=True)
 
 
 def summary(pairs: pd.DataFrame, q: float) -> dict:

@@ -1,0 +1,100 @@
+"""The strongest links as one self-contained page of HTML."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+LISTED = 20  # pairs at least
+LONGEST = 200  # pairs at most; links.tsv has all
+HEADS = {
+    "gene": "gene",
+    "peak": "peak",
+    "distance": "distance from TSS (kb)",
+    "in_gene_body": "in gene body",
+    "q_value": "q",
+    "score": "score",
+    "share": "share of imputed variance (%)",
+    "effect": "effect (sd per sd)",
+    "correlation": "measured r",
+    "p_value": "p",
+}
+NOTES = (
+    "Distance runs along the gene's strand, negative upstream. Share: mean ± sd over seeds of what the peak "
+    "carries of the variance of the gene's imputed values. Effect: change of the gene per change of the "
+    "peak. Measured r: Pearson's, over known pairs.",
+    "p: rank of the share, relative to what the peak is worth to any gene, among peaks of like accessibility "
+    "on other chromosomes. q and score (probability of a link) also know how links thin out with distance.",
+)
+
+
+def strongest(pairs: pd.DataFrame, q: float) -> pd.DataFrame:
+    """The links, and where they are fewer than `LISTED` the strongest pairs after them; `LONGEST` at most."""
+    order = pairs.sort_values(["q_value", "score"], ascending=[True, False], kind="stable")
+    n_links = int((order["q_value"] <= q).sum())
+    return order.head(min(max(LISTED, n_links), LONGEST)).reset_index(drop=True)
+
+
+def links_page(pairs: pd.DataFrame, q: float, why_none: str = "") -> str:
+    """A page with a row per pair; it loads nothing from elsewhere.
+
+    Parameters
+    ----------
+    pairs
+        All of links.tsv.
+    q
+        Largest q-value of a link.
+    why_none
+        Why there are no pairs, if there are none.
+    """
+    from great_tables import GT, loc
+    from great_tables import style as gt
+
+    table = strongest(pairs, q)
+    page = GT(_texts(table, q), groupname_col="group", id="links").cols_label(**HEADS)
+    page = page.tab_header(_headline(pairs, table, q, why_none))
+    page = page.cols_align("right").cols_align("left", ["gene", "peak"])
+    page = page.tab_style(gt.css("white-space: nowrap;"), loc.body())
+    page = page.tab_style(gt.text(style="italic"), loc.body("gene"))
+    for note in NOTES:
+        page = page.tab_source_note(note)
+    page = page.tab_options(
+        table_font_size="13px",
+        data_row_padding="3px",
+        row_group_font_weight="bold",
+        source_notes_font_size="12px",
+        table_margin_left="8px",
+        heading_align="left",
+        heading_title_font_size="16px",
+    )
+    return page.as_raw_html(make_page=True)
+
+
+def _headline(pairs: pd.DataFrame, table: pd.DataFrame, q: float, why_none: str) -> str:
+    if pairs.empty:
+        return f"Peaks were not linked to genes: {why_none}"
+    n = int((pairs["q_value"] <= q).sum())
+    if n > len(table):
+        return f"The {len(table):,} strongest of {n:,} links (q ≤ {q:g}) among {len(pairs):,} pairs"
+    if n == 0:
+        return f"No pair of {len(pairs):,} is linked at q ≤ {q:g}; the strongest are"
+    return f"{n:,} of {len(pairs):,} pairs {'is' if n == 1 else 'are'} linked (q ≤ {q:g})"
+
+
+def _texts(table: pd.DataFrame, q: float) -> pd.DataFrame:
+    linked = (table["q_value"] <= q).map({True: "linked", False: "not linked"})
+    share = (100 * table[name] for name in ("attribution", "attribution_sd"))
+    return pd.DataFrame(
+        {
+            "gene": table["gene"],
+            "peak": table["peak"],
+            "distance": [f"{bp / 1000:+,.1f}" for bp in table["distance_bp"]],
+            "in_gene_body": ["yes" if inside else "" for inside in table["in_gene_body"]],
+            "q_value": [f"{value:.2g}" for value in table["q_value"]],
+            "score": [f"{value:.2f}" for value in table["score"]],
+            "share": [f"{mean:.2g} ± {sd:.1g}" for mean, sd in zip(*share, strict=True)],
+            "effect": [f"{value:+.1g}" for value in table["effect"]],
+            "correlation": ["–" if pd.isna(r) else f"{r:+.2f}" for r in table["correlation"]],
+            "p_value": [f"{value:.1g}" for value in table["p_value"]],
+            "group": linked + f" (q ≤ {q:g})",
+        }
+    )
