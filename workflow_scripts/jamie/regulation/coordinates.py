@@ -96,7 +96,9 @@ def find_genes(
     if missing:
         log.info("%d of %d genes have no coordinates", len(missing), expression.n_vars)
     genes = annotation.match_chromosomes(genes, peaks)[list(GENE_COLUMNS)]
+    if reason := why_no_null(peaks):
+        return empty, info | {"missing": missing, "reason": reason}
     build = genome_build.check_build(genes, peaks)
     _, near, _ = pairs_in_window(genes, peaks, window_bp)
-    reason = why_no_null(peaks) or ("" if len(near) else f"no peak lies within {window_bp:,} bp of a TSS")
+    reason = "" if len(near) else f"no peak lies within {window_bp:,} bp of a TSS"
     return (empty if reason else genes), info | {"missing": missing, "build": build, "reason": reason}

@@ -1,0 +1,100 @@
+"""Whether links can be looked for is decided before any fit, with the reason; a wrong annotation stops."""
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from mudata import MuData
+
+from jamie import contract as c
+from jamie.data.genome import place_features
+from jamie.errors import InputError
+from jamie.regulation.coordinates import direction, find_genes
+
+KINDS = {"rna": {"kind": c.RNA}, "atac": {"kind": c.ATAC}}
+
+
+def dataset(n_genes=150, n_peaks=450, kinds=(c.RNA, c.ATAC), rna_var=True, atac_var=True) -> MuData:
+    """Two modalities without a cell that matters; genes and peaks lie on four chromosomes."""
+    genes, peaks = place_features(n_genes, n_peaks, 4, np.random.default_rng(0))
+    mods = {}
+    for name, var, kind, placed in (
+        ("rna", genes, kinds[0], rna_var),
+        ("atac", peaks, kinds[1], atac_var),
+    ):
+        var = var.set_axis([f"{name}_{i}" for i in range(len(var))])
+        adata = anndata.AnnData(np.ones((2, len(var)), dtype=np.float32), var=var if placed else var[[]])
+        adata.uns[c.KIND] = kind
+        mods[name] = adata
+    return MuData(mods)
+
+
+def bed(folder, mdata, by=0, skip=0, rename=str):
+    """The genes as a BED, moved by ``by`` bp."""
+    var = mdata.mod["rna"].var
+    table = pd.DataFrame(
+        {"chrom": var["chrom"].map(rename), "start": var["start"] + by, "end": var["end"] + by}
+    ).assign(name=var.index, strand=var["strand"])
+    path = folder / "genes.bed"
+    table.iloc[skip:].to_csv(path, sep="\t", header=False, index=False)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        ({"rna": c.RNA, "atac": c.ATAC}, ("atac", "rna")),
+        ({"meth": c.METHYLATION, "rna": c.RNA}, ("meth", "rna")),
+        ({"ephys": c.CONTINUOUS, "rna": c.RNA}, ("rna", "ephys")),
+        ({"atac": c.ATAC, "adt": c.PROTEIN}, ("atac", "adt")),
+    ],
+)
+def test_what_regulates_explains_the_other(kinds, expected):
+    assert direction({name: {"kind": kind} for name, kind in kinds.items()}) == expected
+
+
+def test_the_source_may_be_asked_for():
+    assert direction(KINDS, "rna") == ("rna", "atac")
+    with pytest.raises(InputError, match=r"(?s)no modality 'adt'.*rna or atac.*explain: source"):
+        direction(KINDS, "adt")
+
+
+def test_genes_have_their_own_coordinates_or_those_of_a_file(tmp_path):
+    mdata = dataset()
+    own, info = find_genes(mdata, "atac", "rna", 500_000)
+    assert info["reason"] == "" and info["missing"] == [] and info["n_targets"] == 150
+    bare = dataset(rna_var=False)
+    # chromosomes of the file are named without chr, and it lacks the first two genes
+    path = bed(tmp_path, mdata, skip=2, rename=lambda name: name.removeprefix("chr"))
+    found, info = find_genes(bare, "atac", "rna", 500_000, path)
+    assert info["missing"] == ["rna_0", "rna_1"]
+    pd.testing.assert_frame_equal(found, own.iloc[2:], check_dtype=False, check_names=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"atac_var": False}, "peaks have no coordinates"),
+        ({"rna_var": False}, "`genes:`"),
+        ({"kinds": (c.CONTINUOUS, c.ATAC)}, "links need ATAC and RNA, these are atac and continuous"),
+        ({"n_peaks": 150}, "peaks"),  # of too few elsewhere there is no null
+    ],
+)
+def test_why_there_are_no_links_is_said(changes, words):
+    genes, info = find_genes(dataset(**changes), "atac", "rna", 500_000)
+    assert words in info["reason"] and genes.empty and list(genes) == ["chrom", "start", "end", "strand"]
+
+
+def test_an_unknown_gene_is_answered_with_the_nearest():
+    with pytest.raises(InputError, match=r"(?s)'rna_1500' \(nearest: rna_100, .*`show_genes`"):
+        find_genes(dataset(), "atac", "rna", 500_000, asked=["rna_3", "rna_1500"])
+
+
+def test_an_annotation_of_another_genome_stops(tmp_path):
+    mdata = dataset()
+    with pytest.raises(InputError, match=r"(?s)another genome build.*by chance"):
+        find_genes(mdata, "atac", "rna", 500_000, bed(tmp_path, mdata, by=123_456))
+    with pytest.raises(InputError, match="share no chromosome"):
+        find_genes(
+            mdata, "atac", "rna", 500_000, bed(tmp_path, mdata, rename=lambda name: f"scaffold_{name}")
+        )
