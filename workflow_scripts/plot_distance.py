@@ -7,7 +7,7 @@ from jamie.regulation import collect, enrichment
 
 with entry.job(snakemake):
     info = io.read_json(snakemake.input.summary)
-    table = io.read_table(snakemake.input.links, dtype={"gene": str, "chrom": str})
+    table = collect.put_together([snakemake.input.links])
     if info["reason"]:
         words = f"Links of peaks and genes were not looked for: {info['reason']}."
         figure = style.notice(words)

@@ -2,10 +2,10 @@
 
 from jamie import entry, io, summary
 from jamie.plots import drivers, style
-from jamie.regulation import checks
+from jamie.regulation import checks, collect
 
 with entry.job(snakemake):
-    table = io.read_table(snakemake.input.drivers, dtype={"target": str, "source": str})
+    table = collect.put_together([snakemake.input.drivers])
     info, checked = io.read_json(snakemake.input.info), io.read_table(snakemake.input.checks)
     figure = drivers.drivers_figure(
         table,

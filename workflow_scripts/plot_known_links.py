@@ -6,12 +6,10 @@ from jamie.plots import links as figures
 from jamie.regulation import collect, enrichment, known_links
 
 with entry.job(snakemake):
-    text = {"gene": str, "peak": str, "chrom": str}
-    table = io.read_table(snakemake.input.links, dtype=text)
+    table, genes = (collect.put_together([snakemake.input[name]]) for name in ("links", "genes"))
     info, path = io.read_json(snakemake.input.summary), io.read_json(snakemake.input.files)["known_links"]
-    genes = io.read_table(snakemake.input.genes, dtype=text).set_index("gene")
     elements = known_links.read_known_links(path)
-    known = known_links.mark_known(table, elements, genes) if len(table) else table.index == 0
+    known = known_links.mark_known(table, elements, genes.set_index("gene"))
     reason = info["reason"]
     if not reason and not 0 < known.sum() < len(known):
         reason = f"{known.sum():,} of {len(known):,} pairs are among the {len(elements):,} known links"

@@ -4,13 +4,12 @@ from pathlib import Path
 
 from jamie import entry, io, summary
 from jamie.plots import locus, style
-from jamie.regulation import loci
+from jamie.regulation import collect, loci
 
 with entry.job(snakemake):
     files, p = snakemake.input, snakemake.params
-    text = {"gene": str, "peak": str, "chrom": str}
-    links, info = io.read_table(files.links, dtype=text), io.read_json(files.summary)
-    genes = io.read_table(files.genes, dtype=text).set_index("gene")
+    links, genes = (collect.put_together([path]) for path in (files.links, files.genes))
+    genes, info = genes.set_index("gene"), io.read_json(files.summary)
     prepared, imputed = io.read_h5mu(files.prepared[0]), io.read_h5mu(files.imputed[0])
     words = []
     with io.atomic(Path(snakemake.output.figures)) as folder:

@@ -6,10 +6,9 @@ from jamie.plots import links as figures
 from jamie.regulation import collect, enrichment
 
 with entry.job(snakemake):
-    text = {"gene": str, "peak": str}
-    table = io.read_table(snakemake.input.links, dtype=text)
+    table, truth = (collect.put_together([snakemake.input[name]]) for name in ("links", "truth"))
     info = io.read_json(snakemake.input.summary)
-    known = collect.among(table, io.read_table(snakemake.input.truth, dtype=text))
+    known = collect.among(table, truth)
     reason = info["reason"] or (
         "" if 0 < known.sum() < len(known) else "no pair, or every pair, is a true link"
     )

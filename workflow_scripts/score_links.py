@@ -7,7 +7,7 @@ import pandas as pd
 
 from jamie import JAMIE, entry, io
 from jamie.data.correspondence import Correspondence
-from jamie.regulation import pairs
+from jamie.regulation import collect, pairs
 from jamie.regulation.attribution import Influence
 
 
@@ -20,7 +20,7 @@ def load(model, prepared, influence, known) -> pairs.Fit:
 with entry.job(snakemake):
     entry.use_threads(snakemake.threads)
     files = snakemake.input
-    info, genes = io.read_json(files.info), io.read_table(files.genes, dtype={"gene": str, "chrom": str})
+    info, genes = io.read_json(files.info), collect.put_together([files.genes])
     genes = genes.set_index("gene")
     models = [JAMIE.load(path) for path in files.model]
     sources, targets = (pairs.known_to_all(models, info[side]) for side in ("source", "target"))

@@ -151,3 +151,8 @@ def test_a_name_in_bedpe_counts_if_it_is_of_a_gene():
         "Minus",
     ]  # here names are genes, and loop_1 is one that is not measured
     assert mark_known(asked, known_links([loop, far], ANCHORS), GENES).tolist() == [False, False, False]
+
+
+@pytest.mark.parametrize("rows", [[("chr1", 100, 200, "Plus")], []])
+def test_where_no_pair_is_judged_none_is_known(rows):
+    assert mark_known(links(), known_links(rows), GENES.iloc[:0]).tolist() == []

@@ -18,8 +18,8 @@ NAMES = ("gene", "peak", "target", "source", "chrom", "strand")  # columns of te
 
 def put_together(paths) -> pd.DataFrame:
     """The tables of all chunks as one."""
-    dtype = dict.fromkeys(NAMES, str)
-    return pd.concat([io.read_table(path, dtype=dtype) for path in paths], ignore_index=True)
+    text = dict.fromkeys(NAMES, str)  # not dtype, which would take the gene "nan" for a missing one
+    return pd.concat([io.read_table(path, converters=text) for path in paths], ignore_index=True)
 
 
 def judged(pairs: pd.DataFrame) -> pd.DataFrame:

@@ -194,17 +194,19 @@ def permuted_p(expression, accessibility, window: Window, r: np.ndarray, rng) ->
 def judge(p: np.ndarray, distance_bp: np.ndarray, chrom: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """q-value and score of every pair from its p-value and distance: float (n_pairs,) each.
 
-    What near and far pairs are worth is learned on all chromosomes but the pair's own.
+    What near and far pairs are worth is learned on all chromosomes but the pair's own. With pairs on one
+    chromosome alone the q-values know no distance.
     """
     classes = _distance_classes(distance_bp)
     weight, score = np.ones(len(p)), np.empty(len(p))
     for name in np.unique(chrom):
         own = chrom == name
-        shape, share = _mixture(p[~own], classes[~own], classes.max() + 1)
+        other = own if own.all() else ~own
+        shape, share = _mixture(p[other], classes[other], classes.max() + 1)
         # of thresholds that make the local false discovery rate equal: share / (1 - share) t^(shape - 1)
         by_class = (share / (1 - share)) ** (1 / (1 - shape))
-        usual = by_class[classes[~own]].mean()
-        weight[own] = by_class[classes[own]] / usual
+        if not own.all():
+            weight[own] = by_class[classes[own]] / by_class[classes[other]].mean()
         linked = share[classes[own]] * shape * p[own] ** (shape - 1)
         score[own] = linked / (linked + 1 - share[classes[own]])
     weight /= weight.mean()
