@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from jamie.plots import style
-from jamie.plots.ranked import ranked_panels
+from jamie.plots.ranked import ranked_headline, ranked_panels
 
 COLUMNS = ("target", "source", "rank", "attribution", "attribution_sd", "effect")
 N_BARS, MAX_TARGETS, MAX_NAMED = 8, 12, 4
@@ -78,16 +77,15 @@ def drivers_figure(
         ax.set(xlim=(104 * low, 104 * high), ylim=(N_BARS + 0.6, 0.4))
         ax.locator_params(axis="x", nbins=4)
 
-    label = "share of imputed variance (%)"
+    label = "imputed variance (%)"
     figure, _ = ranked_panels(rows, names, 0.19 * N_BARS, draw, of="target", xlabel=label)
     handles = [Patch(color=RAISES, label="raises the target"), Patch(color=LOWERS, label="lowers it")]
     figure.legend(handles=handles, loc="outside lower left", ncols=2)
     first = rows[rows["rank"] == 1].set_index("target")["feature"]
     message = ", ".join(f"{first[name]} for {name}" for name in names[:MAX_NAMED])
     message = f"Strongest {style.label(source)} drivers of imputed {style.label(target)}: {message}"
-    n, width = drivers["target"].nunique(), figure.get_figwidth()
+    n = drivers["target"].nunique()
     cut = f"{len(names)} of {n:,} targets" if len(names) < n else "all targets"
     spread = "bars: mean over seeds, lines: sd" if drivers["attribution_sd"].any() else "one seed"
-    about = "; ".join(filter(None, (about, cut, spread)))
-    style.headline(figure, textwrap.fill(message, int(10 * width)), textwrap.fill(about, int(12.5 * width)))
+    ranked_headline(figure, message, about, cut, spread)
     return figure

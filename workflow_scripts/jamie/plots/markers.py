@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from jamie.plots import palette, style
-from jamie.plots.ranked import ranked_panels
+from jamie.plots.ranked import ranked_headline, ranked_panels
 from jamie.regulation.markers import MARKER_COLUMNS
 
 CELL_COLUMNS = ("modality", "cell_type", "rank", "feature", "is_own", "attribution", "value")
@@ -233,7 +232,5 @@ def _shortened(parts: list[str]) -> str:
 def _headline(
     figure: Figure, message: str, about: str, context: str, types: list[str], every: list[str]
 ) -> None:
-    width = figure.get_figwidth()
     cut = f"{len(types)} of {len(every)} cell types" * (len(types) < len(every))
-    lines = textwrap.wrap("; ".join(filter(None, (about, context, cut))), int(12.5 * width))
-    style.headline(figure, textwrap.fill(message, int(10 * width)), "\n".join(lines))
+    ranked_headline(figure, message, about, context, cut)

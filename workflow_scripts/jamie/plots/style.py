@@ -199,7 +199,7 @@ def reasons(head: str, missing: Mapping[str, str], width: int) -> list[str]:
 
 
 def headline(figure: Figure, message: str, about: str = "") -> None:
-    """Bold message at the top left and a plain line of context below it, kept clear of the panels."""
+    """Bold message at the top left and plain lines of context below it, kept clear of the panels."""
     height = figure.get_figheight()
     n_lines = message.count("\n") + 1
     figure.text(
@@ -211,8 +211,9 @@ def headline(figure: Figure, message: str, about: str = "") -> None:
             0.1 / figure.get_figwidth(), 1 - about_top / height, about, va="top", color=GREY, fontsize=9
         )
     engine = figure.get_layout_engine()
+    about_in = 0.2 + 0.16 * about.count("\n") if about else 0
     if engine is not None:
-        engine.set(rect=(0, 0, 1, 1 - (about_top + 0.2 * bool(about) + 0.04) / height))
+        engine.set(rect=(0, 0, 1, 1 - (about_top + about_in + 0.04) / height))
 
 
 @styled
