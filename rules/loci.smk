@@ -26,7 +26,7 @@ rule collect_links:
         summary=f"{FOUND}/summary.json",
     params:
         q=EXPLAIN["q"],
-        code=code_digest("regulation/collect.py", "regulation/links.py", "regulation/links_page.py"),
+        code=code_digest("regulation/collect.py", "regulation/links.py", "regulation/links_page.py", *STYLE),
     log:
         "logs/collect_links/{dataset}.log",
     conda:

@@ -79,17 +79,7 @@ def ranking_page(table: pd.DataFrame) -> str:
         page = page.tab_style(look, loc.body("foscttm", bare))
     for note in NOTES:
         page = page.tab_source_note(note)
-    page = page.tab_options(
-        table_font_size="13px",
-        data_row_padding="3px",
-        row_group_font_weight="bold",
-        row_group_padding="10px",
-        source_notes_font_size="12px",
-        table_margin_left="8px",
-        heading_align="left",
-        heading_title_font_size="16px",
-    )
-    return page.as_raw_html(make_page=True)
+    return page.tab_options(**style.HTML_TABLE).as_raw_html(make_page=True)
 
 
 def headline(table: pd.DataFrame) -> str:

@@ -20,6 +20,16 @@ from jamie.io import atomic
 from jamie.methods.base import Spec
 
 TEXT, GREY, LIGHT_GREY = "#222222", "#767676", "#D0D0D0"
+HTML_TABLE = {  # options of great_tables
+    "table_font_size": "13px",
+    "data_row_padding": "3px",
+    "row_group_font_weight": "bold",
+    "row_group_padding": "10px",
+    "source_notes_font_size": "12px",
+    "table_margin_left": "8px",
+    "heading_align": "left",
+    "heading_title_font_size": "16px",
+}
 DPI = 200
 RASTERISE_ABOVE = 2000  # points: a vector file with more is slow to open
 FONT_SIZE = 8.0

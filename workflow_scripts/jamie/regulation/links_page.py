@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from jamie.plots import style
+
 LISTED = 20  # pairs at least
 LONGEST = 200  # pairs at most; links.tsv has all
 HEADS = {
@@ -57,16 +59,7 @@ def links_page(pairs: pd.DataFrame, q: float, why_none: str = "") -> str:
     page = page.tab_style(gt.text(style="italic"), loc.body("gene"))
     for note in NOTES:
         page = page.tab_source_note(note)
-    page = page.tab_options(
-        table_font_size="13px",
-        data_row_padding="3px",
-        row_group_font_weight="bold",
-        source_notes_font_size="12px",
-        table_margin_left="8px",
-        heading_align="left",
-        heading_title_font_size="16px",
-    )
-    return page.as_raw_html(make_page=True)
+    return page.tab_options(**style.HTML_TABLE).as_raw_html(make_page=True)
 
 
 def _headline(pairs: pd.DataFrame, table: pd.DataFrame, q: float, why_none: str) -> str:
