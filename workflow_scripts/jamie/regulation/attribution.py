@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from scipy import sparse
 from torch import nn
+from tqdm import tqdm
 
 from jamie import contract as c
 from jamie import io
@@ -36,6 +37,7 @@ POINTS = 16  # on the path from the mean cell to each cell (midpoints)
 N_CLUSTERS = 8  # of the embedding, where no cell types are known
 TYPICAL_TARGETS = 300  # by which the usual share of a source feature is measured
 LARGEST = 100_000_000  # values of all Jacobians, 400 MB: with more components fewer cells are explained
+REPORTED = 100  # targets from which on progress is shown
 _AT_ONCE = 256  # cells whose Jacobians are taken together
 
 
@@ -261,7 +263,9 @@ class Explained:
         values = self.values(targets)
         found = np.empty((len(targets), len(self.sources)), dtype=np.float32)
         by_feature = self.x.T.tocsr()
-        for row, (target, value) in enumerate(zip(targets, values.T, strict=True)):
+        few = len(targets) < REPORTED
+        for row in tqdm(range(len(targets)), "attributions", disable=few, unit="target", mininterval=5):
+            target, value = targets[row], values[:, row]
             pull = self.gradients(target) * value[:, None]
             moment = by_feature @ pull - np.outer(self.x_base, pull.sum(axis=0))
             found[row] = np.einsum("pk,pk->p", moment, self.w_in) / max(float(value @ value), 1e-12)
