@@ -98,3 +98,31 @@ def test_an_annotation_of_another_genome_stops(tmp_path):
         find_genes(
             mdata, "atac", "rna", 500_000, bed(tmp_path, mdata, rename=lambda name: f"scaffold_{name}")
         )
+
+
+def test_a_gene_may_lack_its_strand_but_not_its_place():
+    mdata = dataset()
+    var = mdata.mod["rna"].var
+    var["strand"] = var["strand"].astype(object).where(var.index != "rna_5")
+    var["start"] = var["start"].where(var.index != "rna_7")
+    genes, info = find_genes(mdata, "atac", "rna", 500_000, asked=["rna_7"])
+    assert info["missing"] == ["rna_7"] and genes.loc["rna_5", "strand"] == "."
+    assert len(genes) == 149 and genes["start"].dtype == np.int64
+    var["chrom"] = np.nan
+    assert "`genes:`" in find_genes(mdata, "atac", "rna", 500_000)[1]["reason"]
+
+
+def test_an_annotation_that_names_none_of_the_genes_stops(tmp_path):
+    mdata = dataset()
+    path = bed(tmp_path, mdata)
+    path.write_text(path.read_text().replace("rna_", "ENSG000"))
+    with pytest.raises(InputError, match=r"(?s)None of the genes.*such as rna_0, rna_1, rna_2.*`genes:`"):
+        find_genes(mdata, "atac", "rna", 500_000, path)
+
+
+def test_no_peak_within_the_window_is_said():
+    mdata = dataset()
+    mdata.mod["rna"] = mdata.mod["rna"][:, [0, 75, 149]].copy()
+    genes, info = find_genes(mdata, "atac", "rna", 1)
+    assert genes.empty and info["reason"] == "no peak lies within 1 bp of a TSS"
+    assert len(find_genes(mdata, "atac", "rna", 500_000)[0]) == 3

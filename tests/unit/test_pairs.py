@@ -1,13 +1,15 @@
 """Attributions of several fits are put together as means; a pair's p-value is its own."""
 
-import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 from jamie import JAMIE
-from jamie.data.correspondence import from_names
+from jamie.data.blocks import dense
+from jamie.data.correspondence import Correspondence, from_names
 from jamie.regulation import links, pairs
 from jamie.regulation.attribution import Explained, measure_influence
 
@@ -125,13 +127,7 @@ def test_a_gene_whose_values_do_not_vary_is_linked_to_nothing(fits, names, place
 
 
 def test_where_few_pairs_are_known_nothing_measured_is_said(fits, names, places):
-    few = pairs.MIN_PAIRS - 1
-    known = fits[0]().known
-    matrix = known.matrix.copy().tocoo()
-    matrix.data[few:] = 0
-    matrix = matrix.tocsr()
-    matrix.eliminate_zeros()
-    fit = dataclasses.replace(fits[0](), known=dataclasses.replace(known, matrix=matrix))
+    fit = with_pairs(fits[0](), pairs.MIN_PAIRS - 1)
     table = pairs.link_table(pairs.pool([lambda: fit], *names), *places, WINDOW_BP)
     assert table[["correlation", "p_correlation", "p_permuted", "signac_z"]].isna().all(axis=None)
     assert table["p_value"].notna().all()
@@ -156,3 +152,48 @@ def test_targets_follow_the_genome_and_none_is_lost():
     genes = pd.DataFrame({"chrom": ["chr2", "chr1", "chr1"], "start": [5, 90, 10]}, index=["x", "y", "z"])
     assert list(pairs.along_genome(np.array(["a", "x", "y", "z"]), genes)) == ["z", "y", "x", "a"]
     assert list(pairs.along_genome(np.array(["b", "a"]), genes.iloc[:0])) == ["b", "a"]
+
+
+def pooled_of(fits, targets, sources):
+    return pairs.pool([lambda one=one: one for one in fits], np.array(targets), np.array(sources))
+
+
+def with_pairs(fit, n):
+    """The same fit that knows ``n`` pairs only."""
+    known = sparse.lil_matrix(fit.known.matrix.shape)
+    for row, col in fit.known.best_pairs()[:n]:
+        known[row, col] = 1
+    return replace(fit, known=Correspondence(known, fit.known.row_names, fit.known.col_names))
+
+
+def test_measured_correlation_is_over_the_cells_of_known_pairs(fits):
+    fit = fits[0]()
+    source, known = fit.model.feature_names("atac")[11], with_pairs(fit, 25)
+    pooled = pooled_of([known], ["gene_07"], [source])
+    rna, atac = fit.prepared.mod["rna"], fit.prepared.mod["atac"]
+    cells = known.known.row_names[known.known.best_pairs()[:, 0]]  # equal names are the same cell
+    values = [dense(a[cells, name].X).ravel() for a, name in ((rna, "gene_07"), (atac, source))]
+    assert len(cells) == 25 and pooled.measured_r[0, 0] == pytest.approx(np.corrcoef(*values)[0, 1], abs=1e-5)
+
+
+def test_fits_that_know_too_few_pairs_have_no_say_in_the_measured_correlation(fits):
+    fit = fits[0]()
+    targets, sources = ["gene_01", "gene_02"], fit.model.feature_names("atac")[:3]
+    few, enough = with_pairs(fit, pairs.MIN_PAIRS - 1), with_pairs(fit, pairs.MIN_PAIRS)
+    together, alone = (pooled_of(fits, targets, sources) for fits in ([few, enough], [enough]))
+    np.testing.assert_array_equal(together.measured_r, alone.measured_r)
+    assert len(together.pairs_of_first[0]) == pairs.MIN_PAIRS
+    assert pooled_of([few], targets, sources).measured_r is None
+
+
+def test_drivers_of_a_small_table_by_hand():
+    share, none = np.array([[0.1, 0.6, 0.3], [0.5, -0.2, 0.5]]), np.zeros((2, 3))
+    effect, names = np.array([[1, 2, 3], [4, 5, 6]]), np.array(["p0", "p1", "p2"])
+    pooled = pairs.Pooled(
+        np.array(["g0", "g1"]), names, share, none, none, effect, none, None, np.ones(3), None
+    )
+    found = pairs.drivers(pooled)
+    assert found["source"].tolist() == ["p1", "p2", "p0", "p0", "p2", "p1"]
+    assert found["rank"].tolist() == [1, 2, 3] * 2 and found["effect"].tolist() == [2, 3, 1, 4, 6, 5]
+    assert found["attribution"].tolist() == [0.6, 0.3, 0.1, 0.5, 0.5, -0.2]
+    assert found["correlation"].isna().all() and found["target"].tolist() == ["g0"] * 3 + ["g1"] * 3

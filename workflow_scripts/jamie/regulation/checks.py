@@ -37,8 +37,8 @@ def check(model, prepared, influence: Influence, seed: int = 0) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     explained = Explained(model, prepared, influence)
     imputation = Imputation(model, influence.source, influence.target).cpu()
-    n_targets = len(explained.targets)
-    targets = np.sort(rng.permutation(n_targets)[: min(N_TARGETS, n_targets)])
+    varied = np.flatnonzero(explained.w_out.any(axis=0))  # a constant has nothing to explain
+    targets = np.sort(rng.permutation(varied)[:N_TARGETS])
     cells = np.sort(rng.permutation(len(influence.cells))[:N_CELLS])
     background = stratified(influence.group, min(N_BACKGROUND, len(influence.group)), rng)
     every, rows = np.arange(len(explained.sources)), []

@@ -88,11 +88,21 @@ def find_genes(
     if genes_file is None:
         if not set(c.PEAK_COLUMNS) <= set(expression.var.columns):
             return empty, info | {"reason": "the genes have no coordinates; give a BED or GTF as `genes:`"}
-        genes = expression.var.assign(strand=expression.var.get("strand", "."))[list(GENE_COLUMNS)].dropna()
+        genes = expression.var.reindex(columns=list(GENE_COLUMNS)).astype({"strand": object})
+        genes = genes.fillna({"strand": "."}).dropna()
+        if genes.empty:
+            return empty, info | {"reason": "the genes have no coordinates; give a BED or GTF as `genes:`"}
         missing = [name for name in expression.var_names if name not in genes.index]
         genes = genes.astype({"start": np.int64, "end": np.int64})
     else:
         genes, missing = annotation.locate_genes(expression.var_names, annotation.read_genes(genes_file))
+    if genes.empty:
+        raise InputError(
+            "None of the genes is in the annotation",
+            expected="symbols or gene ids as in the data",
+            found=f"genes such as {', '.join(missing[:3])}",
+            change="`genes:` of the dataset",
+        )
     if missing:
         log.info("%d of %d genes have no coordinates", len(missing), expression.n_vars)
     genes = annotation.match_chromosomes(genes, peaks)[list(GENE_COLUMNS)]
