@@ -205,4 +205,10 @@ def test_commented_keys_of_the_template_are_valid():
     assert dataset["modalities"]["rna"]["n_top_features"] == 3000
     assert dataset["drop_empty"] is True
     assert dataset["show_features"] == {"rna": ["Sst", "Pvalb"]}
-    assert dataset["correspondence"]["path"] == "data/my_pairs.tsv"
+    given = {key: dataset[key]["path"] for key in ("correspondence", "genes", "known_links")}
+    assert given == {
+        "correspondence": "data/my_pairs.tsv",
+        "genes": "data/genes.bed.gz",
+        "known_links": "data/known_links.tsv",
+    }
+    assert dataset["show_genes"] == ["Sst"]
