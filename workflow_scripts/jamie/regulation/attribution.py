@@ -235,7 +235,9 @@ class Explained:
         scores = torch.as_tensor(model.model_input(prepared, influence.source)[rows])
         with torch.no_grad():
             parts = [imputation.core(part.to(imputation.w_in.device)).cpu() for part in scores.split(8192)]
+            base = imputation.core(torch.zeros_like(scores[:1], device=imputation.w_in.device)).cpu().numpy()
         scores = torch.cat(parts).numpy()
+        self.change = scores - base  # of the target, from the mean training cell
         self.scores = scores - scores.mean(axis=0)  # of the target, centred over the explained cells
 
     def values(self, targets: np.ndarray) -> np.ndarray:
@@ -251,9 +253,11 @@ class Explained:
         x = self.x[:, sources].toarray() - self.x_base[sources]
         return x * (self.gradients(target) @ self.w_in[sources].T)
 
-    def attributed(self, target: int) -> np.ndarray:
-        """Sum of phi over all source features in each cell: float32 (n,)."""
-        return (self.gradients(target) * (self.x @ self.w_in - self.x_base @ self.w_in)).sum(axis=1)
+    def completeness_error(self, target: int) -> float:
+        """How far sums of phi are from f(x) - f(mean x): mean over cells, relative to the mean change."""
+        total = (self.gradients(target) * (self.x @ self.w_in - self.x_base @ self.w_in)).sum(axis=1)
+        change = self.change @ self.w_out[:, target]
+        return float(np.abs(total - change).mean() / np.abs(change).mean())
 
     def shares(self, targets: np.ndarray) -> np.ndarray:
         """Share of each target's imputed variance by source feature: float32 (targets, p_source).
