@@ -124,14 +124,17 @@ def test_arrays_come_back_as_they_were_listed(tmp_path):
     target, source = (part.ravel() for part in np.meshgrid(np.arange(9), np.arange(12)))
     listed = rng.permutation(len(target))[:40]
     groups = pd.DataFrame({"target": target[listed].astype(str), "source": source[listed].astype(str)})
-    names = ["attribution", "L2/3 IT", "Sst"]
-    groups[names] = rng.normal(size=(40, 3)).astype(np.float32)
+    names = ["attribution", "L2/3 IT", "Sst", "L2|3 IT"]
+    groups[names] = rng.normal(size=(40, 4)).astype(np.float32)
     groups.loc[0, names] = 0  # a listed pair is stored whatever its value
     collect.write_arrays(tmp_path / "a.h5ad", groups)
     found = anndata.read_h5ad(tmp_path / "a.h5ad")
-    assert set(found.layers) == {"L2|3 IT", "Sst"}
+    layers = found.uns["groups"].set_index("group")["layer"]
+    assert set(found.layers) == set(layers) and layers.index.tolist() == names[1:]
+    assert layers["Sst"] == "Sst" and layers["L2/3 IT"] == "L2|3 IT"
     rows, cols = found.obs_names.get_indexer(groups["target"]), found.var_names.get_indexer(groups["source"])
-    for name, matrix in zip(names, (found.X, found.layers["L2|3 IT"], found.layers["Sst"]), strict=True):
+    for name in names:
+        matrix = found.X if name == "attribution" else found.layers[layers[name]]
         assert matrix.format == "csr" and matrix.dtype == np.float32 and matrix.nnz == 40
         np.testing.assert_array_equal(np.asarray(matrix[rows, cols]).ravel(), groups[name])
     assert [p.name for p in tmp_path.iterdir()] == ["a.h5ad"]

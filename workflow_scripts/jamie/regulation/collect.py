@@ -66,8 +66,10 @@ def write_arrays(path: str | Path, groups: pd.DataFrame) -> None:
         type or cluster (mean attribution over its cells, in units of the target).
 
     ``X`` CSR float32 holds the shares, ``layers`` those of each group; only listed pairs are stored.
+    ``uns["groups"]`` names the group of each layer.
     """
     from anndata import AnnData
+    from anndata.utils import make_index_unique
 
     target, targets = pd.factorize(groups["target"], sort=True)
     source, sources = pd.factorize(groups["source"], sort=True)
@@ -76,9 +78,14 @@ def write_arrays(path: str | Path, groups: pd.DataFrame) -> None:
         values = groups[column].to_numpy(np.float32)
         return sparse.csr_matrix((values, (target, source)), shape=(len(targets), len(sources)))
 
+    named = groups.columns[3:]
     # a layer is a path in the file, where "/" would open a folder
-    layers = {name.replace("/", "|"): matrix(name) for name in groups.columns[3:]}
-    adata = AnnData(matrix("attribution"), layers=layers)
+    layers = make_index_unique(named.str.replace("/", "|"))
+    adata = AnnData(
+        matrix("attribution"),
+        layers={layer: matrix(name) for layer, name in zip(layers, named, strict=True)},
+        uns={"groups": pd.DataFrame({"layer": layers, "group": named})},
+    )
     adata.obs_names, adata.var_names = targets.astype(str), sources.astype(str)
     with io.atomic(path) as temporary:
         adata.write_h5ad(temporary, compression="lzf")
