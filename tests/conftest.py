@@ -1,5 +1,8 @@
 """Small data that several test files share, built once per run. Copy before changing anything."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 
@@ -73,3 +76,18 @@ def small_options():
         "estimated_in": ("alignment",),
         "device": "cpu",
     }
+
+
+@pytest.fixture(scope="session")
+def real():
+    """A function from the name of a real dataset to its path, which skips a test where it is not at hand."""
+
+    def path(name: str) -> Path:
+        folder = os.environ.get("JAMIE_DATA")
+        if not folder:
+            pytest.skip("JAMIE_DATA is not set to a folder of real datasets")
+        if not (Path(folder) / name).exists():
+            pytest.skip(f"{name} is not in JAMIE_DATA")
+        return Path(folder) / name
+
+    return path

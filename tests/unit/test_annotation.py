@@ -2,8 +2,6 @@
 
 import gzip
 import logging
-import os
-from pathlib import Path
 
 import mudata
 import numpy as np
@@ -254,15 +252,6 @@ def test_peaks_out_of_reach_of_every_gene_stop():
         check_build(genes, far)
 
 
-def real(name):
-    folder = os.environ.get("JAMIE_DATA")
-    if not folder:
-        pytest.skip("JAMIE_DATA is not set to a folder of real datasets")
-    if not (Path(folder) / name).exists():
-        pytest.skip(f"{name} is not in JAMIE_DATA")
-    return Path(folder) / name
-
-
 @pytest.mark.real_data
 @pytest.mark.parametrize(
     ("data", "right", "wrong", "n_located"),
@@ -271,7 +260,7 @@ def real(name):
         ("muscadet_multiome_hg38.h5mu", "hg38", None, 291),
     ],
 )
-def test_real_data_and_annotations(data, right, wrong, n_located):
+def test_real_data_and_annotations(real, data, right, wrong, n_located):
     mdata = mudata.read_h5mu(real(data))
     peaks = mdata["atac"].var[["chrom", "start", "end"]].astype({"start": int, "end": int})
     genes, missing = locate_genes(mdata["rna"].var_names, read_genes(real(f"genes_{right}.bed.gz")))

@@ -1,7 +1,6 @@
 """Every format gives the same cells, features and values; what does not fit is named."""
 
 import gzip
-import os
 from pathlib import Path
 
 import anndata
@@ -430,15 +429,6 @@ def test_patchseq_files_that_disagree(patchseq):
         readers_r.read_patchseq_rda({}, patchseq)
 
 
-def real(name):
-    folder = os.environ.get("JAMIE_DATA")
-    if not folder:
-        pytest.skip("JAMIE_DATA is not set to a folder of real datasets")
-    if not (Path(folder) / name).exists():
-        pytest.skip(f"{name} is not in JAMIE_DATA")
-    return Path(folder) / name
-
-
 RNA, NORMALISED = spec("rna"), "normalised"
 REAL = {  # file -> modalities, cell type, batch; cells and features of both, pairs, features without counts
     "midas_pbmc_rna_adt_mosaic.h5mu": (
@@ -466,7 +456,7 @@ REAL = {  # file -> modalities, cell type, batch; cells and features of both, pa
 
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", REAL)
-def test_real_h5mu(name):
+def test_real_h5mu(real, name):
     modalities, (cell_type, batch), (first, second, n_pairs, n_empty) = REAL[name]
     dataset = entry("h5mu", cell_type, batch, **modalities)
     mdata = readers.read(dataset, {"data": real(name)})
@@ -482,7 +472,7 @@ def test_real_h5mu(name):
 
 
 @pytest.mark.real_data
-def test_real_patchseq_is_the_converted_file():
+def test_real_patchseq_is_the_converted_file(real):
     original, converted = real("patchseq_m1_original"), real("patchseq_m1_room_temp.h5mu")
     names = {"expression": "motor_data_filtered.rda", "ephys": "efeature_filtered.csv"}
     files = {role: original / name for role, name in (names | {"labels": "motor_meta_data.xlsx"}).items()}
