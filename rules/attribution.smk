@@ -13,6 +13,7 @@ rule locate_genes:
         code=code_digest(
             "regulation/coordinates.py",
             "regulation/annotation.py",
+            "regulation/known_links.py",
             "regulation/genome_build.py",
             "data/genome.py",
         ),

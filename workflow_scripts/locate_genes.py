@@ -1,21 +1,26 @@
-"""Find out where the genes lie and whether peaks can be linked to them."""
+"""Find out where the genes lie and whether peaks can be linked to them; read the known links."""
 
 from pathlib import Path
 
 from jamie import entry, io
-from jamie.regulation import coordinates
+from jamie.regulation import coordinates, known_links
 
 with entry.job(snakemake):
     p, dataset = snakemake.params, snakemake.params.entry
     files = io.read_json(snakemake.input.files) if snakemake.input.get("files") else {}
     source, target = coordinates.direction(dataset["modalities"], p.source)
+    mdata = io.read_h5mu(snakemake.input.data)
     genes, info = coordinates.find_genes(
-        io.read_h5mu(snakemake.input.data),
+        mdata,
         source,
         target,
         p.window_bp,
         Path(files["genes"]) if "genes" in files else None,
         dataset["show_genes"],
     )
+    if "known_links" in files:
+        known = known_links.read_known_links(Path(files["known_links"]))
+        if not info["reason"]:
+            known_links.check_known(known, genes, mdata.mod[source].var)
     io.write_table(snakemake.output.genes, genes.rename_axis("gene").reset_index())
     io.write_json(snakemake.output.info, info | {"source": source, "target": target})

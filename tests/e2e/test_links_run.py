@@ -131,6 +131,7 @@ WRONG = {
         ("share no chromosome", "scaffold_9"),
     ),
     "unknown gene": (lambda genes: {"show_genes": ["gene_0501"]}, ("nearest: gene_05", "show_genes")),
+    "known links": (lambda genes: {"known_links": genes}, ("is not understood", "known_links:")),
 }
 
 
@@ -138,9 +139,9 @@ WRONG = {
 def test_a_wrong_annotation_stops_with_what_was_found(simulated, name):
     given, words = WRONG[name]
     wrong = given(places(simulated))
-    if "genes" in wrong:
-        wrong["genes"].to_csv(simulated / "wrong.bed", sep="\t", header=False, index=False)
-        wrong["genes"] = {"path": "wrong.bed"}
+    for key in {"genes", "known_links"} & set(wrong):
+        wrong[key].to_csv(simulated / "wrong.bed", sep="\t", header=False, index=False)
+        wrong[key] = {"path": "wrong.bed"}
     target = f"{FOUND}/explained/genes.tsv"
     (simulated / target).unlink(missing_ok=True)
     done = snakemake(simulated, target, overlay=overlay(**wrong))

@@ -9,7 +9,7 @@ from mudata import MuData
 from jamie import contract as c
 from jamie.data.genome import place_features
 from jamie.errors import InputError
-from jamie.regulation.coordinates import direction, find_genes
+from jamie.regulation.coordinates import GENE_COLUMNS, direction, find_genes
 
 KINDS = {"rna": {"kind": c.RNA}, "atac": {"kind": c.ATAC}}
 
@@ -71,6 +71,34 @@ def test_genes_have_their_own_coordinates_or_those_of_a_file(tmp_path):
     pd.testing.assert_frame_equal(found, own.iloc[2:], check_dtype=False, check_names=False)
 
 
+def test_genes_keep_their_other_names(tmp_path):
+    mdata = dataset()
+    path = bed(tmp_path, mdata)
+    ids = [f"ENSG{i:05d}" for i in range(150)]
+    mdata.mod["rna"].var_names = ids
+    gtf = pd.read_csv(path, sep="\t", header=None, names=["chrom", "start", "end", "name", "strand"])
+    gtf["attributes"] = [
+        f'gene_id "{one}.3"; gene_name "{name}";' for one, name in zip(ids, gtf["name"], strict=True)
+    ]
+    gtf = gtf.assign(source="x", feature="gene", start=gtf["start"] + 1, score=".", frame=".")
+    order = ["chrom", "source", "feature", "start", "end", "score", "strand", "frame", "attributes"]
+    path = tmp_path / "genes.gtf"
+    path.write_text("".join("\t".join(map(str, row)) + "\n" for row in gtf[order].values))
+    found, _ = find_genes(mdata, "atac", "rna", 500_000, path)
+    assert list(found.index) == ids and found["symbol"].tolist() == [f"rna_{i}" for i in range(150)]
+    assert found["gene_id"].tolist() == [f"{one}.3" for one in ids]
+    own = mdata.mod["rna"].var
+    own["gene_id"], own["symbol"] = ids[::-1], np.nan
+    found, _ = find_genes(mdata, "atac", "rna", 500_000)
+    assert found["gene_id"].tolist() == ids[::-1] and found["symbol"].tolist() == ids
+    assert set(find_genes(dataset(), "atac", "rna", 500_000)[0]["gene_id"]) == {""}
+
+
+def test_genes_to_show_do_not_matter_where_there_are_no_loci():
+    genes, info = find_genes(dataset(kinds=(c.RNA, c.PROTEIN)), "atac", "rna", 500_000, asked=["nobody"])
+    assert genes.empty and "links need ATAC and RNA" in info["reason"]
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -82,7 +110,7 @@ def test_genes_have_their_own_coordinates_or_those_of_a_file(tmp_path):
 )
 def test_why_there_are_no_links_is_said(changes, words):
     genes, info = find_genes(dataset(**changes), "atac", "rna", 500_000)
-    assert words in info["reason"] and genes.empty and list(genes) == ["chrom", "start", "end", "strand"]
+    assert words in info["reason"] and genes.empty and list(genes) == list(GENE_COLUMNS)
 
 
 def test_an_unknown_gene_is_answered_with_the_nearest():

@@ -5,7 +5,7 @@ import pytest
 from test_annotation import table, write
 
 from jamie.errors import InputError
-from jamie.regulation.known_links import mark_known, read_known_links
+from jamie.regulation.known_links import check_known, mark_known, read_known_links
 
 TSV = {
     "positions": "gene\tchr\tstart\tstop\tscore\nA\tchr1\t100\t200\t3\n\tchr2\t5\t9\t1\n",
@@ -156,3 +156,26 @@ def test_a_name_in_bedpe_counts_if_it_is_of_a_gene():
 @pytest.mark.parametrize("rows", [[("chr1", 100, 200, "Plus")], []])
 def test_where_no_pair_is_judged_none_is_known(rows):
     assert mark_known(links(), known_links(rows), GENES.iloc[:0]).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            ("chr1", 100, 200, "Other"),
+            r"(?s)of a gene of the data.*such as Plus, Minus.*such as Other.*`known_links:`",
+        ),
+        (("chr1", 100, 200, None), r"(?s)of a gene of the data.*no names of genes"),
+        (("NC_1", 100, 200, "Plus"), r"(?s)share no chromosome.*such as chr1.*NC_1.*`known_links:`"),
+    ],
+)
+def test_known_links_of_other_genes_or_chromosomes_stop(row, message):
+    peaks = links(("Plus", "chr1", 10_000, 10_100))
+    with pytest.raises(InputError, match=message):
+        check_known(known_links([row]), GENES, peaks)
+    check_known(known_links([row, ("1", 1, 2, "ENSG1")]), GENES, peaks)  # nothing but one has to fit
+
+
+def test_a_loop_that_ends_at_a_tss_fits():
+    loop = ["chr1", 500, 600, "1", 9_990, 10_010, None]
+    check_known(known_links([loop], ANCHORS), GENES, links(("Plus", "chr1", 550, 560)))

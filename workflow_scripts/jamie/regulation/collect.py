@@ -13,7 +13,8 @@ from jamie import io
 from jamie.regulation import enrichment
 from jamie.regulation.links import judge
 
-NAMES = ("gene", "peak", "target", "source", "chrom", "strand")  # columns of text, whatever they look like
+# columns of text, whatever they look like
+NAMES = ("gene", "peak", "target", "source", "chrom", "strand", "symbol", "gene_id")
 
 
 def put_together(paths) -> pd.DataFrame:

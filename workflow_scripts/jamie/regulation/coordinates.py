@@ -16,7 +16,7 @@ from jamie.regulation.links import why_no_null
 
 log = logging.getLogger(__name__)
 
-GENE_COLUMNS = ("chrom", "start", "end", "strand")
+GENE_COLUMNS = ("chrom", "start", "end", "strand", "symbol", "gene_id")
 
 
 def direction(modalities: dict[str, dict], wanted: str | None = None) -> tuple[str, str]:
@@ -65,7 +65,8 @@ def find_genes(
     Returns
     -------
     genes : DataFrame
-        Index gene; chrom, start, end (bp, 0-based half-open), strand. Empty where there are no links.
+        Index gene; chrom, start, end (bp, 0-based half-open), strand; symbol; gene_id, "" where not known.
+        Empty where there are no links.
     info : dict
         ``reason`` (empty if links are looked for), ``missing`` genes without coordinates, ``build``: how near
         to TSSs the peaks are.
@@ -77,32 +78,17 @@ def find_genes(
         genome.
     """
     expression, peaks = mdata.mod[target], mdata.mod[source].var
-    annotation.check_asked(asked, expression.var_names)
     info = {"reason": "", "missing": [], "build": {}, "n_targets": expression.n_vars}
     empty = pd.DataFrame(columns=list(GENE_COLUMNS))
     kinds = [mdata.mod[name].uns.get(c.KIND) for name in (source, target)]
     if kinds != [c.ATAC, c.RNA]:
         return empty, info | {"reason": f"links need ATAC and RNA, these are {' and '.join(map(str, kinds))}"}
+    annotation.check_asked(asked, expression.var_names)
     if not set(c.PEAK_COLUMNS) <= set(peaks.columns):
         return empty, info | {"reason": "the peaks have no coordinates (names like chr1:100-200)"}
-    if genes_file is None:
-        if not set(c.PEAK_COLUMNS) <= set(expression.var.columns):
-            return empty, info | {"reason": "the genes have no coordinates; give a BED or GTF as `genes:`"}
-        genes = expression.var.reindex(columns=list(GENE_COLUMNS)).astype({"strand": object})
-        genes = genes.fillna({"strand": "."}).dropna()
-        if genes.empty:
-            return empty, info | {"reason": "the genes have no coordinates; give a BED or GTF as `genes:`"}
-        missing = [name for name in expression.var_names if name not in genes.index]
-        genes = genes.astype({"start": np.int64, "end": np.int64})
-    else:
-        genes, missing = annotation.locate_genes(expression.var_names, annotation.read_genes(genes_file))
+    genes, missing = _placed(expression, genes_file)
     if genes.empty:
-        raise InputError(
-            "None of the genes is in the annotation",
-            expected="symbols or gene ids as in the data",
-            found=f"genes such as {', '.join(missing[:3])}",
-            change="`genes:` of the dataset",
-        )
+        return empty, info | {"reason": "the genes have no coordinates; give a BED or GTF as `genes:`"}
     if missing:
         log.info("%d of %d genes have no coordinates", len(missing), expression.n_vars)
     genes = annotation.match_chromosomes(genes, peaks)[list(GENE_COLUMNS)]
@@ -112,3 +98,25 @@ def find_genes(
     _, near, _ = pairs_in_window(genes, peaks, window_bp)
     reason = "" if len(near) else f"no peak lies within {window_bp:,} bp of a TSS"
     return (empty if reason else genes), info | {"missing": missing, "build": build, "reason": reason}
+
+
+def _placed(expression, genes_file):
+    """Genes with coordinates, of the file or of ``var``, and the names of the others."""
+    names = expression.var_names
+    if genes_file is None:
+        genes = expression.var.reindex(columns=list(GENE_COLUMNS)).astype(
+            dict.fromkeys(GENE_COLUMNS[3:], object)
+        )
+        genes["symbol"] = genes["symbol"].where(genes["symbol"].notna(), names)
+        genes = genes.fillna({"strand": ".", "gene_id": ""}).dropna()
+        missing = names[~names.isin(genes.index)].tolist()
+        return genes.astype({"start": np.int64, "end": np.int64}), missing
+    genes, missing = annotation.locate_genes(names, annotation.read_genes(genes_file))
+    if genes.empty:
+        raise InputError(
+            "None of the genes is in the annotation",
+            expected="symbols or gene ids as in the data",
+            found=f"genes such as {', '.join(missing[:3])}",
+            change="`genes:` of the dataset",
+        )
+    return genes.fillna({"gene_id": ""}), missing

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from jamie.data.genome import tss_position
+from jamie.errors import InputError
 from jamie.regulation.annotation import (
     named_as,
     not_understood,
@@ -19,6 +20,7 @@ from jamie.regulation.annotation import (
 )
 
 LINKS_EXPECTED = "a TSV with a header of gene and either peak or chrom, start, end; or BEDPE without a header"
+TSS_SLACK_BP = 2_000
 ALIASES = {
     "chrom": ("chrom", "chr", "chromosome"),
     "start": ("start", "chromstart"),
@@ -85,8 +87,32 @@ def _from_bedpe(rows, path):
     return table.assign(gene=table["gene"].where(~table["gene"].isin(["", "."])))
 
 
+def check_known(known: pd.DataFrame, genes: pd.DataFrame, peaks: pd.DataFrame) -> None:
+    """`InputError` if no known link has a gene of ``genes``, or none lies on a chromosome of ``peaks``."""
+    elements = elements_of(known, genes)
+    if elements.empty:
+        raise InputError(
+            "None of the known links is of a gene of the data",
+            expected=f"genes by symbol or gene id, such as {_some(genes.index)}, or anchors at their TSS",
+            found=f"genes such as {some}" if (some := _some(known["gene"])) else "no names of genes",
+            change="`known_links:` of the dataset",
+        )
+    if not named_as(elements["chrom"], peaks["chrom"]).isin(peaks["chrom"]).any():
+        raise InputError(
+            "Known links and peaks share no chromosome",
+            expected=f"chromosomes such as {_some(peaks['chrom'])}",
+            found=_some(elements["chrom"]),
+            change="`known_links:` of the dataset",
+        )
+
+
+def _some(names):
+    """The first few of names, as text; "" if there are none."""
+    return ", ".join(map(str, names.dropna().unique()[:3]))
+
+
 def mark_known(
-    links: pd.DataFrame, known: pd.DataFrame, genes: pd.DataFrame, tss_slack_bp: int = 2_000
+    links: pd.DataFrame, known: pd.DataFrame, genes: pd.DataFrame, tss_slack_bp: int = TSS_SLACK_BP
 ) -> np.ndarray:
     """Whether a known element that overlaps the peak of a link is known for the gene of the link.
 
@@ -109,14 +135,7 @@ def mark_known(
     -------
     bool (n_links,)
     """
-    names = {}
-    for column in (genes.get("gene_id"), genes.get("symbol"), genes.index):  # the last wins
-        if column is not None:
-            pairs = zip(without_version(column).str.casefold(), genes.index, strict=True)
-            names |= {key: gene for key, gene in pairs if not pd.isna(key)}
-    gene = pd.Series(without_version(known["gene"]), index=known.index).str.casefold().map(names)
-    by_tss = known["gene"].isna() | gene.isna().all()
-    elements = _elements(known.assign(gene=gene), by_tss, genes, tss_slack_bp).dropna(subset="gene")
+    elements = elements_of(known, genes, tss_slack_bp)
     peaks = links[["gene", "chrom", "start", "end"]].reset_index(drop=True)
     marked = np.zeros(len(links), dtype=bool)
     if len(elements) and len(peaks):
@@ -127,8 +146,22 @@ def mark_known(
     return marked
 
 
-def _elements(known, by_tss, genes, tss_slack_bp):
-    """Known elements (chrom, start, end, gene); of two anchors either may be the element."""
+def elements_of(known: pd.DataFrame, genes: pd.DataFrame, tss_slack_bp: int = TSS_SLACK_BP) -> pd.DataFrame:
+    """Elements known for one of ``genes`` (see `mark_known`): chrom, start, end, gene as in the index.
+
+    Of two anchors either may be the element.
+    """
+    names = {}
+    for column in (genes.get("gene_id"), genes.get("symbol"), genes.index):  # the last wins
+        if column is not None:
+            pairs = zip(without_version(column).str.casefold(), genes.index, strict=True)
+            names |= {key: gene for key, gene in pairs if not pd.isna(key)}
+    gene = pd.Series(without_version(known["gene"]), index=known.index).str.casefold().map(names)
+    by_tss = known["gene"].isna() | gene.isna().all()
+    return _at_genes(known.assign(gene=gene), by_tss, genes, tss_slack_bp).dropna(subset="gene")
+
+
+def _at_genes(known, by_tss, genes, tss_slack_bp):
     first = known[["chrom", "start", "end", "gene"]]
     if "chrom_2" not in known:
         return first
