@@ -1,4 +1,4 @@
-"""What links and markers must reach: target, reached, met or not, in a finished run of the workflow.
+"""Links and markers of a finished run: imputed beside measured, and what they must reach.
 
     make report CONFIG=config/examples/cis_regulation.yaml
     python tests/benchmarks/regulation.py
@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 MINUTES, MEGABYTES = 10, 6_000  # for all genes of SNARE-seq on two cores
+INTERVAL = ("ci_low", "ci_high")  # 95 %
 Z = "measured, z against matched peaks"
 CLASSES = ("Sst", "Pvalb", "Vip", "Lamp5", "Sncg")  # of interneurons, named by their marker genes
 
@@ -69,6 +70,32 @@ def patchseq(run: Path) -> list[tuple]:
     return [("Patch-seq, classes with their gene among ten", ">=", 4, int((own["rank"] <= 10).sum()))]
 
 
+def figures(run: Path, dataset: str) -> list[tuple]:
+    """Of either kind of values: nearness to the gene, links, and their truth where it is known."""
+    found = run / "results" / dataset / "explained"
+    links = pd.read_csv(run / "results" / dataset / "links.tsv", sep="\t")
+    near = pd.read_csv(found / "near.tsv", sep="\t").query("cut == 'top N'").set_index("statistic")
+    profile = pd.read_csv(found / "distance.tsv", sep="\t").query("bin == '< 10 kb'").set_index("statistic")
+    rows = []
+    for values, q in (("imputed", "q_value"), ("measured", "q_correlation")):
+        fold, odds = profile.loc[values], near.loc[values]
+        rows += [
+            (values, f"links at q <= 0.1, of {len(links):,}", (links[q] <= 0.1).sum(), None, None),
+            (values, "p <= 0.01 within 10 kb, over chance", *fold[["fold", *INTERVAL]]),
+            (values, "odds that the top 1 % lie within 10 kb", *odds[["odds_ratio", *INTERVAL]]),
+        ]
+    if (found / "areas.tsv").exists():
+        truth = pd.read_csv(found / "areas.tsv", sep="\t")
+        rows += [(name, "AUPRC", area, None, None) for name, area in truth[["statistic", "auprc"]].values]
+        rows.append(("chance", "AUPRC", truth["base_rate"].iloc[0], None, None))
+        for one in pd.read_csv(found / "calibration.tsv", sep="\t").to_dict("records"):
+            what = f"false of {one['n_significant']} links at q <= {one['level']:g}"
+            rows.append(
+                (one["statistic"], what, *(one[k] for k in ("false_discovery_proportion", *INTERVAL)))
+            )
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -76,6 +103,10 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=Path(), help="folder in which the workflow was run")
     run = parser.parse_args().run
     rows = []
+    for dataset in ("simulated_multiome", "snareseq_mop"):
+        if (run / "results" / dataset / "explained/near.tsv").exists():
+            seen = pd.DataFrame(figures(run, dataset), columns=["values", dataset, "", "from", "to"])
+            print(seen.to_string(index=False, float_format="{:.3g}".format, na_rep=""), end="\n\n")
     for dataset, read in (
         ("simulated_multiome", simulation),
         ("snareseq_mop", snareseq),

@@ -180,7 +180,7 @@ def test_table_of_examples_is_complete():
 def test_example_is_a_valid_overlay(path):
     overlay = yaml.safe_load(path.read_text())
     checked = config.check(merged(overlay))
-    three = ("seeds", "pairing_sweep", "ablation", "benchmark", "tuned", "cis_regulation")
+    three = ("seeds", "pairing_sweep", "ablation", "benchmark", "tuned", "cis_regulation", "wrong_pairs")
     seeds = 3 if path.stem in three else 1
     assert checked["run"]["seeds"] == list(range(seeds))
     more = {"own_data": {"datasets"}, "ablation": {"methods"}, "cis_regulation": {"datasets"}}.get(
