@@ -11,7 +11,7 @@ with entry.job(snakemake):
     links, genes = (collect.put_together([path]) for path in (files.links, files.genes))
     genes, info = genes.set_index("gene"), io.read_json(files.summary)
     prepared, imputed = io.read_h5mu(files.prepared[0]), io.read_h5mu(files.imputed[0])
-    words = []
+    names, words = loci.shown_names(genes), []
     with io.atomic(Path(snakemake.output.figures)) as folder:
         folder.mkdir()
         for gene in loci.chosen_genes(links, p.show_genes):
@@ -24,15 +24,17 @@ with entry.job(snakemake):
                 figure = style.notice(words[-1])
             else:
                 figure = locus.locus_figure(
-                    gene,
+                    names[gene],
                     of_gene,
-                    loci.neighbours(genes, of_gene),
+                    loci.neighbours(genes, of_gene).rename(index=names),
                     loci.accessibility(prepared.mod[info["source"]], of_gene["peak"].to_numpy()),
                     loci.expression(prepared, imputed, info["source"], info["target"], gene),
                     q=info["q"],
-                    about=snakemake.wildcards.dataset,
+                    about=f"{snakemake.wildcards.dataset}, {gene}"
+                    if names[gene] != gene
+                    else snakemake.wildcards.dataset,
                 )
-                words.append(locus.locus_words(gene, of_gene, info["q"]))
+                words.append(locus.locus_words(names[gene], of_gene, info["q"]))
             style.save(figure, folder / f"{gene}.svg")
         if not words:
             words = [f"No locus is drawn: {info['reason'] or 'no gene has a peak near by'}."]

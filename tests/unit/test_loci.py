@@ -43,6 +43,13 @@ class Mods:
         self.mod = mod
 
 
+def test_a_gene_is_shown_by_its_symbol_unless_another_has_that_name():
+    ids = ["ENSG1", "ENSG2", "ENSG3", "ENSG4", "Vip", "Lamp5"]
+    genes = pd.DataFrame({"symbol": ["Sst", "twice", "twice", "Vip", "Pvalb", "Lamp5"]}, index=ids)
+    assert loci.shown_names(genes).tolist() == ["Sst", "ENSG2", "ENSG3", "ENSG4", "Pvalb", "Lamp5"]
+    assert loci.shown_names(genes)["ENSG1"] == "Sst"
+
+
 def test_the_surest_genes_are_chosen_by_their_best_link():
     links = links_of(a=[(0.2, 9), (0.9, 1)], b=[(0.8, 1), (0.8, 5)], c=[(0.8, 3)], d=[(0.95, 0)])
     assert loci.chosen_genes(links) == ["d", "a", "b", "c"]

@@ -17,6 +17,12 @@ def chosen_genes(links: pd.DataFrame, asked=()) -> list[str]:
     return list(dict.fromkeys([*asked, *best.head(BEST)]))
 
 
+def shown_names(genes: pd.DataFrame) -> pd.Series:
+    """What figures call each gene: its symbol, or its name in the data if another has that symbol."""
+    shared = genes["symbol"].duplicated(keep=False) | genes["symbol"].isin(genes.index)
+    return genes["symbol"].mask(shared, genes.index.to_series())
+
+
 def neighbours(genes: pd.DataFrame, links: pd.DataFrame) -> pd.DataFrame:
     """Genes that overlap the stretch of one gene's peaks and its body; links of that gene alone."""
     gene = genes.loc[links["gene"].iloc[0]]
