@@ -24,7 +24,7 @@ report: .venv/.runtime ## run the workflow and write results/report.html
 
 readme: .venv/.runtime ## run config/examples/benchmark.yaml and put its table of results into README.md
 	$(BIN)/snakemake $(ARGS) --configfile $(or $(CONFIG),config/examples/benchmark.yaml)
-	PYTHONPATH=workflow_scripts $(BIN)/python -m jamie.results_table results/table.md README.md
+	PYTHONPATH=workflow_scripts $(BIN)/python -m jamie.report.results_table results/table.md README.md
 
 test: .venv/.test ## run the tests
 	$(BIN)/python -m pytest
@@ -47,7 +47,7 @@ lint: .venv/.test ## check style and formal faults
 	$(BIN)/snakemake --lint
 
 docs: .venv/.runtime ## write config/README.md from the code
-	PYTHONPATH=workflow_scripts $(BIN)/python -m jamie.describe > config/README.md
+	PYTHONPATH=workflow_scripts $(BIN)/python -m jamie.report.describe > config/README.md
 
 lock: ## bring both locks and the conda environment up to pyproject.toml (delete a lock first to renew all of it)
 	$(PYTHON) -m venv .venv/lock

@@ -88,7 +88,7 @@ rule check_attributions:
     output:
         checks=f"{FOUND}/checks.tsv",
     params:
-        code=code_digest(*ATTRIBUTION, "regulation/checks.py"),
+        code=code_digest(*ATTRIBUTION, "regulation/agreement.py"),
     log:
         "logs/check_attributions/{dataset}.log",
     conda:

@@ -35,7 +35,7 @@ def spec(method):
 
 
 METHODS = RUN["methods"]
-PROJECTION_CODE = [f"data/{name}.py" for name in ("projection", "principal", "blocks", "neighbours")]
+PROJECTION_CODE = [f"linear/{name}.py" for name in ("projection", "principal", "blocks", "neighbours")]
 TRAINED = [m for m in METHODS if spec(m).trains]
 BASELINES = [m for m in METHODS if not spec(m).trains]
 

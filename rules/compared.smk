@@ -1,5 +1,5 @@
 # What figures are made from, what captions say beside their numbers, and which scenarios and variants compare.
-from jamie.comparisons import pairing_series, variants
+from jamie.evaluation.comparisons import pairing_series, variants
 
 STYLE = ["plots/style.py", "plots/palette.py"]
 

@@ -15,7 +15,7 @@ rule plot_pairing:
         known=PAIRING,
         wrong=WRONG,
         scenarios={s: CONFIG["scenarios"][s] for s in [*PAIRING, *WRONG]},
-        code=code_digest("planner.py", "plots/pairing.py", *STYLE, "summary.py"),
+        code=code_digest("evaluation/planner.py", "plots/pairing.py", *STYLE, "evaluation/phrases.py"),
     log:
         "logs/plot_pairing/{dataset}.log",
     conda:
@@ -33,7 +33,7 @@ rule plot_ablation:
     params:
         about=about_run,
         variants=VARIANTS,
-        code=code_digest("plots/ablation.py", *STYLE, "summary.py"),
+        code=code_digest("plots/ablation.py", *STYLE, "evaluation/phrases.py"),
     log:
         "logs/plot_ablation/{dataset}.{scenario}.log",
     conda:
@@ -50,7 +50,7 @@ rule write_table:
     params:
         about=about_run,
         scenarios={s: CONFIG["scenarios"][s] for s in RUN["scenarios"]},
-        code=code_digest("results_table.py", "summary.py"),
+        code=code_digest("report/results_table.py", "evaluation/phrases.py"),
     log:
         "logs/write_table.log",
     conda:
@@ -76,7 +76,7 @@ rule rank_methods:
         numbers="results/ranking.rst",
     params:
         about=about_run,
-        code=code_digest("ranking.py", "ranking_page.py", "summary.py", *STYLE),
+        code=code_digest("evaluation/ranking.py", "report/ranking_page.py", "evaluation/phrases.py", *STYLE),
     log:
         "logs/rank_methods.log",
     conda:
@@ -94,7 +94,7 @@ rule plot_alignment:
         numbers=f"{FIGURES}/alignment.rst",
     params:
         about=about_run,
-        code=code_digest("plots/alignment.py", "summary.py", *STYLE),
+        code=code_digest("plots/alignment.py", "evaluation/phrases.py", *STYLE),
     log:
         "logs/plot_alignment/{dataset}.{scenario}.log",
     conda:
@@ -118,7 +118,7 @@ rule plot_silhouettes:
         about=about_run,
         methods=EMBEDDING,
         seeds=RUN["seeds"],
-        code=code_digest("metrics", "plots/silhouettes.py", "summary.py", *STYLE),
+        code=code_digest("metrics", "plots/silhouettes.py", "evaluation/phrases.py", *STYLE),
     log:
         "logs/plot_silhouettes/{dataset}.{scenario}.log",
     conda:
@@ -138,7 +138,7 @@ rule plot_baselines:
     params:
         about=about_run,
         shown=SHOWN,
-        code=code_digest("plots/baselines.py", "plots/features.py", "summary.py", *STYLE),
+        code=code_digest("plots/baselines.py", "plots/features.py", "evaluation/phrases.py", *STYLE),
     log:
         "logs/plot_baselines/{dataset}.{scenario}.log",
     conda:

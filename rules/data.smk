@@ -87,7 +87,7 @@ rule preprocess:
         prepared=f"{DATA}/prepared.h5mu",
     params:
         modalities=dataset_option("modalities"),
-        code=code_digest("data/preprocess.py", "data/blocks.py"),
+        code=code_digest("data/preprocess.py", "linear/blocks.py"),
     log:
         "logs/preprocess/{dataset}.{scenario}.{seed}.log",
     conda:

@@ -10,7 +10,9 @@ rule plot_drivers:
     params:
         about=about_run,
         show_genes=dataset_option("show_genes"),
-        code=code_digest("regulation/checks.py", "plots/drivers.py", "plots/ranked.py", "summary.py", *STYLE),
+        code=code_digest(
+            "regulation/agreement.py", "plots/drivers.py", "plots/ranked.py", "evaluation/phrases.py", *STYLE
+        ),
     log:
         "logs/plot_drivers/{dataset}.log",
     conda:
@@ -38,7 +40,7 @@ rule plot_markers:
             "regulation/knock_out.py",
             "plots/markers.py",
             "plots/ranked.py",
-            "summary.py",
+            "evaluation/phrases.py",
             *STYLE,
         ),
     log:

@@ -55,7 +55,7 @@ rule plot_scores:
     params:
         about=about_run,
         shown=SHOWN,
-        code=code_digest("plots/scores.py", *STYLE, "summary.py"),
+        code=code_digest("plots/scores.py", *STYLE, "evaluation/phrases.py"),
     log:
         "logs/plot_scores/{dataset}.{scenario}.log",
     conda:
@@ -73,7 +73,7 @@ rule plot_features:
     params:
         about=about_run,
         shown=SHOWN,
-        code=code_digest("plots/features.py", *STYLE, "summary.py"),
+        code=code_digest("plots/features.py", *STYLE, "evaluation/phrases.py"),
     log:
         "logs/plot_features/{dataset}.{scenario}.log",
     conda:
@@ -95,7 +95,7 @@ rule plot_distributions:
     params:
         about=about_run,
         show_features=dataset_option("show_features"),
-        code=code_digest("plots/distributions.py", "plots/chosen.py", *STYLE, "summary.py"),
+        code=code_digest("plots/distributions.py", "plots/chosen.py", *STYLE, "evaluation/phrases.py"),
     log:
         "logs/plot_distributions/{dataset}.{scenario}.log",
     conda:
@@ -113,7 +113,7 @@ rule plot_js_curves:
     params:
         about=about_run,
         shown=SHOWN,
-        code=code_digest("plots/distributions.py", *STYLE, "summary.py"),
+        code=code_digest("plots/distributions.py", *STYLE, "evaluation/phrases.py"),
     log:
         "logs/plot_js_curves/{dataset}.{scenario}.log",
     conda:

@@ -5,7 +5,7 @@ JAMIE_CODE = code_digest(
     "methods/base.py",
     "matching/prepared.py",
     "device.py",
-    "matching/shared.py",
+    "linear/canonical.py",
     "data/correspondence.py",
     *PROJECTION_CODE,
 )
@@ -72,7 +72,7 @@ rule complete_dataset:
     output:
         completed=f"{METHOD}/completed.h5mu",
     params:
-        code=code_digest("complete.py", "model", "data/preprocess.py"),
+        code=code_digest("report/complete.py", "model", "data/preprocess.py"),
     log:
         "logs/complete_dataset/{dataset}.{scenario}.{method}.{seed}.log",
     conda:

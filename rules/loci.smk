@@ -4,7 +4,7 @@ LINK_FIGURES = code_digest(
     "regulation/collect.py",
     "plots/links.py",
     "plots/link_words.py",
-    "summary.py",
+    "evaluation/phrases.py",
     *STYLE,
 )
 
@@ -26,7 +26,7 @@ rule collect_links:
         summary=f"{FOUND}/summary.json",
     params:
         q=EXPLAIN["q"],
-        code=code_digest("regulation/collect.py", "regulation/links.py", "regulation/links_page.py", *STYLE),
+        code=code_digest("regulation/collect.py", "regulation/links.py", "report/links_page.py", *STYLE),
     log:
         "logs/collect_links/{dataset}.log",
     conda:
@@ -117,7 +117,9 @@ rule plot_loci:
     params:
         about=about_run,
         show_genes=dataset_option("show_genes"),
-        code=code_digest("regulation/loci.py", "plots/locus.py", "plots/gene_models.py", "summary.py", *STYLE),
+        code=code_digest(
+            "regulation/loci.py", "plots/locus.py", "plots/gene_models.py", "evaluation/phrases.py", *STYLE
+        ),
     log:
         "logs/plot_loci/{dataset}.log",
     conda:

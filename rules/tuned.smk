@@ -1,7 +1,9 @@
 # Which methods choose their settings, and what that depends on.
-from jamie.tuning import search_space
+from jamie.evaluation.tuning import search_space
 
-TUNING_CODE = code_digest("tuning.py", "validation.py", "metrics/alignment.py", "metrics/imputation.py")
+TUNING_CODE = code_digest(
+    "evaluation/tuning.py", "evaluation/validation.py", "metrics/alignment.py", "metrics/imputation.py"
+)
 
 
 def may_be_tuned(method):

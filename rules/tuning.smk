@@ -53,7 +53,7 @@ rule collect_settings:
         ),
     params:
         n_trials=RUN["trials"],
-        code=code_digest("tuning.py"),
+        code=code_digest("evaluation/tuning.py"),
     log:
         "logs/collect_settings.log",
     conda:

@@ -2,7 +2,7 @@
 
 from jamie import entry, io
 from jamie.regulation import collect, links
-from jamie.regulation.links_page import links_page
+from jamie.report.links_page import links_page
 
 with entry.job(snakemake):
     out, q = snakemake.output, snakemake.params.q

@@ -1,6 +1,7 @@
 """One table of the settings that were chosen, beside the defaults."""
 
-from jamie import entry, io, tuning
+from jamie import entry, io
+from jamie.evaluation import tuning
 
 with entry.job(snakemake):
     tunings = [io.read_json(path) for path in snakemake.input.tuning]

@@ -1,8 +1,8 @@
 """The dataset with its joint embedding, UMAP, clusters, and the modality each cell lacks."""
 
 from jamie import JAMIE, entry, io
-from jamie.complete import write_completed
 from jamie.data.correspondence import Correspondence
+from jamie.report.complete import write_completed
 
 with entry.job(snakemake):
     entry.use_threads(snakemake.threads)

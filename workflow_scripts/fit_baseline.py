@@ -2,9 +2,10 @@
 
 from itertools import permutations
 
-from jamie import entry, io, registry, tuning
+from jamie import entry, io, registry
 from jamie.contract import ROLE, TRAIN
 from jamie.data.correspondence import Correspondence
+from jamie.evaluation import tuning
 from jamie.methods import base
 
 with entry.job(snakemake):

@@ -1,21 +1,22 @@
 """Variants of one method against the first of them, for the strictest group of cells there is."""
 
-from jamie import entry, io, summary
+from jamie import entry, io
+from jamie.evaluation import phrases
 from jamie.plots import ablation, style
 
 with entry.job(snakemake):
     table = io.read_table(snakemake.input.metrics)
     wanted, variants = snakemake.wildcards, snakemake.params.variants
     table = table[(table["dataset"] == wanted.dataset) & (table["scenario"] == wanted.scenario)]
-    part = table[table["cells"] == summary.strictest_cells(table)]
+    part = table[table["cells"] == phrases.strictest_cells(table)]
     found = ablation.differences(part, variants)
     if len(found):
         case = style.case_words(part["protocol"].iloc[0], part["cells"].iloc[0], part["seed"].nunique())
         about = f"{wanted.dataset}, {wanted.scenario}: {case}"
         figure = ablation.ablation_panels(part, variants=variants, about=about)
-        words = ablation.in_words(found, variants, summary.cells_in_words(part))
+        words = ablation.in_words(found, variants, phrases.cells_in_words(part))
     else:
         words = "Not applicable: no variant has a score in this scenario."
         figure = style.notice(words)
     style.save(figure, snakemake.output.figure)
-    io.write_text(snakemake.output.numbers, summary.caption(words, snakemake.params.about))
+    io.write_text(snakemake.output.numbers, phrases.caption(words, snakemake.params.about))

@@ -1,13 +1,14 @@
 """FOSCTTM against label transfer accuracy of every method, for the strictest group of cells there is."""
 
-from jamie import entry, io, summary
+from jamie import entry, io
+from jamie.evaluation import phrases
 from jamie.plots import alignment, style
 
 with entry.job(snakemake):
     table = io.read_table(snakemake.input.metrics)
     wanted = snakemake.wildcards
     table = table[(table["dataset"] == wanted.dataset) & (table["scenario"] == wanted.scenario)]
-    part = table[table["cells"] == summary.strictest_cells(table)]
+    part = table[table["cells"] == phrases.strictest_cells(table)]
     words = alignment.why_no_alignment(part)
     if words:
         figure = style.notice(words)
@@ -17,6 +18,6 @@ with entry.job(snakemake):
         figure = alignment.alignment_scatter(
             part, missing, about=f"{wanted.dataset}, {wanted.scenario}: {case}"
         )
-        words = alignment.in_words(part, missing, summary.cells_in_words(part))
+        words = alignment.in_words(part, missing, phrases.cells_in_words(part))
     style.save(figure, snakemake.output.figure)
-    io.write_text(snakemake.output.numbers, summary.caption(words, snakemake.params.about))
+    io.write_text(snakemake.output.numbers, phrases.caption(words, snakemake.params.about))

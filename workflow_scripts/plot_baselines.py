@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from jamie import entry, io, summary
+from jamie import entry, io
+from jamie.evaluation import phrases
 from jamie.plots import baselines, style
 
 with entry.job(snakemake):
@@ -13,10 +14,10 @@ with entry.job(snakemake):
     if words:
         figure = style.notice(words)
     else:
-        part = table[table["cells"] == summary.strictest_cells(table.dropna(subset=["pearson"]))]
+        part = table[table["cells"] == phrases.strictest_cells(table.dropna(subset=["pearson"]))]
         case = style.case_words(part["protocol"].iloc[0], part["cells"].iloc[0], part["seed"].nunique())
         about = f"{snakemake.wildcards.dataset}, {snakemake.wildcards.scenario}: {case}"
         figure = baselines.baseline_panels(part, method=method, about=about)
         words = baselines.in_words(part, method)
     style.save(figure, snakemake.output.figure)
-    io.write_text(snakemake.output.numbers, summary.caption(words, snakemake.params.about))
+    io.write_text(snakemake.output.numbers, phrases.caption(words, snakemake.params.about))

@@ -1,6 +1,7 @@
 """Links against the distance to the gene: imputed and measured, over the matched null."""
 
-from jamie import entry, io, summary
+from jamie import entry, io
+from jamie.evaluation import phrases
 from jamie.plots import link_words, style
 from jamie.plots import links as figures
 from jamie.regulation import collect, enrichment
@@ -21,4 +22,4 @@ with entry.job(snakemake):
     io.write_table(snakemake.output.near, near)
     io.write_table(snakemake.output.profile, profile)
     style.save(figure, snakemake.output.figure)
-    io.write_text(snakemake.output.numbers, summary.caption(f"{words}\n", snakemake.params.about))
+    io.write_text(snakemake.output.numbers, phrases.caption(f"{words}\n", snakemake.params.about))

@@ -1,18 +1,19 @@
 """Measured and imputed values of a few features, by cell type."""
 
-from jamie import entry, io, summary
+from jamie import entry, io
 from jamie.data.correspondence import Correspondence
+from jamie.evaluation import phrases
 from jamie.plots import distributions, style
 from jamie.plots.chosen import choose_features, measured_beside_imputed
 
 with entry.job(snakemake):
     scores = io.read_table(snakemake.input.scores[0], dtype={"feature": str})
     method = scores["method"].iloc[0] if len(scores) else ""
-    reason = summary.why_no_scores(scores)
+    reason = phrases.why_no_scores(scores)
     if reason:
         figure, words = style.notice(reason), reason
     else:
-        scores = scores[scores["cells"] == summary.strictest_cells(scores)]
+        scores = scores[scores["cells"] == phrases.strictest_cells(scores)]
         prepared = io.read_h5mu(snakemake.input.prepared[0])
         chosen = choose_features(scores, snakemake.params.show_features)
         values, group_name = measured_beside_imputed(
@@ -25,8 +26,8 @@ with entry.job(snakemake):
         )
         figure = distributions.measured_and_imputed(values, method=method, group_name=group_name)
         named = {style.label(m): ", ".join(names) for m, names in chosen.items()}
-        words = f"On {summary.cells_in_words(scores)}, first seed. " + "; ".join(
+        words = f"On {phrases.cells_in_words(scores)}, first seed. " + "; ".join(
             f"{m}: {names}" for m, names in named.items()
         )
     style.save(figure, snakemake.output.figure)
-    io.write_text(snakemake.output.numbers, summary.caption(words, snakemake.params.about))
+    io.write_text(snakemake.output.numbers, phrases.caption(words, snakemake.params.about))

@@ -1,8 +1,9 @@
 """What drives each imputed feature, and how far its attributions agree with slower estimators."""
 
-from jamie import entry, io, summary
+from jamie import entry, io
+from jamie.evaluation import phrases
 from jamie.plots import drivers, style
-from jamie.regulation import checks, collect
+from jamie.regulation import agreement, collect
 
 with entry.job(snakemake):
     table = collect.put_together([snakemake.input.drivers])
@@ -15,5 +16,5 @@ with entry.job(snakemake):
         about=snakemake.wildcards.dataset,
     )
     style.save(figure, snakemake.output.figure)
-    words = f"{drivers.driver_words(table)} {checks.in_words(checked)}\n"
-    io.write_text(snakemake.output.numbers, summary.caption(words, snakemake.params.about))
+    words = f"{drivers.driver_words(table)} {agreement.in_words(checked)}\n"
+    io.write_text(snakemake.output.numbers, phrases.caption(words, snakemake.params.about))

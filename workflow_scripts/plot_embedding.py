@@ -2,9 +2,10 @@
 
 import pandas as pd
 
-from jamie import contract, entry, io, summary
-from jamie.complete import groups_of
+from jamie import contract, entry, io
+from jamie.evaluation import phrases
 from jamie.plots import style, umap
+from jamie.report.complete import groups_of
 
 with entry.job(snakemake):
     completed = io.read_h5mu(snakemake.input.completed[0])
@@ -29,4 +30,4 @@ with entry.job(snakemake):
     words = (
         f"Shown are {cells} ({held_out}), in {n_groups} groups ({group_name}); the model of the first seed."
     )
-    io.write_text(snakemake.output.numbers, summary.caption(words, snakemake.params.about))
+    io.write_text(snakemake.output.numbers, phrases.caption(words, snakemake.params.about))

@@ -1,7 +1,8 @@
 """Known against estimated correspondence, first seed; the confidence of every seed in words."""
 
-from jamie import entry, io, summary
+from jamie import entry, io
 from jamie.data.correspondence import Correspondence
+from jamie.evaluation import phrases
 from jamie.matching import compare
 from jamie.plots import correspondence, style
 
@@ -21,4 +22,4 @@ with entry.job(snakemake):
         figure = correspondence.known_and_estimated(drawn, result, infos[0], modalities=tuple(prepared.mod))
     style.save(figure, snakemake.output.figure)
     words = compare.in_words(result, infos)
-    io.write_text(snakemake.output.numbers, summary.caption(words, snakemake.params.about))
+    io.write_text(snakemake.output.numbers, phrases.caption(words, snakemake.params.about))

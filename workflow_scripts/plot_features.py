@@ -2,19 +2,20 @@
 
 import pandas as pd
 
-from jamie import entry, io, summary
+from jamie import entry, io
+from jamie.evaluation import phrases
 from jamie.plots import features, style
 
 with entry.job(snakemake):
     paths = snakemake.input.scores
     table = pd.concat([io.read_table(p, dtype={"feature": str}) for p in paths], ignore_index=True)
     shown = snakemake.params.shown[0]
-    reason = summary.why_no_comparison(table, shown, "knn")
+    reason = phrases.why_no_comparison(table, shown, "knn")
     if reason:
         figure, words = style.notice(reason), reason
     else:
-        part = table[table["cells"] == summary.strictest_cells(table)]
+        part = table[table["cells"] == phrases.strictest_cells(table)]
         figure = features.win_scatter(part, method=shown, against="knn")
-        words = summary.wins_in_words(part, shown, "knn")
+        words = phrases.wins_in_words(part, shown, "knn")
     style.save(figure, snakemake.output.figure)
-    io.write_text(snakemake.output.numbers, summary.caption(words, snakemake.params.about))
+    io.write_text(snakemake.output.numbers, phrases.caption(words, snakemake.params.about))

@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from jamie import entry, io, summary
+from jamie import entry, io
+from jamie.evaluation import phrases
 from jamie.plots import history, style
 
 with entry.job(snakemake):
@@ -22,4 +23,4 @@ with entry.job(snakemake):
     words += (
         "Dashed: cells kept out of the fit to watch it." if watched else "No validation cells were kept out."
     )
-    io.write_text(snakemake.output.numbers, summary.caption(words, snakemake.params.about))
+    io.write_text(snakemake.output.numbers, phrases.caption(words, snakemake.params.about))

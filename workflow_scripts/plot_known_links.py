@@ -1,6 +1,7 @@
 """Found links against a file of known ones."""
 
-from jamie import entry, io, summary
+from jamie import entry, io
+from jamie.evaluation import phrases
 from jamie.plots import link_words, style
 from jamie.plots import links as figures
 from jamie.regulation import collect, enrichment, known_links
@@ -24,4 +25,4 @@ with entry.job(snakemake):
         words = link_words.known_words(found)
     io.write_table(snakemake.output.table, found)
     style.save(figure, snakemake.output.figure)
-    io.write_text(snakemake.output.numbers, summary.caption(f"{words}\n", snakemake.params.about))
+    io.write_text(snakemake.output.numbers, phrases.caption(f"{words}\n", snakemake.params.about))

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from jamie import entry, io, summary
+from jamie import entry, io
+from jamie.evaluation import phrases
 from jamie.plots import locus, style
 from jamie.regulation import collect, loci
 
@@ -39,5 +40,5 @@ with entry.job(snakemake):
         if not words:
             words = [f"No locus is drawn: {info['reason'] or 'no gene has a peak near by'}."]
             style.save(style.notice(words[0]), folder / "none.svg")
-    text = "\n".join(f"* {summary.as_it_is(line)}" for line in words)
-    io.write_text(snakemake.output.numbers, summary.caption(f"{text}\n", p.about))
+    text = "\n".join(f"* {phrases.as_it_is(line)}" for line in words)
+    io.write_text(snakemake.output.numbers, phrases.caption(f"{text}\n", p.about))

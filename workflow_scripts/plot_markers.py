@@ -2,8 +2,9 @@
 
 import pandas as pd
 
-from jamie import JAMIE, entry, io, summary
+from jamie import JAMIE, entry, io
 from jamie.data.split import training_cells
+from jamie.evaluation import phrases
 from jamie.metrics.feature_scores import cell_types
 from jamie.plots import markers as figures
 from jamie.plots import style
@@ -30,4 +31,4 @@ with entry.job(snakemake):
         f"{figures.marker_words(table)} Attributions of a cell sum to the difference of the log-odds with an "
         f"error of {found.cell_error:.1%}.\n"
     )
-    io.write_text(out.numbers, summary.caption(words, snakemake.params.about))
+    io.write_text(out.numbers, phrases.caption(words, snakemake.params.about))

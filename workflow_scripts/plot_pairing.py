@@ -1,7 +1,8 @@
 """Scores against the number of known pairs, and how many are enough."""
 
-from jamie import entry, io, planner, summary
+from jamie import entry, io
 from jamie.data.correspondence import Correspondence
+from jamie.evaluation import phrases, planner
 from jamie.plots import pairing, style
 
 with entry.job(snakemake):
@@ -30,4 +31,4 @@ with entry.job(snakemake):
     else:
         figure = style.notice(words)
     style.save(figure, snakemake.output.figure)
-    io.write_text(snakemake.output.numbers, summary.caption(words, p.about))
+    io.write_text(snakemake.output.numbers, phrases.caption(words, p.about))

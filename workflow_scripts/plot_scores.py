@@ -1,6 +1,7 @@
 """Scores of all methods, between floor and ceiling, for the strictest group of cells there is."""
 
-from jamie import entry, io, summary
+from jamie import entry, io
+from jamie.evaluation import phrases
 from jamie.metrics.base import load_metrics
 from jamie.plots import scores, style
 
@@ -8,12 +9,12 @@ with entry.job(snakemake):
     table = io.read_table(snakemake.input.metrics)
     wanted = snakemake.wildcards
     table = table[(table["dataset"] == wanted.dataset) & (table["scenario"] == wanted.scenario)]
-    cells = summary.strictest_cells(table)
+    cells = phrases.strictest_cells(table)
     part = table[table["cells"] == cells]
     protocol = part["protocol"].iloc[0]
     better = {name: metric.better for name, metric in load_metrics().items()}
     style.save(
         scores.score_panels(table, protocol=protocol, cells=cells, better=better), snakemake.output.figure
     )
-    words = summary.scores_in_words(part, snakemake.params.shown)
-    io.write_text(snakemake.output.numbers, summary.caption(words, snakemake.params.about))
+    words = phrases.scores_in_words(part, snakemake.params.shown)
+    io.write_text(snakemake.output.numbers, phrases.caption(words, snakemake.params.about))

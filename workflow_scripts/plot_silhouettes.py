@@ -2,8 +2,9 @@
 
 import pandas as pd
 
-from jamie import entry, io, summary
+from jamie import entry, io
 from jamie.data.correspondence import Correspondence
+from jamie.evaluation import phrases
 from jamie.metrics.base import NotApplicable
 from jamie.metrics.score import score_types
 from jamie.plots import silhouettes, style
@@ -12,7 +13,7 @@ with entry.job(snakemake):
     given, p, wanted = snakemake.input, snakemake.params, snakemake.wildcards
     table = io.read_table(given.metrics)
     table = table[(table["dataset"] == wanted.dataset) & (table["scenario"] == wanted.scenario)]
-    part = table[table["cells"] == summary.strictest_cells(table)]
+    part = table[table["cells"] == phrases.strictest_cells(table)]
     cells, protocol = part["cells"].iloc[0], part["protocol"].iloc[0]
     pairs = Correspondence.load(given.pairs)
     found, missing = [], {}
@@ -35,10 +36,10 @@ with entry.job(snakemake):
         about = f"{wanted.dataset}, {wanted.scenario}: {style.case_words(protocol, cells, len(p.seeds))}"
         figure = silhouettes.silhouette_map(silhouette, missing, about=about)
         means, n_cells = silhouettes.type_means(silhouette)
-        words = silhouettes.in_words(means, n_cells, summary.cells_in_words(part), missing)
+        words = silhouettes.in_words(means, n_cells, phrases.cells_in_words(part), missing)
     else:
         reasons = "; ".join(dict.fromkeys(missing.values())) or "no method has a joint space"
         words = f"Not applicable: {reasons}."
         figure = style.notice(words)
     style.save(figure, snakemake.output.figure)
-    io.write_text(snakemake.output.numbers, summary.caption(words, p.about))
+    io.write_text(snakemake.output.numbers, phrases.caption(words, p.about))

@@ -1,6 +1,7 @@
 """Found links against the true ones of the simulation."""
 
-from jamie import entry, io, summary
+from jamie import entry, io
+from jamie.evaluation import phrases
 from jamie.plots import link_words, style
 from jamie.plots import links as figures
 from jamie.regulation import collect, enrichment
@@ -25,4 +26,4 @@ with entry.job(snakemake):
     io.write_table(snakemake.output.areas, areas)
     io.write_table(snakemake.output.calibration, calibration)
     style.save(figure, snakemake.output.figure)
-    io.write_text(snakemake.output.numbers, summary.caption(f"{words}\n", snakemake.params.about))
+    io.write_text(snakemake.output.numbers, phrases.caption(f"{words}\n", snakemake.params.about))

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from jamie import entry, io, ranking, ranking_page, summary
+from jamie import entry, io
+from jamie.evaluation import phrases, ranking
+from jamie.report import ranking_page
 
 with entry.job(snakemake):
     infos = [
@@ -16,4 +18,4 @@ with entry.job(snakemake):
     io.write_table(snakemake.output.table, table)
     io.write_text(snakemake.output.page, ranking_page.ranking_page(table))
     words = ranking_page.in_words(table)
-    io.write_text(snakemake.output.numbers, summary.caption(words, snakemake.params.about))
+    io.write_text(snakemake.output.numbers, phrases.caption(words, snakemake.params.about))

@@ -1,9 +1,11 @@
 """The first page of the report, in plain words."""
 
-from jamie import entry, first_page, io, planner
+from jamie import entry, io
 from jamie.data.correspondence import Correspondence
+from jamie.evaluation import planner
 from jamie.plots.drivers import driver_words
 from jamie.regulation import collect
+from jamie.report import first_page
 
 with entry.job(snakemake):
     p = snakemake.params

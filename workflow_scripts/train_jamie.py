@@ -1,7 +1,8 @@
 """Fit JAMIE to the training cells and the known pairs."""
 
-from jamie import JAMIE, entry, io, tuning
+from jamie import JAMIE, entry, io
 from jamie.data.correspondence import Correspondence
+from jamie.evaluation import tuning
 from jamie.matching.prepared import EstimatedCorrespondence
 
 with entry.job(snakemake):

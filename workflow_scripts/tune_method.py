@@ -1,7 +1,8 @@
 """Choose a method's settings on validation pairs among those it is shown."""
 
-from jamie import entry, io, registry, tuning
+from jamie import entry, io, registry
 from jamie.data.correspondence import Correspondence
+from jamie.evaluation import tuning
 from jamie.methods import base
 
 with entry.job(snakemake):

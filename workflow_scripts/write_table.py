@@ -1,6 +1,7 @@
 """The table of results, as markdown."""
 
-from jamie import entry, io, results_table
+from jamie import entry, io
+from jamie.report import results_table
 
 with entry.job(snakemake):
     table = results_table.results_table(io.read_table(snakemake.input.metrics), snakemake.params.scenarios)

@@ -27,8 +27,8 @@ DEPTHS = {
 }  # counts of a cell per feature, as the simulator's docs advise
 CODE = {
     "raw": ("data/simulate.py", "data/genome.py", "data/draw.py"),
-    "prepared": ("data/preprocess.py", "data/blocks.py"),
-    "input": ("data/projection.py", "data/principal.py"),
+    "prepared": ("data/preprocess.py", "linear/blocks.py"),
+    "input": ("linear/projection.py", "linear/principal.py"),
     "model": ("model",),
 }
 MADE_BY = {"raw": "simulate", "prepared": "preprocess", "input": "project", "model": "fit"}
@@ -110,7 +110,7 @@ def preprocess(stage: Stage) -> dict:
 
 def project(stage: Stage) -> dict:
     from jamie import io
-    from jamie.data.projection import Projection
+    from jamie.linear.projection import Projection
     from jamie.model.options import Options
 
     def run(adata):

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import yaml
 
-from jamie import config, contract, describe
+from jamie import config, contract
 from jamie.data.readers import READERS
+from jamie.report import describe
 
 ROOT = Path(__file__).parents[2]
 DOCS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "config/README.md")

@@ -23,8 +23,8 @@ import pandas as pd
 from scipy import sparse
 
 from jamie import contract as c
-from jamie.data.blocks import column_mean_sd, scaled_log1p
 from jamie.errors import InputError
+from jamie.linear.blocks import column_mean_sd, scaled_log1p
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from jamie.data.correspondence import certain_pairs
-from jamie.data.neighbours import nearest
+from jamie.linear.neighbours import nearest
 
 N_BALANCE = 10  # rounds of scaling rows and columns
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from jamie.data.correspondence import certain_pairs
+from jamie.linear import canonical
+from jamie.linear.canonical import Moments
 from jamie.matching import confidence as trust
-from jamie.matching import landmarks, shared
+from jamie.matching import landmarks
 from jamie.matching.assignment import soft_match
 from jamie.matching.estimate import Estimate
 from jamie.matching.geometry import Geometry, measure
-from jamie.matching.shared import Moments
 
 MIN_JUDGED = 8  # known pairs from which leaving some out says something
 GEOMETRY_BELOW = 100  # known pairs from which the matching of landmarks adds nothing
@@ -40,11 +41,11 @@ def estimate(x, known, *, k: int, groups, seed: int, neighbours, n_landmarks: in
             for s, w in zip(match.draws[0].solutions, match.draws[0].weights(), strict=True)
         ]
     features = [g.features for g in geometries[0]]
-    of_all = tuple(shared.spread(f) for f in features)
+    of_all = tuple(canonical.spread(f) for f in features)
     if len(pairs) >= MIN_JUDGED:
         choice = _choose(features, of_all, known, pairs, match, seed)
         confidence, parts, reason = choice.confidence, {"left_out_pairs": choice.confidence}, choice.reason
-        ridge, worth, n_axes = choice.ridge, choice.worth, shared.N_AXES
+        ridge, worth, n_axes = choice.ridge, choice.worth, canonical.N_AXES
         info |= {"regime": "pairs", "left_out_foscttm": choice.fraction, "ridge": ridge, "worth": worth}
     else:
         parts, ridge, worth, n_axes = match.parts(), UNPAIRED_RIDGE, WORTH[-1], UNPAIRED_AXES
@@ -171,7 +172,7 @@ class Choice:
 def _choose(features, of_all, known, pairs, match: Match | None, seed: int) -> Choice:
     """Ridge, and what the matching of landmarks is worth, by leaving known pairs out in turn."""
     fold = np.random.default_rng(seed).permutation(len(pairs)) % min(N_FOLDS, len(pairs))
-    settings = [(r, w) for r in shared.RIDGES for w in (WORTH if match else WORTH[:1])]
+    settings = [(r, w) for r in canonical.RIDGES for w in (WORTH if match else WORTH[:1])]
     found = {setting: [] for setting in settings}
     for part in np.unique(fold):
         shown = known.tolil()
@@ -181,7 +182,7 @@ def _choose(features, of_all, known, pairs, match: Match | None, seed: int) -> C
             moments = of_known
             if worth:
                 moments = moments + match.best(fold != part).scaled(worth)
-            axes = shared.fit(moments, of_all, ridge)
+            axes = canonical.fit(moments, of_all, ridge)
             z = [axes.transform(f, i) for i, f in enumerate(features)]
             found[ridge, worth].append(trust.recovery(z, pairs[fold == part], seed))
     found = {setting: np.concatenate(parts) for setting, parts in found.items()}
@@ -211,11 +212,11 @@ def _refine(features, of_all, known, match, ridge, worth, n_axes, k: int, groups
     of_some = [f[rows] for f, rows in zip(features, some, strict=True)]
     known_of_some = known[some[0]][:, some[1]]
     groups_of_some = groups and tuple(g[rows] for g, rows in zip(groups, some, strict=True))
-    axes = shared.fit(given, of_all, ridge, n_axes)
+    axes = canonical.fit(given, of_all, ridge, n_axes)
     for _ in range(ROUNDS):
         z = [axes.transform(f, i) for i, f in enumerate(of_some)]
         matrix = soft_match(z, k, known=known_of_some, groups=groups_of_some)
-        axes = shared.fit(given + Moments.of(matrix, *of_some).scaled(own_weight), of_all, ridge, n_axes)
+        axes = canonical.fit(given + Moments.of(matrix, *of_some).scaled(own_weight), of_all, ridge, n_axes)
     z = tuple(axes.transform(f, i) for i, f in enumerate(features))
     return soft_match(z, k, known=known, groups=groups), z
 

@@ -87,15 +87,15 @@ def estimate(
         F of the wrong shape, no pairs where ``unpaired`` is off, too few cells, values that are missing or
         all equal, a single group label, an unknown method.
     """
-    from jamie.matching import check
+    from jamie.matching import validate
 
-    check.method(method, METHODS)
-    x, known = check.inputs(x, known, min_cells=MIN_CELLS)
-    groups = check.groups(groups, x)
+    validate.method(method, METHODS)
+    x, known = validate.inputs(x, known, min_cells=MIN_CELLS)
+    groups = validate.groups(groups, x)
     if not unpaired:
-        check.some_pair(known)
+        validate.some_pair(known)
     order, back = _own_order(x)
-    sizes, notes = check.neighbours(neighbours, min(map(len, x)))
+    sizes, notes = validate.neighbours(neighbours, min(map(len, x)))
     result = _by_method(
         method,
         tuple(side[o] for side, o in zip(x, order, strict=True)),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from jamie.data.neighbours import gaussian_weights, nearest
+from jamie.linear.neighbours import gaussian_weights, nearest
 
 N_SKELETON = 1000
 N_GEODESIC = 20  # coordinates that describe the geodesics

@@ -8,9 +8,9 @@ import numpy as np
 
 from jamie import contract, io
 from jamie.data.correspondence import Correspondence, left_out_pairs, without_pairs
-from jamie.data.projection import Projection
 from jamie.data.split import training_cells
 from jamie.errors import InputError
+from jamie.linear.projection import Projection
 from jamie.matching.estimate import estimate
 from jamie.model.options import FEW_COMPONENTS
 

@@ -6,8 +6,8 @@ import numpy as np
 from scipy import sparse
 
 from jamie.data.correspondence import certain_pairs
-from jamie.data.neighbours import nearest
 from jamie.errors import InputError
+from jamie.linear.neighbours import nearest
 from jamie.matching.assignment import top
 from jamie.matching.estimate import Estimate
 from jamie.matching.geometry import bridge, graph_of

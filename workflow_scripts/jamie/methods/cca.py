@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jamie.data.projection import Projection
+from jamie.linear.projection import Projection
 from jamie.methods.base import Spec
 
 SPEC = Spec(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from jamie.data.projection import Projection
+from jamie.linear.projection import Projection
 from jamie.methods.base import Spec
 
 SPEC = Spec(

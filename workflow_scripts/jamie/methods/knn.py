@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from jamie.data.neighbours import mean_of, nearest
-from jamie.data.projection import Projection
+from jamie.linear.neighbours import mean_of, nearest
+from jamie.linear.projection import Projection
 from jamie.methods.base import Spec
 
 CHOICES = (5, 15, 30, 50)

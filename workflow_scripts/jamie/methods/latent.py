@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from jamie.data.neighbours import mean_of, nearest
-from jamie.data.projection import Projection
+from jamie.linear.neighbours import mean_of, nearest
+from jamie.linear.projection import Projection
 
 K_IMPUTE = 15
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from jamie.data.neighbours import gaussian_weights
+from jamie.linear.neighbours import gaussian_weights
 from jamie.methods.base import Spec
 from jamie.methods.latent import Cells, Embedder
 

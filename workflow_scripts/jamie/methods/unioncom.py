@@ -87,7 +87,7 @@ class Method(Embedder):
 
     def place(self, x: np.ndarray, modality: str) -> np.ndarray:
         """Where the cell's neighbours are."""
-        from jamie.data.neighbours import gaussian_weights
+        from jamie.linear.neighbours import gaussian_weights
 
         others, places = self.anchors[modality]
         return gaussian_weights(x, others, K_PLACE) @ places

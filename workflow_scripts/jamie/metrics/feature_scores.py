@@ -10,8 +10,8 @@ import pandas as pd
 from scipy import sparse
 
 from jamie import contract
-from jamie.data.blocks import dense
 from jamie.errors import InputError
+from jamie.linear.blocks import dense
 from jamie.metrics.alignment import MIN_CELLS
 from jamie.metrics.base import FEATURE_INPUTS, load_metrics
 from jamie.metrics.imputation import binarise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from jamie.matching import shared
+from jamie.linear import canonical
 
 
 def input_axes(
@@ -33,9 +33,9 @@ def input_axes(
     n_pairs = float(f.sum())
     if n_pairs < max(side.shape[1] for side in x):
         return None
-    moments = shared.Moments.of(f, *x)
-    of_all = tuple(shared.spread(side) for side in x)
-    _, axes, correlation = shared.canonical(moments, of_all, strength / n_pairs)
+    moments = canonical.Moments.of(f, *x)
+    of_all = tuple(canonical.spread(side) for side in x)
+    _, axes, correlation = canonical.canonical(moments, of_all, strength / n_pairs)
     # the wider modality has axes without a counterpart, which count as the last one that has
     scaled = [a * np.pad(correlation, (0, a.shape[1] - len(correlation)), mode="edge") for a in axes]
     return tuple(

@@ -14,9 +14,9 @@ from jamie import contract as c
 from jamie import io
 from jamie.data import preprocess
 from jamie.data.kinds import with_kind
-from jamie.data.projection import Projection
 from jamie.data.split import training_cells
 from jamie.errors import InputError
+from jamie.linear.projection import Projection
 from jamie.model.inputs import as_correspondence, raw_only, same_state
 from jamie.model.options import Options
 

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from scipy.stats import t
 
 from jamie.contract import METRIC_COLUMNS, OK
+from jamie.evaluation.phrases import label, number, score_name
 from jamie.plots import style
 from jamie.plots.scores import BETTER, JITTER, panel_title
-from jamie.summary import label, number, score_name
 
 MAIN_SCORES = ("foscttm", "lta", "pearson")
 BETTER_COLOR, WORSE_COLOR = "#0072B2", "#D55E00"

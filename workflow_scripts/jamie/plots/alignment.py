@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from jamie.contract import METRIC_COLUMNS, OK
+from jamie.evaluation.phrases import as_it_is, label, mean_sd, number, ok_values
 from jamie.plots import palette, style
-from jamie.summary import as_it_is, label, mean_sd, number, ok_values
 
 SCORES = ("foscttm", "lta")
 FOOTNOTE = (

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jamie.contract import FEATURE_SCORE_COLUMNS
+from jamie.evaluation.phrases import cells_in_words, label, number
 from jamie.plots import palette, style
 from jamie.plots.features import SCORES, draw_points, p_words, sign_test
-from jamie.summary import cells_in_words, label, number
 
 CLEAR = 0.05  # the p value below which more features won are written in bold
 PANEL = 1.28  # inches, the side of a panel

@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jamie.evaluation.phrases import as_it_is, label, number
 from jamie.plots import style
-from jamie.summary import as_it_is, label, number
 
 COLUMNS = ("type", "silhouette", "n_cells", "method", "seed")
 COLORS = "RdBu"  # diverging, told apart by colour-blind readers; blue is good

@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from jamie import contract as c
 from jamie import io
-from jamie.data.projection import Projection
+from jamie.linear.projection import Projection
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from scipy import sparse
 
-from jamie.data.blocks import row_blocks
+from jamie.linear.blocks import row_blocks
 
 CHUNK = 256  # cells whose gradients for every type are held at once
 

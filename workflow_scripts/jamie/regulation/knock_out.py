@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from jamie.data.blocks import dense
 from jamie.data.preprocess import by_name
 from jamie.data.split import training_cells
 from jamie.errors import InputError, suggest
+from jamie.linear.blocks import dense
 from jamie.metrics.alignment import label_transfer_accuracy
 from jamie.metrics.feature_scores import cell_types
 from jamie.regulation.attribution import linear_in

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from jamie import contract as c
-from jamie.data.blocks import dense
+from jamie.linear.blocks import dense
 
 BEST = 10  # genes drawn beside those that are asked for
 

@@ -19,10 +19,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from jamie.data.blocks import dense
 from jamie.data.preprocess import by_name
 from jamie.data.split import training_cells
 from jamie.errors import InputError
+from jamie.linear.blocks import dense
 from jamie.metrics.feature_scores import cell_types
 from jamie.regulation.attribution import linear_in
 from jamie.regulation.expected_gradients import (

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from jamie.data.blocks import dense
 from jamie.data.correspondence import Correspondence
+from jamie.linear.blocks import dense
 from jamie.regulation.attribution import Explained, Influence
 from jamie.regulation.links import Null, Window, by_gene, measured_correlation, permuted_p
 
