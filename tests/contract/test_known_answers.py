@@ -9,25 +9,15 @@ from jamie import registry
 from jamie.data.correspondence import choose_known, from_names
 from jamie.methods import base
 from jamie.metrics.alignment import foscttm
+from shared.curves import N_CELLS, N_FEATURES, N_TEST, cells
 
 SPECS = registry.specs()
 METHODS = [n for n, s in SPECS.items() if s.embeds and not s.control]
 WITH_PAIRS = [n for n in METHODS if SPECS[n].uses_pairs]
 WITHOUT_PAIRS = [n for n in METHODS if not SPECS[n].uses_pairs]
-N_CELLS, N_TEST, N_FEATURES = 240, 40, 12
 FEWER_STEPS = {"mmd_ma": 300, "unioncom": 200}  # enough for small data
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
-
-
-def cells(seed: int = 0) -> np.ndarray:
-    """A branching curve without symmetries, (n, p): three arms of unequal length, width and weight."""
-    rng = np.random.default_rng(seed)
-    arm = rng.choice(3, N_CELLS, p=(0.5, 0.3, 0.2))
-    along = rng.uniform(0, 1, N_CELLS) * np.array([4.0, 2.5, 1.5])[arm]
-    directions = np.linalg.qr(rng.normal(size=(N_FEATURES, N_FEATURES)))[0]
-    bend = (along**2 / 4)[:, None] * directions[3 + arm]
-    return along[:, None] * directions[arm] + bend + 0.15 * rng.normal(size=(N_CELLS, N_FEATURES))
 
 
 def prepared_of(first: np.ndarray, second: np.ndarray, order=None) -> mudata.MuData:

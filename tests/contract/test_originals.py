@@ -6,10 +6,10 @@ The one of UnionCom is not among the locked packages: `pip install unioncom==0.4
 import numpy as np
 import pytest
 from scipy import sparse
-from test_known_answers import cells
 
 from jamie.matching import unioncom
 from jamie.methods import cca
+from shared.curves import cells
 
 N = 150
 

@@ -2,27 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-import yaml
 
-ROOT = Path(__file__).parents[2]
-
-
-def snakemake(folder: Path, *arguments: str, overlay: dict | None = None) -> subprocess.CompletedProcess:
-    """Run the workflow in ``folder`` on 2 cores with ``overlay`` merged over the shipped config."""
-    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--cores", "2", *arguments]
-    if overlay is not None:
-        path = folder / "overlay.yaml"
-        path.write_text(yaml.safe_dump(overlay))
-        command += ["--configfile", str(path)]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=900, env=os.environ | {"COLUMNS": "200"}
-    )
+from shared.workflow import snakemake
 
 
 @pytest.fixture(scope="session")

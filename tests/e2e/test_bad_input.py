@@ -8,10 +8,10 @@ import mudata
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import snakemake
 from scipy import sparse
 
 from jamie.data.simulate import simulate_multiome
+from shared.workflow import snakemake
 
 pytestmark = pytest.mark.e2e
 

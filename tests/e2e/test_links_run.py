@@ -7,9 +7,9 @@ import json
 import anndata
 import numpy as np
 import pytest
-from conftest import snakemake
 
 from jamie import io
+from shared.workflow import snakemake
 
 pytestmark = pytest.mark.e2e
 

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT, snakemake
 
 from jamie import contract, io
 from jamie.data.correspondence import Correspondence
 from jamie.metrics.base import load_metrics
+from shared.workflow import ROOT, snakemake
 
 pytestmark = pytest.mark.e2e
 

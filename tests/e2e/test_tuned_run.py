@@ -7,7 +7,8 @@ import json
 import pandas as pd
 import pytest
 import yaml
-from conftest import snakemake
+
+from shared.workflow import snakemake
 
 pytestmark = pytest.mark.e2e
 

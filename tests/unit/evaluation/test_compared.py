@@ -9,7 +9,6 @@ from anndata import AnnData
 from matplotlib.colors import to_rgb
 from mudata import MuData
 from sklearn.metrics import silhouette_samples
-from test_plots import feature_table, metric_table, outside, overlaps, texts
 
 from jamie.contract import embedding_key
 from jamie.data.correspondence import from_names
@@ -17,6 +16,7 @@ from jamie.metrics.base import NotApplicable
 from jamie.metrics.score import score_types
 from jamie.metrics.structure import silhouette, silhouette_by_type
 from jamie.plots import alignment, baselines, palette, silhouettes, style
+from shared.figures import feature_table, metric_table, outside, overlaps, texts
 
 # --- alignment
 

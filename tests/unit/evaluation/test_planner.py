@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
-from test_plots import outside, overlaps, texts
 
 from jamie.contract import METRIC_COLUMNS
 from jamie.evaluation import planner
 from jamie.evaluation.comparisons import pairing_series
 from jamie.evaluation.planner import ENOUGH, FLAT, RISING, UNKNOWN, knee
 from jamie.plots import pairing
+from shared.figures import outside, overlaps, texts
 
 SIZES = {"paired_0": 0, "paired_10": 97, "paired_25": 242, "paired_50": 483, "paired_100": 966}
 

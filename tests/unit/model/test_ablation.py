@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from test_plots import outside, overlaps, texts
 
 from jamie.contract import METRIC_COLUMNS
 from jamie.evaluation.comparisons import variants
 from jamie.plots import ablation, style
+from shared.figures import outside, overlaps, texts
 
 NAMES = ["as_written", "mended", "same", "jamie"]
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 from scipy import sparse
-from test_train import problem
 
 from jamie.data.correspondence import Correspondence, left_out_pairs, without_pairs
 from jamie.matching.prepared import EstimatedCorrespondence
 from jamie.model import choose
 from jamie.model.options import Options
 from jamie.model.train import train
+from shared.fits import problem
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

@@ -5,12 +5,12 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from test_train import N_1, N_2, equal, fit, parameters
 
 from jamie.device import choose_device
 from jamie.errors import InputError
 from jamie.model.network import Dropout
 from jamie.model.options import Options
+from shared.fits import N_1, N_2, equal, fit, parameters
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 

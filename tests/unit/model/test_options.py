@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 import torch
-from test_train import fit
 
 from jamie.errors import InputError
 from jamie.model.network import JointVAE
 from jamie.model.options import Options
+from shared.fits import fit
 
 
 def test_paper_preset_is_that_of_the_reference():

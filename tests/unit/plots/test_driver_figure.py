@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
-from test_plots import outside, overlaps
 
 from jamie.plots import drivers, style
+from shared.figures import outside, overlaps
 
 PEAK = "chr{}:127493021-127493921"
 EPHYS = "upstroke-to-downstroke ratio, short square {}"

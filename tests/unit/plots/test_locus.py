@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from matplotlib.patches import PathPatch
 from matplotlib.text import Text
-from test_plots import outside, overlaps, texts
 
 from jamie.plots import locus
+from shared.figures import outside, overlaps, texts
 
 TYPES = ["CD14 monocytes", "CD4 naive T", "Memory B", "NK", "Plasmacytoid dendritic cells"]
 TSS = 197_744_000

@@ -1,6 +1,5 @@
 """Genes are read from every format and found by name, another genome stops."""
 
-import gzip
 import logging
 
 import mudata
@@ -18,6 +17,7 @@ from jamie.regulation.annotation import (
     read_genes,
 )
 from jamie.regulation.genome_build import check_build
+from shared.genes import table, write
 
 mudata.set_options(pull_on_update=False)
 
@@ -33,17 +33,6 @@ chr1\te\tgene\t101\t200\t.\t+\t.\tID=gene:ENSMUSG01;Name=Plus;biotype=x;gene_id=
 chr2\te\tncRNA_gene\t301\t900\t.\t-\t.\tID=gene:ENSMUSG02;Name=Minus;gene_id=ENSMUSG02.7
 chr2\te\texon\t301\t900\t.\t-\t.\tName=Minus
 """
-
-
-def write(folder, text, name="x"):
-    path = folder / name
-    path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
-    return path
-
-
-def table(rows, columns="chrom start end strand"):
-    """Indexed by the first of each row."""
-    return pd.DataFrame.from_dict({row[0]: row[1:] for row in rows}, orient="index", columns=columns.split())
 
 
 def annotation_of(**genes):

@@ -2,10 +2,10 @@
 
 import pandas as pd
 import pytest
-from test_annotation import table, write
 
 from jamie.errors import InputError
 from jamie.regulation.known_links import check_known, mark_known, read_known_links
+from shared.genes import table, write
 
 TSV = {
     "positions": "gene\tchr\tstart\tstop\tscore\nA\tchr1\t100\t200\t3\n\tchr2\t5\t9\t1\n",

@@ -6,7 +6,6 @@ import pytest
 from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
-from test_first_page import GOOD, RUN, problems_of, table
 
 from jamie import contract, io
 from jamie.contract import ALL, FEATURE_SCORE_COLUMNS, HIDDEN, PAIRED, TEST
@@ -14,6 +13,7 @@ from jamie.data.correspondence import Correspondence, from_names
 from jamie.errors import InputError
 from jamie.evaluation import phrases
 from jamie.plots import chosen
+from shared.pages import GOOD, RUN, problems_of, table
 
 # --- captions
 
