@@ -1,7 +1,7 @@
 """Variants of one method against the first of them, for the strictest group of cells there is."""
 
 from jamie import entry, io
-from jamie.evaluation import phrases
+from jamie.evaluation import phrases, roles
 from jamie.plots import ablation, style
 
 with entry.job(snakemake):
@@ -11,7 +11,7 @@ with entry.job(snakemake):
     part = table[table["cells"] == phrases.strictest_cells(table)]
     found = ablation.differences(part, variants)
     if len(found):
-        case = style.case_words(part["protocol"].iloc[0], part["cells"].iloc[0], part["seed"].nunique())
+        case = roles.case_words(part["protocol"].iloc[0], part["cells"].iloc[0], part["seed"].nunique())
         about = f"{wanted.dataset}, {wanted.scenario}: {case}"
         figure = ablation.ablation_panels(part, variants=variants, about=about)
         words = ablation.in_words(found, variants, phrases.cells_in_words(part))

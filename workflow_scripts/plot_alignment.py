@@ -1,7 +1,7 @@
 """FOSCTTM against label transfer accuracy of every method, for the strictest group of cells there is."""
 
 from jamie import entry, io
-from jamie.evaluation import phrases
+from jamie.evaluation import phrases, roles
 from jamie.plots import alignment, style
 
 with entry.job(snakemake):
@@ -13,7 +13,7 @@ with entry.job(snakemake):
     if words:
         figure = style.notice(words)
     else:
-        case = style.case_words(part["protocol"].iloc[0], part["cells"].iloc[0], part["seed"].nunique())
+        case = roles.case_words(part["protocol"].iloc[0], part["cells"].iloc[0], part["seed"].nunique())
         missing = alignment.left_out(table, alignment.alignment_scores(part))
         figure = alignment.alignment_scatter(
             part, missing, about=f"{wanted.dataset}, {wanted.scenario}: {case}"

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from jamie import entry, io
-from jamie.evaluation import phrases
+from jamie.evaluation import phrases, roles
 from jamie.plots import baselines, style
 
 with entry.job(snakemake):
@@ -15,7 +15,7 @@ with entry.job(snakemake):
         figure = style.notice(words)
     else:
         part = table[table["cells"] == phrases.strictest_cells(table.dropna(subset=["pearson"]))]
-        case = style.case_words(part["protocol"].iloc[0], part["cells"].iloc[0], part["seed"].nunique())
+        case = roles.case_words(part["protocol"].iloc[0], part["cells"].iloc[0], part["seed"].nunique())
         about = f"{snakemake.wildcards.dataset}, {snakemake.wildcards.scenario}: {case}"
         figure = baselines.baseline_panels(part, method=method, about=about)
         words = baselines.in_words(part, method)

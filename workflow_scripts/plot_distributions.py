@@ -2,7 +2,7 @@
 
 from jamie import entry, io
 from jamie.data.correspondence import Correspondence
-from jamie.evaluation import phrases
+from jamie.evaluation import phrases, roles
 from jamie.plots import distributions, style
 from jamie.plots.chosen import choose_features, measured_beside_imputed
 
@@ -25,7 +25,7 @@ with entry.job(snakemake):
             chosen,
         )
         figure = distributions.measured_and_imputed(values, method=method, group_name=group_name)
-        named = {style.label(m): ", ".join(names) for m, names in chosen.items()}
+        named = {roles.label(m): ", ".join(names) for m, names in chosen.items()}
         words = f"On {phrases.cells_in_words(scores)}, first seed. " + "; ".join(
             f"{m}: {names}" for m, names in named.items()
         )

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from jamie import contract, entry, io
-from jamie.evaluation import phrases
+from jamie.evaluation import phrases, roles
 from jamie.plots import style, umap
 from jamie.report.complete import groups_of
 
@@ -21,10 +21,10 @@ with entry.job(snakemake):
         part[contract.ROLE] = split.loc[split["modality"] == name, contract.ROLE].to_numpy()
         joint.append(part)
     joint = pd.concat(joint, ignore_index=True)
-    title = f"Each modality alone, and both in the latent space of {style.label(snakemake.params.shown[0])}"
+    title = f"Each modality alone, and both in the latent space of {roles.label(snakemake.params.shown[0])}"
     style.save(umap.umap_panels(raw, joint, group_name=group_name, title=title), snakemake.output.figure)
     n_groups = joint["group"].nunique()
-    cells = " and ".join(f"{len(t):,} cells with {style.label(m)}" for m, t in raw.items())
+    cells = " and ".join(f"{len(t):,} cells with {roles.label(m)}" for m, t in raw.items())
     n_test = int((joint[contract.ROLE] == contract.TEST).sum())
     held_out = f"{n_test:,} of them held out" if n_test else "none held out"
     words = (

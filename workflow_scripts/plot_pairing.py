@@ -2,7 +2,7 @@
 
 from jamie import entry, io
 from jamie.data.correspondence import Correspondence
-from jamie.evaluation import phrases, planner
+from jamie.evaluation import phrases, planner, roles
 from jamie.plots import pairing, style
 
 with entry.job(snakemake):
@@ -24,7 +24,7 @@ with entry.job(snakemake):
             curves,
             wrong,
             shown=shown,
-            message=f"{style.label(shown)}: {planner.answer(knees, shown)}",
+            message=f"{roles.label(shown)}: {planner.answer(knees, shown)}",
             about=planner.context(curves, wanted.dataset, held_out),
             **planner.marks(knees, shown),
         )

@@ -449,7 +449,7 @@ TOY = '''
 
 import numpy as np
 
-from jamie.methods.base import Spec
+from jamie.registry import Spec
 
 SPEC = Spec(label="toy", summary="Sums.", citation="none", imputes=False, options={"power": 2})
 

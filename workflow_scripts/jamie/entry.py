@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jamie.errors import InputError
+from jamie.evaluation import roles
 
 PACKAGE = Path(__file__).parent
 log = logging.getLogger("jamie")
@@ -26,9 +27,7 @@ def job(snakemake) -> Iterator[None]:
     warnings.filterwarnings("ignore", message="var_names are not unique", module="mudata")
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers, force=True)
     if about := getattr(getattr(snakemake, "params", None), "about", {}):
-        from jamie.plots import style
-
-        style.add_labels(about["labels"], about["no_pairs"])
+        roles.add_labels(about["labels"], about["no_pairs"])
     try:
         yield
     except InputError as error:

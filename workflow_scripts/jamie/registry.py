@@ -1,20 +1,76 @@
-"""Finds the methods: every module in `jamie.methods` with a ``SPEC``. Nothing is listed anywhere else."""
+"""The methods: what each declares, and finding them: every module in `jamie.methods` with a ``SPEC``.
+
+Nothing is listed anywhere else.
+"""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-import jamie.methods
-from jamie.methods.base import Spec
-
+METHODS = "jamie.methods"  # found by name: this module stands below that room
 NO_PAIRS = " (no pairs)"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a method declares.
+
+    Attributes
+    ----------
+    label
+        How figures and tables call it.
+    summary
+        One sentence for the docs.
+    citation
+        Where it comes from.
+    embeds, imputes
+        Which outputs it has.
+    min_pairs
+        Known pairs it cannot do without; with fewer it is excluded, with the reason.
+    control
+        "floor" or "ceiling": bounds every score rather than competing; empty for a method.
+    uses_truth
+        Reads what is hidden. Only a ceiling may.
+    trains
+        Fitted by its own rule with a GPU where there is one.
+    uses_pairs
+        Whether it learns from known pairs; False: unsupervised, and marked so in tables and figures.
+    max_cells
+        A function of its options: the largest number of training cells in a modality it takes; None: any.
+    cost
+        How time and memory grow, in words.
+    builds_on
+        Other files and folders of the package whose code it uses.
+    options
+        Its settings and their defaults.
+    search
+        Values of its settings that `run: tune` chooses among, the defaults among them.
+    """
+
+    label: str
+    summary: str
+    citation: str = ""
+    embeds: bool = True
+    imputes: bool = True
+    min_pairs: int = 0
+    control: str = ""
+    uses_truth: bool = False
+    trains: bool = False
+    uses_pairs: bool = True
+    max_cells: Callable[[Mapping[str, object]], int | None] = lambda options: None
+    cost: str = ""
+    builds_on: tuple[str, ...] = ()
+    options: Mapping[str, object] = field(default_factory=dict)
+    search: Mapping[str, tuple] = field(default_factory=dict)
 
 
 def specs() -> dict[str, Spec]:
     """SPEC of each method by its module's name; imports nothing heavy."""
-    names = sorted(m.name for m in pkgutil.iter_modules(jamie.methods.__path__))
-    modules = {name: importlib.import_module(f"jamie.methods.{name}") for name in names}
+    names = sorted(m.name for m in pkgutil.iter_modules(importlib.import_module(METHODS).__path__))
+    modules = {name: importlib.import_module(f"{METHODS}.{name}") for name in names}
     return {name: module.SPEC for name, module in modules.items() if hasattr(module, "SPEC")}
 
 
@@ -30,4 +86,4 @@ def marked(label: str, spec: Spec) -> str:
 
 def build(module: str, seed: int, options: dict):
     """A method, ready to fit."""
-    return importlib.import_module(f"jamie.methods.{module}").Method(seed=seed, **options)
+    return importlib.import_module(f"{METHODS}.{module}").Method(seed=seed, **options)

@@ -12,10 +12,11 @@ from sklearn.metrics import silhouette_samples
 
 from jamie.contract import embedding_key
 from jamie.data.correspondence import from_names
+from jamie.evaluation import roles
 from jamie.metrics.base import NotApplicable
 from jamie.metrics.score import score_types
 from jamie.metrics.structure import silhouette, silhouette_by_type
-from jamie.plots import alignment, baselines, palette, silhouettes, style
+from jamie.plots import alignment, baselines, palette, silhouettes
 from shared.figures import feature_table, metric_table, outside, overlaps, texts
 
 # --- alignment
@@ -227,7 +228,7 @@ def test_baselines_have_a_column_per_method_and_a_row_per_score_and_modality():
     figure = baselines.baseline_panels(table)
     others = ["jamie_paper", "cca", "knn", "nlma", "ridge"]
     assert len(figure.axes) == 4 * len(others)
-    assert [ax.get_xlabel() for ax in figure.axes[-5:]] == [style.label(m) for m in others]
+    assert [ax.get_xlabel() for ax in figure.axes[-5:]] == [roles.label(m) for m in others]
     assert any("better than 5 of 5 other methods" in text for text in texts(figure))
     assert overlaps(figure) == [] and outside(figure) == {}
 

@@ -8,9 +8,8 @@ import pytest
 
 from jamie import registry
 from jamie.contract import METRIC_COLUMNS
-from jamie.evaluation import ranking
+from jamie.evaluation import ranking, roles
 from jamie.evaluation.ranking import Bounds
-from jamie.plots import style
 from jamie.report import ranking_page
 
 MODALITIES = ("rna", "adt")
@@ -205,7 +204,7 @@ def test_a_method_alone_is_best_of_nothing(metrics):
 
 
 def test_the_page_prints_no_nan_and_loads_nothing(table, metrics):
-    unlabelled = metrics[(metrics["metric"] != "lta") & ~metrics["method"].map(style.is_control)]
+    unlabelled = metrics[(metrics["metric"] != "lta") & ~metrics["method"].map(roles.is_control)]
     unlabelled = unlabelled[unlabelled["method"] != "jamie"]
     for shown in (table, ranking.rank_methods(unlabelled, infos_of(unlabelled))):
         page = ranking_page.ranking_page(shown)
@@ -237,8 +236,8 @@ def test_controls_alone_are_shown_without_a_rank(metrics):
 
 
 def test_labels_are_shown_as_they_are(metrics, monkeypatch):
-    monkeypatch.setattr(style, "_LABELS", dict(style._LABELS))
-    style.add_labels({"cca": "CCA <b> & co"})
+    monkeypatch.setattr(roles, "_LABELS", dict(roles._LABELS))
+    roles.add_labels({"cca": "CCA <b> & co"})
     page = ranking_page.ranking_page(ranking.rank_methods(metrics, infos_of(metrics)))
     assert "CCA &lt;b&gt; &amp; co" in page and "&amp;amp;" not in page
 

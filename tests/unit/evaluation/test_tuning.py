@@ -14,7 +14,7 @@ from jamie.contract import MISSING
 from jamie.data.correspondence import Correspondence, choose_known, from_names
 from jamie.evaluation import tuning, validation
 from jamie.methods import base
-from jamie.methods.base import Spec
+from jamie.registry import Spec
 
 REAL = registry.specs()
 SEARCHED = {name: spec for name, spec in REAL.items() if spec.search}

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from jamie.contract import METRIC_COLUMNS
+from jamie.evaluation import roles
 from jamie.evaluation.comparisons import variants
 from jamie.plots import ablation, style
 from shared.figures import outside, overlaps, texts
@@ -134,8 +135,8 @@ def test_the_caption_names_what_changes(table):
 
 @pytest.fixture
 def figure(monkeypatch):
-    monkeypatch.setattr(style, "_LABELS", dict(style._LABELS))
-    style.add_labels({"as_written": "reference as written", "jamie": "our default"})
+    monkeypatch.setattr(roles, "_LABELS", dict(roles._LABELS))
+    roles.add_labels({"as_written": "reference as written", "jamie": "our default"})
     return ablation.ablation_panels(metric_rows(VALUES), variants=NAMES, about="toy, 3 seeds")
 
 

@@ -8,6 +8,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 from jamie import registry
+from jamie.evaluation import roles
 from jamie.plots import distributions, features, history, palette, scores, style, umap
 from shared.figures import (
     CONTROLS,
@@ -133,7 +134,7 @@ def test_group_colors_do_not_repeat(n):
 
 
 def test_labels_are_words_and_unknown_names_stay():
-    assert [style.label(n) for n in ("rna", "adt", "foscttm", "knn", "unioncom", "ceiling", "my_method")] == [
+    assert [roles.label(n) for n in ("rna", "adt", "foscttm", "knn", "unioncom", "ceiling", "my_method")] == [
         "RNA",
         "ADT (protein)",
         "FOSCTTM",
@@ -147,14 +148,14 @@ def test_labels_are_words_and_unknown_names_stay():
 def test_labels_come_from_the_registry_and_mark_what_uses_no_pairs(monkeypatch):
     for name, spec in registry.specs().items():
         marked = not spec.uses_pairs and not spec.control
-        assert style.label(name) == spec.label + (" (no pairs)" if marked else "")
-        assert style.uses_pairs(name) != marked and style.is_control(name) == bool(spec.control)
-    assert style.label("mmd_ma") == registry.marked("MMD-MA (no pairs)", registry.specs()["mmd_ma"])
-    monkeypatch.setattr(style, "_LABELS", dict(style._LABELS))
-    monkeypatch.setattr(style, "_NO_PAIRS", set())
-    style.add_labels({"mmd_ma_rbf": "MMD-MA, rbf (no pairs)"}, ["mmd_ma_rbf"])
-    assert style.label("mmd_ma_rbf") == "MMD-MA, rbf (no pairs)"
-    assert not style.uses_pairs("mmd_ma_rbf") and style.uses_pairs("another")
+        assert roles.label(name) == spec.label + (" (no pairs)" if marked else "")
+        assert roles.uses_pairs(name) != marked and roles.is_control(name) == bool(spec.control)
+    assert roles.label("mmd_ma") == registry.marked("MMD-MA (no pairs)", registry.specs()["mmd_ma"])
+    monkeypatch.setattr(roles, "_LABELS", dict(roles._LABELS))
+    monkeypatch.setattr(roles, "_NO_PAIRS", set())
+    roles.add_labels({"mmd_ma_rbf": "MMD-MA, rbf (no pairs)"}, ["mmd_ma_rbf"])
+    assert roles.label("mmd_ma_rbf") == "MMD-MA, rbf (no pairs)"
+    assert not roles.uses_pairs("mmd_ma_rbf") and roles.uses_pairs("another")
 
 
 def test_points_differ_in_shape_and_are_open_without_pairs():
@@ -166,7 +167,7 @@ def test_points_differ_in_shape_and_are_open_without_pairs():
 
 
 def test_orders():
-    assert style.order_methods(["ceiling", "cca", "jamie_paper", "floor_mean", "jamie"]) == [
+    assert roles.order_methods(["ceiling", "cca", "jamie_paper", "floor_mean", "jamie"]) == [
         "jamie",
         "jamie_paper",
         "cca",

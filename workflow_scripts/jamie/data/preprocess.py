@@ -110,20 +110,20 @@ def apply(adata, state: dict):
     sub = {k: v[shared] if isinstance(v, np.ndarray) else v for k, v in state.items()}
     values = _transform(picked, sizes, sub)
     result = anndata.AnnData(
-        values if shared.all() else _spread(values, shared, state["mean"]),
+        values if shared.all() else _into_place(values, shared, state["mean"]),
         obs=adata.obs.copy(),
         var=adata.var.reindex(features) if shared.any() else pd.DataFrame(index=features),
     )
     result.var["mean"], result.var["sd"] = state["mean"], state["sd"]
     if state["values"] == "counts":
-        given = sparse.csr_matrix(_spread(picked, shared, np.zeros(len(features))))
+        given = sparse.csr_matrix(_into_place(picked, shared, np.zeros(len(features))))
         # X has the index arrays of what it was made from: whoever changes one of the two must not change both
         given.indices, given.indptr = given.indices.copy(), given.indptr.copy()
         result.layers[c.COUNTS] = given
         result.obs[SIZE] = sizes
     elif not sparse.issparse(picked) and np.isnan(picked).any():
         result.layers[c.MISSING] = (
-            sparse.csr_matrix(_spread(np.isnan(picked), shared, np.zeros(len(features)))) > 0
+            sparse.csr_matrix(_into_place(np.isnan(picked), shared, np.zeros(len(features)))) > 0
         )
     result.uns[c.KIND] = state["kind"]
     result.uns[c.PREPROCESSING] = state
@@ -139,7 +139,7 @@ def by_name(adata, state: dict):
     shared = where >= 0
     _check_shared(adata, state, shared)
     in_order = shared.all() and np.array_equal(where, np.arange(adata.n_vars))
-    return adata.X if in_order else _spread(adata.X[:, where[shared]], shared, state["mean"])
+    return adata.X if in_order else _into_place(adata.X[:, where[shared]], shared, state["mean"])
 
 
 def invert(values: np.ndarray, state: dict, size: np.ndarray | None = None) -> np.ndarray:
@@ -280,7 +280,7 @@ def _check_shared(adata, state: dict, shared: np.ndarray) -> None:
         )
 
 
-def _spread(values, shared: np.ndarray, fill: np.ndarray):
+def _into_place(values, shared: np.ndarray, fill: np.ndarray):
     """Put the columns that are there in their places; the others take ``fill``."""
     if shared.all():
         return values

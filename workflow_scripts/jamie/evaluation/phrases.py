@@ -7,8 +7,8 @@ import re
 import pandas as pd
 
 from jamie import contract as c
-from jamie.plots import style
-from jamie.plots.features import sign_test
+from jamie.evaluation import roles
+from jamie.metrics.comparison import sign_test
 
 STRICTEST = (c.TEST, c.HIDDEN, c.ALL, c.PAIRED)
 CELLS_IN_WORDS = {
@@ -27,7 +27,7 @@ def as_it_is(text: str) -> str:
 
 def label(name: str) -> str:
     """Words for a name, as in figures."""
-    return as_it_is(style.label(name))
+    return as_it_is(roles.label(name))
 
 
 def strictest_cells(table: pd.DataFrame) -> str:
@@ -60,7 +60,7 @@ def why_no_comparison(features: pd.DataFrame, method: str, against: str) -> str:
     reason = why_no_scores(features)
     for name in (method, against):
         if not reason and not (features["method"] == name).any():
-            reason = f"Not applicable: {style.label(name)} was not run or has no scores here."
+            reason = f"Not applicable: {roles.label(name)} was not run or has no scores here."
     return reason
 
 

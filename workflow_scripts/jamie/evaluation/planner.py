@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from jamie import contract as c
+from jamie.evaluation import roles
 from jamie.evaluation.phrases import label, number, score_name
 from jamie.metrics.base import load_metrics
-from jamie.plots import style
 
 ENOUGH, RISING, FLAT, UNKNOWN = "enough", "still_rising", "flat", "not_applicable"
 SHARE_OF_RANGE, HAIR, FLAT_ERRORS = 0.05, 0.005, 2.0
@@ -131,7 +131,7 @@ def knees(table: pd.DataFrame) -> pd.DataFrame:
     n_pairs_most and value_most (at the largest number), tolerance, n_points, n_seeds.
     """
     rows = []
-    table = table[np.array([not style.is_control(m) for m in table["method"]], dtype=bool)]
+    table = table[np.array([not roles.is_control(m) for m in table["method"]], dtype=bool)]
     for (method, metric, modality), part in table.groupby(["method", "metric", "modality"], sort=False):
         wide = part.pivot_table(index="n_pairs", columns="seed", values="value").sort_index()
         found = knee(wide.to_numpy(), load_metrics()[metric].better)
@@ -214,4 +214,4 @@ def marks(table: pd.DataFrame, method: str) -> dict[str, dict]:
 def context(curves: pd.DataFrame, dataset: str, held_out: bool) -> str:
     """The line below the headline of the figure."""
     protocol, cells = (c.HELD_OUT, c.TEST) if held_out else (c.TRANSDUCTIVE, c.HIDDEN)
-    return f"{dataset}: {style.case_words(protocol, cells, curves['seed'].nunique())}"
+    return f"{dataset}: {roles.case_words(protocol, cells, curves['seed'].nunique())}"

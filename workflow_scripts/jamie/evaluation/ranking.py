@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from jamie import contract as c
+from jamie.evaluation import roles
 from jamie.evaluation.phrases import strictest_cells
 from jamie.metrics.base import load_metrics
-from jamie.plots import style
 
 FLOOR, CEILING = "floor_shuffled", "ceiling"
 SCORES = ("foscttm", "lta", "r_1", "r_2")
@@ -118,7 +118,7 @@ def rank_methods(metrics: pd.DataFrame, infos: pd.DataFrame) -> pd.DataFrame:
     groups = [_group(part) for _, part in rows.groupby(["dataset", "scenario"], sort=False)]
     table = pd.concat(groups, ignore_index=True)
     table = table.merge(costs(infos), on=list(COST_COLUMNS[:3]), how="left")
-    if len(groups) > 1 and not all(style.is_control(m) for m in table["method"]):
+    if len(groups) > 1 and not all(roles.is_control(m) for m in table["method"]):
         table = pd.concat([over_everything(table), table], ignore_index=True)
     return table.reindex(columns=list(COLUMNS))
 
@@ -134,8 +134,8 @@ def _group(rows: pd.DataFrame) -> pd.DataFrame:
     ok = part[part["status"] == c.OK].astype({"value": float})
     ok = ok.assign(score=[wanted.get(key) for key in zip(ok["metric"], ok["modality"], strict=True)])
     found = ok.dropna(subset=["score"]).groupby(["method", "score"])["value"].agg(["mean", "std"])
-    methods = style.order_methods(rows["method"])
-    table = pd.DataFrame({"method": methods, "label": [style.label(m) for m in methods]})
+    methods = roles.order_methods(rows["method"])
+    table = pd.DataFrame({"method": methods, "label": [roles.label(m) for m in methods]})
     for score in SCORES:
         own = found.xs(score, level="score") if score in found.index.get_level_values("score") else None
         table[score] = table["method"].map(own["mean"]) if own is not None else np.nan
@@ -155,7 +155,7 @@ def _add_means(table: pd.DataFrame) -> None:
     families = []
     for family, scores in FAMILIES.items():
         scaled = table[[f"{score}_scaled" for score in scores]]
-        applies = scaled.loc[~table["method"].map(style.is_control).astype(bool)].notna().any()
+        applies = scaled.loc[~table["method"].map(roles.is_control).astype(bool)].notna().any()
         own = scaled.loc[:, applies]
         table[family] = own.fillna(0.0).mean(axis="columns").where(own.notna().any(axis="columns"))
         families += [family] if applies.any() else []
@@ -177,7 +177,7 @@ def _status(rows: pd.DataFrame, table: pd.DataFrame, method: str) -> tuple[str, 
 
 def _in_order(table: pd.DataFrame) -> pd.DataFrame:
     """Best first, then methods without a score, then floors and the ceiling; adds ``rank``."""
-    control = table["method"].map(style.is_control).astype(bool)
+    control = table["method"].map(roles.is_control).astype(bool)
     rounded = table["overall"].round(DIGITS)
     table = table.assign(rank=rounded.where(~control).rank(ascending=False, method="min"))
     table = table.assign(control=control, ceiling=table["method"] == CEILING)
@@ -198,7 +198,7 @@ def over_everything(table: pd.DataFrame) -> pd.DataFrame:
     A row per method (no controls), the best first by ``overall``; ``n_ran`` is the number of datasets and
     scenarios with a score. Where a method has none it counts as 0, and with the last rank there.
     """
-    rows = table[~table["method"].map(style.is_control).astype(bool)]
+    rows = table[~table["method"].map(roles.is_control).astype(bool)]
     n_methods = rows.groupby(["dataset", "scenario"])["method"].transform("size")
     rows = rows.assign(rank=rows["rank"].fillna(n_methods))
     names = (*FAMILIES, "overall")
@@ -216,7 +216,7 @@ def over_everything(table: pd.DataFrame) -> pd.DataFrame:
             {"method": method, "label": own["label"].iloc[0], "rank": rank, "n_ran": ran, **means}
             | {"status": status, "reason": reason}
         )
-    order = {method: i for i, method in enumerate(style.order_methods(rows["method"]))}
+    order = {method: i for i, method in enumerate(roles.order_methods(rows["method"]))}
     everything = pd.DataFrame(found)
     everything = everything.sort_values("method", key=lambda column: column.map(order))
     everything = everything.sort_values("overall", ascending=False, kind="stable", na_position="last")

@@ -23,7 +23,8 @@ import pandas as pd
 from jamie import io, registry
 from jamie.data.correspondence import Correspondence
 from jamie.evaluation import validation
-from jamie.methods.base import Spec, reason_to_exclude
+from jamie.methods.base import reason_to_exclude
+from jamie.registry import Spec
 
 if TYPE_CHECKING:
     import mudata

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from jamie import contract as c
 from jamie.data.correspondence import Correspondence
-from jamie.methods.base import Spec
+from jamie.registry import Spec
 
 if TYPE_CHECKING:
     import mudata

@@ -73,7 +73,7 @@ class Moments:
         return self * (weight / max(self.weight, 1e-12))
 
 
-def spread(features: np.ndarray) -> np.ndarray:
+def covariance(features: np.ndarray) -> np.ndarray:
     """Covariance (d, d) of all cells of a modality."""
     return np.atleast_2d(np.cov(features.T.astype(float), bias=True))
 

@@ -12,8 +12,8 @@ from jamie.linear.canonical import Moments
 from jamie.matching import confidence as trust
 from jamie.matching import landmarks
 from jamie.matching.assignment import soft_match
-from jamie.matching.estimate import Estimate
 from jamie.matching.geometry import Geometry, measure
+from jamie.matching.problem import Estimate
 
 MIN_JUDGED = 8  # known pairs from which leaving some out says something
 GEOMETRY_BELOW = 100  # known pairs from which the matching of landmarks adds nothing
@@ -41,7 +41,7 @@ def estimate(x, known, *, k: int, groups, seed: int, neighbours, n_landmarks: in
             for s, w in zip(match.draws[0].solutions, match.draws[0].weights(), strict=True)
         ]
     features = [g.features for g in geometries[0]]
-    of_all = tuple(canonical.spread(f) for f in features)
+    of_all = tuple(canonical.covariance(f) for f in features)
     if len(pairs) >= MIN_JUDGED:
         choice = _choose(features, of_all, known, pairs, match, seed)
         confidence, parts, reason = choice.confidence, {"left_out_pairs": choice.confidence}, choice.reason

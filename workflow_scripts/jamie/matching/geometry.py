@@ -110,7 +110,7 @@ def measure(
     ranks = (rankdata(total) / total.size).reshape(total.shape)
     coordinates = _coordinates(ranks).astype(np.float32)
     base = place if damped_features else np.asarray(x, np.float32)
-    features = np.hstack([base, _spread(place, inside, skeleton, coordinates)])
+    features = np.hstack([base, _of_all_cells(place, inside, skeleton, coordinates)])
     cluster = nearest(place, skeleton[landmarks], 1)[1][:, 0]
     size = np.bincount(cluster, minlength=len(landmarks))
     return Geometry(
@@ -196,7 +196,7 @@ def _coordinates(ranks: np.ndarray) -> np.ndarray:
     return scores / max(float(scores[:, 0].std()), 1e-12)
 
 
-def _spread(x, inside, skeleton, coordinates) -> np.ndarray:
+def _of_all_cells(x, inside, skeleton, coordinates) -> np.ndarray:
     """Coordinates of all cells: the mean over the nearest cells of the skeleton, near ones count more."""
     if len(inside) == len(x):
         return coordinates

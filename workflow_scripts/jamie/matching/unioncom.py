@@ -9,9 +9,9 @@ from jamie.data.correspondence import certain_pairs
 from jamie.errors import InputError
 from jamie.linear.neighbours import nearest
 from jamie.matching.assignment import top
-from jamie.matching.estimate import Estimate
 from jamie.matching.geometry import bridge, graph_of
 from jamie.matching.landmarks import correlation
+from jamie.matching.problem import Estimate
 
 N_STEPS = 2000
 PENALTY = 1.0  # rho, on the constraints

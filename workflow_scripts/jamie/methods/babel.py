@@ -19,7 +19,7 @@ import numpy as np
 from scipy import sparse
 
 from jamie import contract as c
-from jamie.methods.base import Spec
+from jamie.registry import Spec
 
 SPEC = Spec(
     label="BABEL",

@@ -13,67 +13,13 @@ reads nothing but ``mdata.mod[source]``, except for controls that declare ``uses
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from jamie import contract as c
 from jamie import io
 from jamie.data.correspondence import Correspondence
 from jamie.data.split import training_cells
-
-
-@dataclass(frozen=True)
-class Spec:
-    """What a method declares.
-
-    Attributes
-    ----------
-    label
-        How figures and tables call it.
-    summary
-        One sentence for the docs.
-    citation
-        Where it comes from.
-    embeds, imputes
-        Which outputs it has.
-    min_pairs
-        Known pairs it cannot do without; with fewer it is excluded, with the reason.
-    control
-        "floor" or "ceiling": bounds every score rather than competing; empty for a method.
-    uses_truth
-        Reads what is hidden. Only a ceiling may.
-    trains
-        Fitted by its own rule with a GPU where there is one.
-    uses_pairs
-        Whether it learns from known pairs; False: unsupervised, and marked so in tables and figures.
-    max_cells
-        A function of its options: the largest number of training cells in a modality it takes; None: any.
-    cost
-        How time and memory grow, in words.
-    builds_on
-        Other files and folders of the package whose code it uses.
-    options
-        Its settings and their defaults.
-    search
-        Values of its settings that `run: tune` chooses among, the defaults among them.
-    """
-
-    label: str
-    summary: str
-    citation: str = ""
-    embeds: bool = True
-    imputes: bool = True
-    min_pairs: int = 0
-    control: str = ""
-    uses_truth: bool = False
-    trains: bool = False
-    uses_pairs: bool = True
-    max_cells: Callable[[Mapping[str, object]], int | None] = lambda options: None
-    cost: str = ""
-    builds_on: tuple[str, ...] = ()
-    options: Mapping[str, object] = field(default_factory=dict)
-    search: Mapping[str, tuple] = field(default_factory=dict)
+from jamie.registry import Spec
 
 
 def training_part(prepared, known: Correspondence):

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from jamie.linear.projection import Projection
-from jamie.methods.base import Spec
+from jamie.registry import Spec
 
 SPEC = Spec(
     label="ceiling: truth",

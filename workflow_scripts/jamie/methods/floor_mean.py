@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jamie.methods.base import Spec
+from jamie.registry import Spec
 
 SPEC = Spec(
     label="floor: feature mean",

@@ -6,7 +6,7 @@ import numpy as np
 
 from jamie.data.correspondence import Correspondence
 from jamie.methods import cca
-from jamie.methods.base import Spec
+from jamie.registry import Spec
 
 SPEC = Spec(
     label="floor: shuffled pairs",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jamie.methods.base import Spec
 from jamie.model.options import Options
+from jamie.registry import Spec
 
 SPEC = Spec(
     label="JAMIE",

@@ -7,7 +7,7 @@ from scipy import sparse
 
 from jamie.linear.neighbours import mean_of, nearest
 from jamie.linear.projection import Projection
-from jamie.methods.base import Spec
+from jamie.registry import Spec
 
 CHOICES = (5, 15, 30, 50)
 MAX_JUDGED = 500  # pairs whose values are looked at to choose k

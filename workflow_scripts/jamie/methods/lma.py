@@ -13,8 +13,8 @@ import numpy as np
 from scipy import sparse
 
 from jamie.methods import nlma
-from jamie.methods.base import Spec
 from jamie.methods.latent import Cells, Embedder
+from jamie.registry import Spec
 
 SPEC = Spec(
     label="LMA",

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from jamie.methods.base import Spec
 from jamie.methods.latent import Cells, Embedder
+from jamie.registry import Spec
 
 SPEC = Spec(
     label="MMD-MA",

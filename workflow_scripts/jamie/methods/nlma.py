@@ -16,8 +16,8 @@ import numpy as np
 from scipy import sparse
 
 from jamie.linear.neighbours import gaussian_weights
-from jamie.methods.base import Spec
 from jamie.methods.latent import Cells, Embedder
+from jamie.registry import Spec
 
 SPEC = Spec(
     label="NLMA",

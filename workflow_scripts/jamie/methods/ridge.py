@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jamie.linear.projection import Projection
-from jamie.methods.base import Spec
+from jamie.registry import Spec
 
 SPEC = Spec(
     label="ridge",

@@ -15,8 +15,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from jamie.methods.base import Spec
 from jamie.methods.latent import Cells, Embedder
+from jamie.registry import Spec
 
 MAX_MATCHED = 1500  # cells of a modality in the primal-dual matching, which is cubic
 

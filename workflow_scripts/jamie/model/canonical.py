@@ -34,7 +34,7 @@ def input_axes(
     if n_pairs < max(side.shape[1] for side in x):
         return None
     moments = canonical.Moments.of(f, *x)
-    of_all = tuple(canonical.spread(side) for side in x)
+    of_all = tuple(canonical.covariance(side) for side in x)
     _, axes, correlation = canonical.canonical(moments, of_all, strength / n_pairs)
     # the wider modality has axes without a counterpart, which count as the last one that has
     scaled = [a * np.pad(correlation, (0, a.shape[1] - len(correlation)), mode="edge") for a in axes]

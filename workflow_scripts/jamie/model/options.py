@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 
 from jamie.errors import InputError, suggest
-
-FEW_COMPONENTS, MANY_COMPONENTS, MANY_CELLS = 30, 100, 2_000
+from jamie.linear import FEW_COMPONENTS, MANY_CELLS, MANY_COMPONENTS
 
 CHOICES = {
     "optimizer": ("adamw", "adam"),

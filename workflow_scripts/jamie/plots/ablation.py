@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from scipy.stats import t
 
 from jamie.contract import METRIC_COLUMNS, OK
+from jamie.evaluation import roles
 from jamie.evaluation.phrases import label, number, score_name
 from jamie.plots import style
 from jamie.plots.scores import BETTER, JITTER, panel_title
@@ -92,7 +93,7 @@ def ablation_panels(metrics: pd.DataFrame, *, variants: list[str], about: str = 
         _draw_panel(ax, rows[rows["status"] == OK], own, variants)
         ax.set_title(panel_title(metric, modality))
         ax.set_xlabel({"lower": "← better", "higher": "better →"}[BETTER[metric]])
-        ax.set_yticks(range(len(variants)), [style.label(m) for m in variants])
+        ax.set_yticks(range(len(variants)), [roles.label(m) for m in variants])
         ax.tick_params(axis="y", length=0, labelleft=j == 0)
     style.headline(figure, headline(table, variants), about)
     figure.supxlabel(FOOTNOTE, fontsize=style.FONT_SIZE, color=style.GREY)
@@ -137,7 +138,7 @@ def headline(table: pd.DataFrame, variants: list[str]) -> str:
     last = table[table["method"] == variants[-1]]
     better = int((last["verdict"] == "better").sum())
     return (
-        f"{style.label(variants[-1])}: clearly better than “{style.label(variants[0])}” in {better} of "
+        f"{roles.label(variants[-1])}: clearly better than “{roles.label(variants[0])}” in {better} of "
         f"{len(last)} scores"
     )
 

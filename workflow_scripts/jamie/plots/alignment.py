@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from jamie.contract import METRIC_COLUMNS, OK
+from jamie.evaluation import roles
 from jamie.evaluation.phrases import as_it_is, label, mean_sd, number, ok_values
 from jamie.plots import palette, style
 
@@ -41,10 +42,10 @@ def alignment_scores(metrics: pd.DataFrame) -> pd.DataFrame:
     table = found.reindex(columns=pd.MultiIndex.from_tuples(columns))
     table.columns = [*SCORES, *(f"{m}_sd" for m in SCORES)]
     table = table.dropna(subset=list(SCORES))
-    first = {m: i for i, m in enumerate(style.order_methods(table.index))}
+    first = {m: i for i, m in enumerate(roles.order_methods(table.index))}
     order = sorted(
         table.index,
-        key=lambda m: (style.is_control(m), table.loc[m, "foscttm"] - table.loc[m, "lta"], first[m]),
+        key=lambda m: (roles.is_control(m), table.loc[m, "foscttm"] - table.loc[m, "lta"], first[m]),
     )
     return table.loc[order]
 
@@ -52,7 +53,7 @@ def alignment_scores(metrics: pd.DataFrame) -> pd.DataFrame:
 def why_no_alignment(metrics: pd.DataFrame) -> str:
     """Why the figure cannot be drawn; empty if it can."""
     table = alignment_scores(metrics)
-    if not all(style.is_control(m) for m in table.index):
+    if not all(roles.is_control(m) for m in table.index):
         return ""
     rows = metrics[metrics["metric"].isin(SCORES) & (metrics["status"] != OK)]
     reasons = [r for r in dict.fromkeys(rows["reason"].dropna()) if r]
@@ -92,8 +93,8 @@ def alignment_scatter(
         bars = {f"{axis}err": _bar(own[f"{m}_sd"]) for axis, m in zip("xy", SCORES, strict=True)}
         ax.errorbar(own["foscttm"], own["lta"], **bars, **look, linestyle="", elinewidth=0.9)
     ax.margins(0.08)
-    ax.set_xlabel(f"← better   {style.label('foscttm')} (fraction; 0.5 = chance)")
-    ax.set_ylabel(f"{style.label('lta')} (fraction of cells)   better →")
+    ax.set_xlabel(f"← better   {roles.label('foscttm')} (fraction; 0.5 = chance)")
+    ax.set_ylabel(f"{roles.label('lta')} (fraction of cells)   better →")
     better = "\N{NORTH WEST ARROW} better"
     ax.text(0, 1.01, better, transform=ax.transAxes, ha="left", va="bottom", color=style.GREY, style="italic")
     _legend(ax, table)
@@ -112,7 +113,7 @@ def left_out(metrics: pd.DataFrame, table: pd.DataFrame) -> dict[str, str]:
     ``metrics`` holds every group of cells: a method that was excluded has rows for one group only.
     """
     rows = metrics[metrics["metric"].isin(SCORES) & ~metrics["method"].isin(table.index)]
-    rows = rows[(rows["status"] != OK) & ~rows["method"].map(style.is_control).astype(bool)]
+    rows = rows[(rows["status"] != OK) & ~rows["method"].map(roles.is_control).astype(bool)]
     return rows.groupby("method", sort=False)["reason"].first().to_dict()
 
 
@@ -121,8 +122,8 @@ def _bar(sd: float) -> float | None:
 
 
 def _look(method: str, methods: list[str]) -> dict:
-    points, control = palette.method_points(method, methods), style.is_control(method)
-    edge = points["color"] if control or not style.uses_pairs(method) else "white"
+    points, control = palette.method_points(method, methods), roles.is_control(method)
+    edge = points["color"] if control or not roles.uses_pairs(method) else "white"
     return {
         **points,
         "markersize": 11 if points["marker"] in "*1234" else 7.5,
@@ -140,7 +141,7 @@ def _legend(ax: Axes, table: pd.DataFrame) -> None:
             [],
             linestyle="",
             **_look(method, list(table.index)),
-            label=f"{own['foscttm'] + 0.0:.3f}   {own['lta'] + 0.0:.3f}   {style.label(method)}",
+            label=f"{own['foscttm'] + 0.0:.3f}   {own['lta'] + 0.0:.3f}   {roles.label(method)}",
         )
         for method, own in table.iterrows()
     ]
@@ -157,7 +158,7 @@ def _legend(ax: Axes, table: pd.DataFrame) -> None:
 
 def best_methods(table: pd.DataFrame) -> dict[str, list[str]]:
     """By score, the methods whose mean is best to three digits; controls do not compete."""
-    means = table.loc[[m for m in table.index if not style.is_control(m)], list(SCORES)].round(3)
+    means = table.loc[[m for m in table.index if not roles.is_control(m)], list(SCORES)].round(3)
     best = {"foscttm": means["foscttm"].min(), "lta": means["lta"].max()}
     return {score: list(means.index[means[score] == value]) for score, value in best.items()}
 
@@ -165,8 +166,8 @@ def best_methods(table: pd.DataFrame) -> dict[str, list[str]]:
 def headline(table: pd.DataFrame) -> str:
     """Which method aligns best, by both scores."""
     best = best_methods(table)
-    if len(table) == 1 or all(style.is_control(m) for m in table.index[1:]):
-        return f"{style.label(table.index[0])} is the only method with both scores"
+    if len(table) == 1 or all(roles.is_control(m) for m in table.index[1:]):
+        return f"{roles.label(table.index[0])} is the only method with both scores"
     both = [m for m in best["foscttm"] if m in best["lta"]]
     if both:
         return f"{_names(both)} {'has' if len(both) == 1 else 'have'} the best mean of both scores"
@@ -174,7 +175,7 @@ def headline(table: pd.DataFrame) -> str:
 
 
 def _names(methods: list[str]) -> str:
-    return " and ".join(style.label(m) for m in methods)
+    return " and ".join(roles.label(m) for m in methods)
 
 
 def in_words(metrics: pd.DataFrame, missing: Mapping[str, str], cells: str) -> str:

@@ -9,9 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jamie.contract import FEATURE_SCORE_COLUMNS
+from jamie.evaluation import roles
 from jamie.evaluation.phrases import cells_in_words, label, number
+from jamie.metrics.comparison import sign_test
 from jamie.plots import palette, style
-from jamie.plots.features import SCORES, draw_points, p_words, sign_test
+from jamie.plots.features import SCORES, draw_points, p_words
 
 CLEAR = 0.05  # the p value below which more features won are written in bold
 PANEL = 1.28  # inches, the side of a panel
@@ -24,7 +26,7 @@ FOOTNOTE = (
 def imputing_methods(feature_scores: pd.DataFrame) -> list[str]:
     """Methods, controls apart, that have a score of some feature; in the order of figures."""
     scored = feature_scores.loc[feature_scores[list(SCORES)].notna().any(axis="columns"), "method"]
-    return [m for m in style.order_methods(scored) if not style.is_control(m)]
+    return [m for m in roles.order_methods(scored) if not roles.is_control(m)]
 
 
 def why_no_baselines(feature_scores: pd.DataFrame, method: str | None) -> str:
@@ -33,9 +35,9 @@ def why_no_baselines(feature_scores: pd.DataFrame, method: str | None) -> str:
     if not found:
         return "Not applicable: no method has scores of imputed features here."
     if method not in found:
-        named = f"{style.label(method)} has no scores" if method else "there is no method to compare"
+        named = f"{roles.label(method)} has no scores" if method else "there is no method to compare"
         return f"Not applicable: {named} of imputed features here."
-    return "" if len(found) > 1 else f"Not applicable: only {style.label(method)} imputes here."
+    return "" if len(found) > 1 else f"Not applicable: only {roles.label(method)} imputes here."
 
 
 def comparisons(feature_scores: pd.DataFrame, method: str) -> pd.DataFrame:
@@ -108,9 +110,9 @@ def baseline_panels(feature_scores: pd.DataFrame, *, method: str = "jamie", abou
     for line, (modality, score, wide) in zip(axes, tables, strict=True):
         for ax, against in zip(line, others, strict=True):
             _draw_panel(ax, _both(wide, method, against), method, against, [method, *others])
-        line[0].set_ylabel(f"{style.label(score)}\nimputed {style.label(modality)}\n{style.label(method)}")
+        line[0].set_ylabel(f"{roles.label(score)}\nimputed {roles.label(modality)}\n{roles.label(method)}")
     for ax, against in zip(axes[0], others, strict=True):
-        name = style.label(against).replace(" (", "\n(")
+        name = roles.label(against).replace(" (", "\n(")
         color = palette.method_color(against, [method, *others])
         ax.annotate(
             name,
@@ -124,7 +126,7 @@ def baseline_panels(feature_scores: pd.DataFrame, *, method: str = "jamie", abou
             weight="bold",
         )
     for ax, against in zip(axes[-1], others, strict=True):
-        ax.set_xlabel(style.label(against).replace(" (", "\n("))
+        ax.set_xlabel(roles.label(against).replace(" (", "\n("))
     style.headline(figure, headline(comparisons(rows, method), method), about)
     figure.supxlabel(textwrap.fill(FOOTNOTE, int(14 * width)), fontsize=style.FONT_SIZE, color=style.GREY)
     return figure
@@ -149,7 +151,7 @@ def headline(found: pd.DataFrame, method: str) -> str:
     main = found[found["score"] == SCORES[0]]
     won = (main["n_above"] > main["n_below"]).groupby(main["against"]).all()
     others = number(len(won), "other method")
-    return f"By Pearson r, {style.label(method)} imputes most features better than {won.sum()} of {others}"
+    return f"By Pearson r, {roles.label(method)} imputes most features better than {won.sum()} of {others}"
 
 
 def in_words(feature_scores: pd.DataFrame, method: str) -> str:

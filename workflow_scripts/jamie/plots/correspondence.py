@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jamie.data.correspondence import Correspondence
+from jamie.evaluation import roles
 from jamie.matching.compare import Comparison
 from jamie.plots import palette, style
 
@@ -130,7 +131,7 @@ def _title(result: Comparison, info: dict) -> str:
 
 
 def _about(result: Comparison, modalities) -> str:
-    name = style.label(modalities[0])
+    name = roles.label(modalities[0])
     words = f"{result.n_open:,} cells of {name} are estimated, {result.n_known:,} have a known partner"
     if np.isfinite(result.truth):
         words += f"; mass on the true partner {result.truth / result.truth_chance:.1f} times chance"
@@ -155,8 +156,8 @@ def _draw_entries(ax: Axes, drawn: Entries, modalities) -> None:
     ax.set(xlim=(-1, shape[1]), ylim=(shape[0], -1))
     ax.set_box_aspect(1)
     style.clean(ax)
-    ax.set_xlabel(f"cell of {style.label(modalities[1])}")
-    ax.set_ylabel(f"cell of {style.label(modalities[0])}")
+    ax.set_xlabel(f"cell of {roles.label(modalities[1])}")
+    ax.set_ylabel(f"cell of {roles.label(modalities[0])}")
     part = "" if shape == drawn.n_cells else f", {shape[0]:,} of {drawn.n_cells[0]:,} cells"
     ax.set_title(f"Entries of the correspondence{part}")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, handletextpad=0.1)
@@ -173,8 +174,8 @@ def _draw_confusion(figure: Figure, ax: Axes, confusion: pd.DataFrame, labels: l
     ax.set_yticks(range(len(part)), part.index, fontsize=font)
     ax.tick_params(length=0, labelsize=font)
     ax.spines[:].set_visible(False)
-    ax.set_xlabel(f"label of the {style.label(modalities[1])} cell")
-    ax.set_ylabel(f"label of the {style.label(modalities[0])} cell")
+    ax.set_xlabel(f"label of the {roles.label(modalities[1])} cell")
+    ax.set_ylabel(f"label of the {roles.label(modalities[0])} cell")
     ax.set_title("Estimated mass by label, rows sum to 1")
     bar = figure.colorbar(image, ax=ax, shrink=0.8, pad=0.02)
     bar.outline.set_visible(False)

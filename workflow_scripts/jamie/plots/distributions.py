@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from jamie.contract import FEATURE_SCORE_COLUMNS
+from jamie.evaluation import roles
 from jamie.plots import palette, style
 
 MEASURED, IMPUTED = "measured", "imputed"
@@ -61,12 +62,12 @@ def measured_and_imputed(
                 ax.tick_params(labelleft=False)
     handles = [
         Patch(facecolor=colors[MEASURED], alpha=0.75, label="measured"),
-        Patch(facecolor=colors[IMPUTED], alpha=0.75, label=f"imputed by {style.label(method)}"),
+        Patch(facecolor=colors[IMPUTED], alpha=0.75, label=f"imputed by {roles.label(method)}"),
         Line2D([], [], color="black", linewidth=1.1, label="median"),
     ]
     figure.legend(handles=handles, loc="outside lower left", ncols=3)
     left_out = f"the {MAX_GROUPS} largest of {len(sizes)} groups" if len(sizes) > MAX_GROUPS else ""
-    message = f"Measured values and values imputed by {style.label(method)}, by {group_name}"
+    message = f"Measured values and values imputed by {roles.label(method)}, by {group_name}"
     style.headline(figure, message, left_out)
     return figure
 
@@ -87,7 +88,7 @@ def _lines(values: pd.DataFrame) -> list[list[tuple[str, str]]]:
 
 def _feature_title(rows: pd.DataFrame, modality: str, name: str) -> str:
     r = rows["r"].dropna() if "r" in rows else ()
-    return f"{name}, {style.label(modality)}" + (f"\nr = {r.iloc[0]:.2f}" if len(r) else "")
+    return f"{name}, {roles.label(modality)}" + (f"\nr = {r.iloc[0]:.2f}" if len(r) else "")
 
 
 def _draw_feature(ax: Axes, rows: pd.DataFrame, groups: list[str], colors: dict[str, str]) -> None:
@@ -146,18 +147,18 @@ def js_curves(
     sd = by_seed.groupby(["modality", "method"]).std()  # NaN for one seed
     width = max(6.5, 0.4 + (5.6 if sd.notna().any() else 4.8) * len(modalities))
     figure = Figure(figsize=(width, 4.6), layout="constrained", facecolor="white")
-    methods = style.order_methods(rows["method"])
+    methods = roles.order_methods(rows["method"])
     best = {}
     for j, modality in enumerate(modalities):
         ax = figure.add_subplot(1, len(modalities), j + 1, sharey=figure.axes[0] if j else None)
         means = _draw_curves(ax, 1 - distances.loc[modality], sd.loc[modality], methods)
-        competing = means[[m for m in means.index if not style.is_control(m)]]
+        competing = means[[m for m in means.index if not roles.is_control(m)]]
         if len(competing) > 1:
-            best[style.label(modality)] = style.label(competing.idxmax())
-        ax.set_title(f"imputed {style.label(modality)}")
+            best[roles.label(modality)] = roles.label(competing.idxmax())
+        ax.set_title(f"imputed {roles.label(modality)}")
         if j == 0:
             ax.set_ylabel("Jensen-Shannon similarity (1 = equal)")
-    case = style.case_words(rows["protocol"].iloc[0], rows["cells"].iloc[0], rows["seed"].nunique())
+    case = roles.case_words(rows["protocol"].iloc[0], rows["cells"].iloc[0], rows["seed"].nunique())
     style.headline(figure, _closest(best), case)
     return figure
 
@@ -179,7 +180,7 @@ def _draw_curves(ax: Axes, similarity: pd.Series, sd: pd.Series, methods: list[s
     handles = []
     for method in means.index:
         ranked = np.sort(similarity.loc[method].to_numpy())[::-1]
-        control = style.is_control(method)
+        control = roles.is_control(method)
         line = {
             **palette.method_points(method, methods),
             "markersize": 4,
@@ -189,7 +190,7 @@ def _draw_curves(ax: Axes, similarity: pd.Series, sd: pd.Series, methods: list[s
         } | ({"marker": ""} if control and len(ranked) > 1 else {})
         ax.plot(np.linspace(0, 1, len(ranked)), ranked, markevery=0.15, **line)
         spread = f" ± {sd[method]:.3f}" if np.isfinite(sd[method]) else ""
-        handles.append(Line2D([], [], label=f"{means[method]:.3f}{spread}  {style.label(method)}", **line))
+        handles.append(Line2D([], [], label=f"{means[method]:.3f}{spread}  {roles.label(method)}", **line))
     ax.set_xlabel(f"features, best first (fraction of {similarity.groupby('method').size().max():,})")
     ax.set_xlim(0, 1)
     style.clean(ax, grid="y")

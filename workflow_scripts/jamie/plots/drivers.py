@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from jamie.evaluation import roles
 from jamie.plots import style
 from jamie.plots.ranked import ranked_headline, ranked_panels
 
@@ -83,7 +84,7 @@ def drivers_figure(
     figure.legend(handles=handles, loc="outside lower left", ncols=2)
     first = rows[rows["rank"] == 1].set_index("target")["feature"]
     message = ", ".join(f"{first[name]} for {name}" for name in names[:MAX_NAMED])
-    message = f"Strongest {style.label(source)} drivers of imputed {style.label(target)}: {message}"
+    message = f"Strongest {roles.label(source)} drivers of imputed {roles.label(target)}: {message}"
     n = drivers["target"].nunique()
     cut = f"{len(names)} of {n:,} targets" if len(names) < n else "all targets"
     spread = "bars: mean over seeds, lines: sd" if drivers["attribution_sd"].any() else "one seed"

@@ -8,35 +8,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import binomtest
 
 from jamie.contract import FEATURE_SCORE_COLUMNS
+from jamie.evaluation import roles
+from jamie.metrics.comparison import sign_test
 from jamie.plots import palette, style
 
 SCORES = ("pearson", "auroc")
-
-
-def sign_test(a, b) -> tuple[int, int, float]:
-    """Two-sided sign test of paired values.
-
-    Parameters
-    ----------
-    a, b
-        (n_features,) scores of two methods for the same features. Pairs with a NaN are left out; ties
-        count for neither side.
-
-    Returns
-    -------
-    n_above, n_below, p_value
-        How often ``a > b``, how often ``a < b``, and the probability of a split at least as uneven if both
-        sides were equally likely; 1.0 where every pair is a tie. Features are taken as independent, which
-        correlated genes are not: read the p value as a lower bound.
-    """
-    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    n_above, n_below = int((a > b).sum()), int((a < b).sum())
-    if n_above + n_below == 0:
-        return 0, 0, 1.0
-    return n_above, n_below, float(binomtest(n_above, n_above + n_below).pvalue)
 
 
 @style.styled
@@ -68,7 +46,7 @@ def win_scatter(
     rows = style.select_case(feature_scores, "feature scores", protocol=protocol, cells=cells)
     for name in (method, against):
         if not rows.loc[rows["method"] == name, list(SCORES)].notna().any(axis=None):
-            raise ValueError(f"There are no imputation scores of {style.label(name)} to compare.")
+            raise ValueError(f"There are no imputation scores of {roles.label(name)} to compare.")
     rows = rows[rows["method"].isin((method, against))]
     modalities = list(dict.fromkeys(rows["modality"]))
     means = rows.groupby(["modality", "feature", "method"])[list(SCORES)].mean()
@@ -81,11 +59,11 @@ def win_scatter(
             ax = figure.add_subplot(grid[i, j])
             table = means.loc[modality, score].unstack("method").reindex(columns=[method, against]).dropna()
             n_above, verdict = _draw_panel(ax, table, score, method, against)
-            ax.set_title(f"{style.label(score)}, imputed {style.label(modality)}\n{verdict}")
+            ax.set_title(f"{roles.label(score)}, imputed {roles.label(modality)}\n{verdict}")
             if score == "pearson" and len(table):
-                wins.append(f"{n_above:,} of {len(table):,} ({style.label(modality)})")
-    case = style.case_words(rows["protocol"].iloc[0], rows["cells"].iloc[0], rows["seed"].nunique())
-    message = f"Features imputed better by {style.label(method)} than by {style.label(against)}"
+                wins.append(f"{n_above:,} of {len(table):,} ({roles.label(modality)})")
+    case = roles.case_words(rows["protocol"].iloc[0], rows["cells"].iloc[0], rows["seed"].nunique())
+    message = f"Features imputed better by {roles.label(method)} than by {roles.label(against)}"
     if wins:
         message += f" (Pearson r):\n{', '.join(wins)}"
     style.headline(figure, message, f"{case}, a point per feature: mean of the seeds")
@@ -96,8 +74,8 @@ def _draw_panel(ax: Axes, table: pd.DataFrame, score: str, method: str, against:
     """Draw one comparison; returns the number of features above the diagonal, and the test in words."""
     style.clean(ax)
     ax.set_box_aspect(1)
-    ax.set_xlabel(f"{style.label(against)}: {style.label(score)}")
-    ax.set_ylabel(f"{style.label(method)}: {style.label(score)}")
+    ax.set_xlabel(f"{roles.label(against)}: {roles.label(score)}")
+    ax.set_ylabel(f"{roles.label(method)}: {roles.label(score)}")
     if table.empty:
         ax.text(0.5, 0.5, "n/a", ha="center", va="center", color=style.GREY, transform=ax.transAxes)
         ax.set(xticks=[], yticks=[])
@@ -111,7 +89,7 @@ def _draw_panel(ax: Axes, table: pd.DataFrame, score: str, method: str, against:
         ax.text(
             x_at,
             y_at,
-            f"{style.label(name)} better: {count:,}",
+            f"{roles.label(name)} better: {count:,}",
             ha=ha,
             va=va,
             color=palette.method_color(name, both),

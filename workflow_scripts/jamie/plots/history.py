@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from jamie.contract import HISTORY_COLUMNS
+from jamie.evaluation import roles
 from jamie.plots import style
 
 VALIDATION = "validation_"
@@ -87,7 +88,7 @@ def _draw_term(ax: Axes, history: pd.DataFrame, term: str) -> bool:
     if values.min() > 0 and values.max() / values.min() > LOG_RANGE:
         ax.set_yscale("log")
     style.clean(ax, grid="y")
-    ax.set_title(style.label(term).replace("_", " "))
+    ax.set_title(roles.label(term).replace("_", " "))
     return _draw_weight(ax, history[history["term"] == term])
 
 

@@ -12,6 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from jamie.evaluation import roles
 from jamie.plots import palette, style
 from jamie.plots.ranked import ranked_headline, ranked_panels
 from jamie.regulation.markers import MARKER_COLUMNS
@@ -40,7 +41,7 @@ def _words_of(rows: pd.DataFrame, modality: str) -> str:
     best = first.loc[first["attribution"].idxmax()]
     absent = first.loc[first["mean_difference"] < 0, "cell_type"]
     words = (
-        f"{style.label(modality)}: of {len(first)} cell types, {best['cell_type']} has the strongest single "
+        f"{roles.label(modality)}: of {len(first)} cell types, {best['cell_type']} has the strongest single "
         f"feature, {best['feature']} (mean attribution {best['attribution']:.2f})."
     )
     if len(absent):
@@ -93,7 +94,7 @@ def markers_figure(
     """
     rows, types, every = _chosen(table, MARKER_COLUMNS, modality, cell_types)
     if not len(rows):
-        return style.notice(f"There are no marker features of {style.label(modality)}.")
+        return style.notice(f"There are no marker features of {roles.label(modality)}.")
     colors = palette.group_colors(every)
     rows = rows[rows["rank"] <= N_BARS]
     low, high = min(rows["attribution"].min(), 0), rows["attribution"].max()
@@ -115,7 +116,7 @@ def markers_figure(
     message = _shortened([f"{first[name]} for {name}" for name in types])
     context = "mean over the cells of a type, 10 strongest features"
     _headline(
-        figure, f"Strongest {style.label(modality)} feature per type: {message}", about, context, types, every
+        figure, f"Strongest {roles.label(modality)} feature per type: {message}", about, context, types, every
     )
     return figure
 
@@ -149,7 +150,7 @@ def beeswarm_figure(
     """
     rows, types, every = _chosen(cells, CELL_COLUMNS, modality, cell_types)
     if not len(rows):
-        return style.notice(f"There are no attributions of {style.label(modality)}.")
+        return style.notice(f"There are no attributions of {roles.label(modality)}.")
     rows = rows[rows["rank"] <= n_features]
     n_rows = int(rows["rank"].max())
 
@@ -173,7 +174,7 @@ def beeswarm_figure(
     signs = [_direction(rows[(rows["cell_type"] == name) & (rows["rank"] == 1)]) for name in types]
     message = _shortened([f"{sign} for {name}" for sign, name in zip(signs, types, strict=True)])
     context = "a point per cell; above the line: cells of the type, below: all others"
-    _headline(figure, f"{style.label(modality)} speaks cell by cell: {message}", about, context, types, every)
+    _headline(figure, f"{roles.label(modality)} speaks cell by cell: {message}", about, context, types, every)
     return figure
 
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
+from jamie.evaluation import roles
 from jamie.plots import palette, style
 from jamie.plots.scores import BETTER, panel_title
 
@@ -51,7 +52,7 @@ def pairing_curves(
         No method that is not a control has a score.
     """
     style.require(known, (*NEEDED, "n_pairs"), "pairing curves")
-    methods = [m for m in style.order_methods(known["method"]) if not style.is_control(m)]
+    methods = [m for m in roles.order_methods(known["method"]) if not roles.is_control(m)]
     if not methods:
         raise ValueError("No method has a score at any number of known pairs.")
     scored = known[known["method"].isin(methods)]
@@ -96,9 +97,9 @@ def _draw_panel(ax: Axes, part: pd.DataFrame, x: str, methods: list[str], shown:
         ax.set_xlim(places[0] - 0.03, places[-1] + 0.03)
         _ticks(ax, places, [f"{p:.0%}" for p in places])
     ax.set_ylim(*_limits(part, x))
-    for method in style.order_methods(part["method"]):
+    for method in roles.order_methods(part["method"]):
         own = part[part["method"] == method]
-        if style.is_control(method):
+        if roles.is_control(method):
             _draw_control(ax, own["value"].mean(), _line(method, methods, shown), right=x == "wrong")
             continue
         color = palette.method_color(method, methods)
@@ -137,7 +138,7 @@ def _draw_control(ax: Axes, value: float, line: dict, *, right: bool) -> None:
 
 
 def _line(method: str, methods: list[str], shown: str) -> dict:
-    if style.is_control(method):
+    if roles.is_control(method):
         dashes = palette.control_dashes(method)
         return {"color": palette.method_color(method, [method]), "linestyle": dashes, "linewidth": 1}
     width = 2.0 if method == shown else 1.1
@@ -165,11 +166,11 @@ def _ticks(ax: Axes, places: np.ndarray, names: list[str]) -> None:
 
 
 def _legend(figure: Figure, known: pd.DataFrame, methods: list[str], shown: str, marked: bool) -> None:
-    everyone = [*methods, *(m for m in style.order_methods(known["method"]) if style.is_control(m))]
-    handles = [Line2D([], [], label=style.label(m), **_line(m, methods, shown)) for m in everyone]
+    everyone = [*methods, *(m for m in roles.order_methods(known["method"]) if roles.is_control(m))]
+    handles = [Line2D([], [], label=roles.label(m), **_line(m, methods, shown)) for m in everyone]
     if marked:
         color = palette.method_color(shown, methods)
-        label = f"enough for {style.label(shown)}"
+        label = f"enough for {roles.label(shown)}"
         handles.append(Line2D([], [], color=color, linewidth=1, linestyle=":", label=label))
     entry = 0.55 + 0.068 * max(len(handle.get_label()) for handle in handles)  # inches
     figure.legend(

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import matplotlib
 from matplotlib.colors import to_hex
 
-from jamie.plots.style import is_control, uses_pairs
+from jamie.evaluation.roles import is_control, uses_pairs
 
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#F0E442")
 _METHOD_COLORS = {

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jamie.contract import FAILED, METRIC_COLUMNS, OK
+from jamie.evaluation import roles
 from jamie.plots import palette, style
 
 INTEGRATION = ("foscttm", "lta", "silhouette", "modality_mixing")
@@ -64,12 +65,12 @@ def score_panels(
     rows = rows[rows["metric"].isin((*INTEGRATION, *IMPUTATION))].assign(
         modality=rows["modality"].fillna(""), value=pd.to_numeric(rows["value"])
     )
-    methods = [m for m in style.order_methods(rows["method"]) if not style.is_control(m)]
+    methods = [m for m in roles.order_methods(rows["method"]) if not roles.is_control(m)]
     panels = _panels(rows)
     if not methods or not panels:
         raise ValueError("No method has a score for these cells.")
 
-    n_controls = rows["method"].map(style.is_control).groupby(rows["method"]).first().sum()
+    n_controls = rows["method"].map(roles.is_control).groupby(rows["method"]).first().sum()
     row_in = 0.245 * (len(methods) + 0.62 * n_controls) + 0.95
     figure = Figure(figsize=(10, 0.75 + row_in * len(panels)), layout="constrained", facecolor="white")
     grid = figure.add_gridspec(len(panels), N_COLUMNS)
@@ -83,7 +84,7 @@ def score_panels(
             if j:
                 ax.tick_params(labelleft=False)
     n = rows.loc[rows["status"] == OK, "n_cells"].astype(float).max()
-    about = f"{style.case_words(protocol, cells, rows['seed'].nunique())}, n = {int(n):,} cells"
+    about = f"{roles.case_words(protocol, cells, rows['seed'].nunique())}, n = {int(n):,} cells"
     style.headline(figure, _message(rows, methods, panels, better), about)
     figure.supxlabel(FOOTNOTE, fontsize=style.FONT_SIZE, color=style.GREY)
     return figure
@@ -91,7 +92,7 @@ def score_panels(
 
 def _panels(rows: pd.DataFrame) -> list[list[tuple[str, str]]]:
     """(metric, modality) with at least one score, in lines of four; imputation starts a new line."""
-    scored = rows[(rows["status"] == OK) & ~rows["method"].map(style.is_control)]
+    scored = rows[(rows["status"] == OK) & ~rows["method"].map(roles.is_control)]
     modalities = [m for m in dict.fromkeys(rows["modality"]) if m]
     present = set(zip(scored["metric"], scored["modality"], strict=True))
     lines = []
@@ -104,9 +105,9 @@ def _panels(rows: pd.DataFrame) -> list[list[tuple[str, str]]]:
 def panel_title(metric: str, modality: str) -> str:
     """Title of a score's panel, in one or two lines."""
     if not modality:
-        return style.label(metric)
+        return roles.label(metric)
     what = "labels of" if metric == "lta" else "imputed" if metric in IMPUTATION else ""
-    return f"{style.label(metric)}\n{what} {style.label(modality)}".replace("\n ", "\n")
+    return f"{roles.label(metric)}\n{what} {roles.label(modality)}".replace("\n ", "\n")
 
 
 def _draw_panel(ax: Axes, rows: pd.DataFrame, methods: list[str], metric: str, n_controls: int) -> None:
@@ -115,7 +116,7 @@ def _draw_panel(ax: Axes, rows: pd.DataFrame, methods: list[str], metric: str, n
     ax.set_xlim(low, high)
     ax.set_ylim(len(methods) - 0.4, -0.6 - 0.62 * n_controls)
     style.clean(ax, grid="x")
-    ax.set_yticks(range(len(methods)), [style.label(m) for m in methods])
+    ax.set_yticks(range(len(methods)), [roles.label(m) for m in methods])
     ax.tick_params(axis="y", length=0)
     ax.locator_params(axis="x", nbins=4)
     ax.spines["left"].set_visible(False)
@@ -135,7 +136,7 @@ def _draw_controls(ax: Axes, ok: pd.DataFrame) -> None:
     """Grey lines, each named on a line of its own above the methods."""
     low, high = ax.get_xlim()
     means = ok.groupby("method")["value"].mean()
-    controls = [m for m in means.index if style.is_control(m)]
+    controls = [m for m in means.index if roles.is_control(m)]
     # the outermost line is the highest: a label, which points inwards, then meets no other line
     controls.sort(key=lambda m: abs(means[m] - (low + high) / 2))
     for i, method in enumerate(controls):
@@ -152,7 +153,7 @@ def _draw_controls(ax: Axes, ok: pd.DataFrame) -> None:
         )
         left = (x - low) / (high - low) < 0.5
         ax.annotate(
-            style.label(method),
+            roles.label(method),
             (x, height),
             xytext=(2 if left else -2, 1),
             textcoords="offset points",
@@ -201,4 +202,4 @@ def _message(rows: pd.DataFrame, methods: list[str], panels: list, better: Mappi
             won += means["jamie"] == (means.min() if better[metric] == "lower" else means.max())
     if not compared:
         return "Scores of all methods"
-    return f"{style.label('jamie')} has the best mean in {won} of {compared} scores"
+    return f"{roles.label('jamie')} has the best mean in {won} of {compared} scores"

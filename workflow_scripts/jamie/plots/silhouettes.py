@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jamie.evaluation import roles
 from jamie.evaluation.phrases import as_it_is, label, number
 from jamie.plots import style
 
@@ -45,7 +46,7 @@ def type_means(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     overall = (sums["total"] / sums["n_cells"]).groupby("method").mean()
     by_type = table.groupby(["type", "method"])["silhouette"].mean().unstack("method")
     rows = [EVERY, *style.natural_order(by_type.index)]
-    means = pd.concat([overall.to_frame(EVERY).T, by_type]).loc[rows, style.order_methods(table["method"])]
+    means = pd.concat([overall.to_frame(EVERY).T, by_type]).loc[rows, roles.order_methods(table["method"])]
     n_cells = table.groupby(["type", "seed"])["n_cells"].max().groupby("type").mean()
     n_cells[EVERY] = sums["n_cells"].mean()
     return means, n_cells.round().astype(int)[rows]
@@ -74,15 +75,15 @@ def silhouette_map(
     style.require(table, COLUMNS, "silhouettes")
     means, n_cells = type_means(table)
     missing = missing or {}
-    methods = style.order_methods([*means.columns, *missing])
+    methods = roles.order_methods([*means.columns, *missing])
     means = means.reindex(columns=methods)
     names = [f"{name}  ({n:,})" for name, n in n_cells.items()]
-    n_controls = sum(map(style.is_control, methods))
+    n_controls = sum(map(roles.is_control, methods))
     has_gap = 0 < n_controls < len(methods)
     x = np.arange(len(methods)) + GAP * has_gap * (np.arange(len(methods)) >= len(methods) - n_controls)
     y = np.arange(len(names)) + GAP * (np.arange(len(names)) > 0)
     left = 0.3 + 0.066 * max(map(len, names))
-    top = 0.75 + 0.044 * max(len(style.label(m)) for m in methods)
+    top = 0.75 + 0.044 * max(len(roles.label(m)) for m in methods)
     width = max(7.5, left + CELL * (x[-1] + 1) + 1.3)
     wide = int(16.5 * width)  # characters
     notes = [*textwrap.wrap(FOOTNOTE, wide), *style.reasons("n/a", missing, wide)]
@@ -95,9 +96,9 @@ def silhouette_map(
     image = _draw_fields(ax, means, x, y, reach)
     ax.set_yticks(y, names)
     ax.text(x[0] - 0.6, y[0] - 0.6, "cell type  (cells)", ha="right", va="bottom", color=style.GREY)
-    ax.set_xticks(x, [style.label(m) for m in methods], rotation=40, ha="left", rotation_mode="anchor")
+    ax.set_xticks(x, [roles.label(m) for m in methods], rotation=40, ha="left", rotation_mode="anchor")
     for tick, method in zip(ax.get_xticklabels(), methods, strict=True):
-        tick.set_color(style.GREY if style.is_control(method) else style.TEXT)
+        tick.set_color(style.GREY if roles.is_control(method) else style.TEXT)
     bar = figure.add_axes(((left + CELL * (x[-1] + 1) + 0.25) / width, box[1], 0.12 / width, box[3]))
     _draw_bar(figure, bar, image)
     style.headline(figure, headline(means), about)
@@ -120,7 +121,7 @@ def _draw_fields(ax: Axes, means: pd.DataFrame, x: np.ndarray, y: np.ndarray, re
 
     image = ScalarMappable(Normalize(-reach, reach), COLORS)
     best = _competing(means).max(axis="columns").round(2)
-    controls = [style.is_control(m) for m in means.columns]
+    controls = [roles.is_control(m) for m in means.columns]
     for i, row in enumerate(means.to_numpy()):
         for j, value in enumerate(row):
             known = np.isfinite(value)
@@ -142,20 +143,20 @@ def _draw_fields(ax: Axes, means: pd.DataFrame, x: np.ndarray, y: np.ndarray, re
 
 
 def _competing(means: pd.DataFrame) -> pd.DataFrame:
-    return means.loc[:, [m for m in means.columns if not style.is_control(m)]]
+    return means.loc[:, [m for m in means.columns if not roles.is_control(m)]]
 
 
 def headline(means: pd.DataFrame) -> str:
     """Which method keeps types apart best, and on how many types it is best."""
-    own = means.loc[:, [m for m in means.columns if not style.is_control(m)]].dropna(
+    own = means.loc[:, [m for m in means.columns if not roles.is_control(m)]].dropna(
         axis="columns", how="all"
     )
     if own.empty:
         return "Silhouette of each cell type"
     best = own.loc[EVERY].idxmax()
     if own.shape[1] == 1:
-        return f"{style.label(best)}: silhouette {own.loc[EVERY, best]:.2f} over all cells"
-    words = f"Best over all cells: {style.label(best)} ({own.loc[EVERY, best]:.2f})"
+        return f"{roles.label(best)}: silhouette {own.loc[EVERY, best]:.2f} over all cells"
+    words = f"Best over all cells: {roles.label(best)} ({own.loc[EVERY, best]:.2f})"
     types = own.drop(index=EVERY).round(2)
     n_best = int((types[best] == types.max(axis="columns")).sum())
     return f"{words}; highest for {n_best} of {len(types)} cell types"
@@ -164,7 +165,7 @@ def headline(means: pd.DataFrame) -> str:
 def in_words(means: pd.DataFrame, n_cells: pd.Series, cells: str, missing: Mapping[str, str]) -> str:
     """The caption's numbers: the mean of every method, its worst type, and why a method is missing."""
     said = []
-    for method in [m for m in means.columns if not style.is_control(m)]:
+    for method in [m for m in means.columns if not roles.is_control(m)]:
         own = means[method].drop(index=EVERY)
         worst = own.idxmin()
         said.append(

@@ -1,11 +1,11 @@
-"""How every figure looks: words, sizes, and how a figure is written. Colours are in `jamie.plots.palette`."""
+"""How every figure looks: sizes, and how a figure is written. Colours are in `jamie.plots.palette`."""
 
 from __future__ import annotations
 
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache, wraps
+from functools import wraps
 from pathlib import Path
 
 import matplotlib
@@ -14,10 +14,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jamie import registry
-from jamie.contract import ALL, HELD_OUT, HIDDEN, PAIRED, TEST, TRANSDUCTIVE
+from jamie.evaluation.roles import label
 from jamie.io import atomic
-from jamie.methods.base import Spec
 
 TEXT, GREY, LIGHT_GREY = "#222222", "#767676", "#D0D0D0"
 HTML_TABLE = {  # options of great_tables
@@ -33,34 +31,6 @@ HTML_TABLE = {  # options of great_tables
 DPI = 200
 RASTERISE_ABOVE = 2000  # points: a vector file with more is slow to open
 FONT_SIZE = 8.0
-
-_LABELS = {
-    "rna": "RNA",
-    "atac": "ATAC",
-    "adt": "ADT (protein)",
-    "protein": "protein",
-    "ephys": "electrophysiology",
-    "methylation": "DNA methylation",
-    "foscttm": "FOSCTTM",
-    "lta": "label transfer accuracy",
-    "silhouette": "silhouette",
-    "modality_mixing": "modality mixing",
-    "pearson": "Pearson r",
-    "auroc": "AUROC",
-    "rmse": "RMSE",
-    "r2": "R²",
-    "js_distance": "Jensen-Shannon distance",
-    "win_rate_knn": "share of features won against KNN",
-    "kl": "KL divergence",
-    "cell_type": "cell type",
-    HELD_OUT: "held-out protocol",
-    TRANSDUCTIVE: "transductive protocol",
-    TEST: "cells never seen in training",
-    HIDDEN: "cells whose pair was hidden",
-    PAIRED: "cells whose pair was shown",
-    ALL: "cells, all",
-}
-_NO_PAIRS: set[str] = set()  # methods of the run that are not in the registry
 
 _RC = {
     "font.family": "DejaVu Sans",
@@ -98,42 +68,6 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
             return draw(*args, **kwargs)
 
     return wrapped
-
-
-@cache
-def _specs() -> dict[str, Spec]:
-    return registry.specs()
-
-
-def label(name: str) -> str:
-    """Words for a method, modality, metric, protocol or cell group; an unknown name stays as it is.
-
-    A method's are those of its SPEC; one that learns from no known pair is marked (`registry.marked`).
-    """
-    spec = None if name in _LABELS else _specs().get(name)
-    return registry.marked(spec.label, spec) if spec else _LABELS.get(name, name)
-
-
-def add_labels(labels: dict[str, str], no_pairs: Iterable[str] = ()) -> None:
-    """Words of a run's own for methods and variants; ``no_pairs``: those that learn from no known pair."""
-    _LABELS.update(labels)
-    _NO_PAIRS.update(no_pairs)
-
-
-def uses_pairs(method: str) -> bool:
-    """Whether a method learns from known pairs; an unknown one is taken to."""
-    return method not in _NO_PAIRS and (method not in _specs() or not registry.unsupervised(_specs()[method]))
-
-
-def is_control(method: str) -> bool:
-    """Whether a method bounds the scores (a floor or the ceiling) instead of competing."""
-    spec = _specs().get(method)
-    return bool(spec.control) if spec else method.startswith("floor")
-
-
-def order_methods(methods: Iterable[str]) -> list[str]:
-    """JAMIE, then its variants, then the others by name; controls last."""
-    return sorted(set(methods), key=lambda m: (is_control(m), m != "jamie", not m.startswith("jamie_"), m))
 
 
 def natural_order(names: Iterable[str]) -> list[str]:
@@ -192,11 +126,6 @@ def select_case(table: pd.DataFrame, what: str, **chosen: str | None) -> pd.Data
                 f"The {what} hold more than one {column} ({', '.join(map(str, found))}); choose one."
             )
     return table
-
-
-def case_words(protocol: str, cells: str, n_seeds: int) -> str:
-    """For example ``held-out protocol, cells never seen in training, 3 seeds``."""
-    return f"{label(protocol)}, {label(cells)}, {n_seeds} seed{'s' if n_seeds != 1 else ''}"
 
 
 def reasons(head: str, missing: Mapping[str, str], width: int) -> list[str]:

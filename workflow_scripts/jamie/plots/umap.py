@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from jamie.contract import ROLE, TEST
+from jamie.evaluation import roles
 from jamie.plots import palette, style
 
 UNLABELLED = "not labelled"
@@ -40,7 +41,7 @@ def umap_panels(raw: dict[str, pd.DataFrame], joint: pd.DataFrame, *, group_name
     if len(raw) != 2:
         raise ValueError(f"This figure shows two modalities, and {len(raw)} are given.")
     raw = {
-        m: _with_groups(table, ("x", "y", "group"), f"UMAP of {style.label(m)}") for m, table in raw.items()
+        m: _with_groups(table, ("x", "y", "group"), f"UMAP of {roles.label(m)}") for m, table in raw.items()
     }
     joint = _with_groups(joint, ("x", "y", "modality", "group", ROLE), "joint UMAP")
     groups = style.natural_order(set().union(*(t["group"] for t in (*raw.values(), joint))) - {UNLABELLED})
@@ -57,7 +58,7 @@ def umap_panels(raw: dict[str, pd.DataFrame], joint: pd.DataFrame, *, group_name
     plan = _Plan(list(entries), has_roles=shows_roles)
     figure = Figure(figsize=(plan.width, plan.height), facecolor="white")
     for column, (modality, table) in enumerate(raw.items()):
-        ax = plan.panel(figure, 0, column, f"{style.label(modality)} alone ({len(table):,} cells)")
+        ax = plan.panel(figure, 0, column, f"{roles.label(modality)} alone ({len(table):,} cells)")
         _draw_groups(ax, table, colors, marks)
     _draw_modalities(plan.panel(figure, 1, 0, "Joint latent space, by modality"), joint)
     _draw_groups(plan.panel(figure, 1, 1, f"Joint latent space, by {group_name}"), joint, colors, marks)
@@ -171,7 +172,7 @@ def _draw_modalities(ax: Axes, joint: pd.DataFrame) -> None:
     modalities = list(dict.fromkeys(joint["modality"]))
     colors = {m: palette.modality_color(m, modalities) for m in modalities}
     _points(ax, joint, joint["modality"].map(colors).to_numpy(), style.point_size(len(joint)))
-    _legend_below(ax, {style.label(m): colors[m] for m in modalities})
+    _legend_below(ax, {roles.label(m): colors[m] for m in modalities})
 
 
 def _draw_roles(ax: Axes, joint: pd.DataFrame) -> None:
@@ -181,7 +182,7 @@ def _draw_roles(ax: Axes, joint: pd.DataFrame) -> None:
     size = style.point_size(len(joint))
     _points(ax, joint[~test], np.full((~test).sum(), style.LIGHT_GREY), size)
     _points(ax, joint[test], joint.loc[test, "modality"].map(colors).to_numpy(), 1.5 * size)
-    entries = {"training": style.LIGHT_GREY} | {f"held-out, {style.label(m)}": colors[m] for m in modalities}
+    entries = {"training": style.LIGHT_GREY} | {f"held-out, {roles.label(m)}": colors[m] for m in modalities}
     _legend_below(ax, entries)
 
 

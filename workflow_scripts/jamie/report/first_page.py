@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import sparse
 
 from jamie import contract as c
-from jamie.evaluation import tuning
+from jamie.evaluation import roles, tuning
 from jamie.evaluation.phrases import (
     CELLS_IN_WORDS,
     as_it_is,
@@ -21,7 +21,6 @@ from jamie.evaluation.phrases import (
     strictest_cells,
 )
 from jamie.metrics.base import load_metrics
-from jamie.plots import style
 
 PAGE_SCORES = ("foscttm", "lta", "pearson", "r2", "win_rate_knn")
 
@@ -273,7 +272,7 @@ def _beaten(rows, name, metric, modality, mean) -> str:
     others = {
         m: ok_values(rows, m).get((metric, modality)) for m in dict.fromkeys(rows["method"]) if m != name
     }
-    means = {m: v.mean() for m, v in others.items() if v is not None and not style.is_control(m)}
+    means = {m: v.mean() for m, v in others.items() if v is not None and not roles.is_control(m)}
     best = max(means, key=lambda m: sign * means[m], default=None)
     if best is None or sign * (means[best] - mean) <= 0.005:
         return ""

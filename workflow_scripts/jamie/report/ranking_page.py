@@ -10,6 +10,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from jamie import contract as c
+from jamie.evaluation import roles
 from jamie.evaluation.phrases import as_it_is, number
 from jamie.evaluation.ranking import ALL, DIGITS, FAMILIES, SCORES
 from jamie.plots import style
@@ -69,7 +70,7 @@ def ranking_page(table: pd.DataFrame) -> str:
     for name in shown:
         if rows := _best(table, text, name):
             page = page.tab_style(gt.text(weight="bold"), loc.body(name, rows))
-    if controls := [i for i, m in enumerate(table["method"]) if style.is_control(m)]:
+    if controls := [i for i, m in enumerate(table["method"]) if roles.is_control(m)]:
         page = page.tab_style(gt.text(color=style.GREY), loc.body(rows=controls))
     if bare := _without_scores(table):
         spanning = (
@@ -121,9 +122,9 @@ def _headings(table: pd.DataFrame) -> list[str]:
             )
             continue
         names = [row.modality_1, row.modality_2]
-        names = [style.label(m) for m in names if isinstance(m, str) and m]
+        names = [roles.label(m) for m in names if isinstance(m, str) and m]
         modalities = ", ".join(f"{nth}: {m}" for nth, m in zip(("first", "second"), names, strict=False))
-        case = style.case_words(row.protocol, row.cells, int(row.n_seeds))
+        case = roles.case_words(row.protocol, row.cells, int(row.n_seeds))
         found.append(f"{row.dataset}, {row.scenario} ({modalities}): {case}")
     return found
 
@@ -154,7 +155,7 @@ def _texts(table: pd.DataFrame) -> pd.DataFrame:
 
 def _without_scores(table: pd.DataFrame) -> list[int]:
     """Rows that say why there is no score; a control to which none applies says nothing."""
-    quiet = table["method"].map(style.is_control).astype(bool) & (table["status"] == c.NOT_APPLICABLE)
+    quiet = table["method"].map(roles.is_control).astype(bool) & (table["status"] == c.NOT_APPLICABLE)
     return [int(i) for i in np.flatnonzero((table["status"] != c.OK) & ~quiet)]
 
 
@@ -192,7 +193,7 @@ def _shades(table: pd.DataFrame, shown: list[str]) -> dict[str, dict[str, list[i
     for name in (*SCORES, *FAMILIES):
         scaled = table[name if name in FAMILIES else f"{name}_scaled"].clip(0, 1)
         for i, value in scaled.dropna().items():
-            if not style.is_control(table.loc[i, "method"]) and name in shown:
+            if not roles.is_control(table.loc[i, "method"]) and name in shown:
                 shade = round(value * N_SHADES) / N_SHADES * STRONGEST
                 color = to_hex(colormaps[COLORS](shade))
                 found.setdefault(name, {}).setdefault(color, []).append(int(i))
@@ -205,7 +206,7 @@ def _best(table: pd.DataFrame, text: pd.DataFrame, name: str) -> list[int]:
         return []
     rows = []
     for _, part in table.groupby(["dataset", "scenario"], sort=False):
-        values = part.loc[~part["method"].map(style.is_control).astype(bool), name].astype(float).dropna()
+        values = part.loc[~part["method"].map(roles.is_control).astype(bool), name].astype(float).dropna()
         if len(values) < 2:
             continue
         best = values.min() if name in LOWER else values.max()

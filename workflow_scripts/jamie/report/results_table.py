@@ -14,9 +14,9 @@ import pandas as pd
 from jamie import contract as c
 from jamie import io
 from jamie.errors import InputError
+from jamie.evaluation import roles
 from jamie.evaluation.phrases import number, strictest_cells
 from jamie.metrics.base import load_metrics
-from jamie.plots import style
 
 BEGIN = "<!-- results table: written by `make readme`, do not edit -->"
 END = "<!-- end of the results table -->"
@@ -65,16 +65,16 @@ def results_table(metrics: pd.DataFrame, scenarios: dict[str, dict]) -> str:
 def _wins(rows: pd.DataFrame) -> str:
     """Share of features that the first method imputes better than KNN on held-out cells, if there are any."""
     ok = rows[(rows["metric"] == "win_rate_knn") & (rows["status"] == c.OK) & (rows["cells"] == c.TEST)]
-    own = ok[ok["method"] == style.order_methods(rows["method"])[0]]
+    own = ok[ok["method"] == roles.order_methods(rows["method"])[0]]
     parts = []
     for (dataset, scenario), part in own.groupby(["dataset", "scenario"], sort=False):
         means = part.astype({"value": float}).groupby("modality")["value"].mean()
         order = [m for m in dict.fromkeys(rows.loc[rows["dataset"] == dataset, "modality"]) if m in means]
-        shares = " and ".join(f"{means[m]:.0%} of {style.label(m)}" for m in order)
+        shares = " and ".join(f"{means[m]:.0%} of {roles.label(m)}" for m in order)
         parts.append(f"`{dataset}`, `{scenario}`: {shares}")
     if not parts:
         return ""
-    method = style.label(own["method"].iloc[0])
+    method = roles.label(own["method"].iloc[0])
     return f"\nFeatures of held-out cells that {method} imputes better than KNN: {'; '.join(parts)}.\n"
 
 
@@ -95,12 +95,12 @@ def _block(dataset: str, scenario: dict, part: pd.DataFrame, missing: dict[str, 
         _column(by_score.loc[score], load_metrics()[score[0]].better) if score in scored else {}
         for score in scores
     ]
-    names = ", ".join(style.label(m) for m in modalities)
+    names = ", ".join(roles.label(m) for m in modalities)
     title = f"`{dataset}` ({names}); {CELLS[part['cells'].iloc[0]]}, {_pairs(scenario)}"
     columns[0] |= missing
-    methods = style.order_methods([*part["method"], *missing])
-    methods = [m for m in methods if not style.is_control(m)]
-    rows = [["", style.label(m), *(column.get(m, "") for column in columns)] for m in methods]
+    methods = roles.order_methods([*part["method"], *missing])
+    methods = [m for m in methods if not roles.is_control(m)]
+    rows = [["", roles.label(m), *(column.get(m, "") for column in columns)] for m in methods]
     if any(BOUNDS in column for column in columns):
         rows.append(["", BOUNDS, *(column.get(BOUNDS, "") for column in columns)])
     rows[0][0] = title
@@ -110,7 +110,7 @@ def _block(dataset: str, scenario: dict, part: pd.DataFrame, missing: dict[str, 
 def _column(found: pd.DataFrame, better: str) -> dict[str, str]:
     """What stands in a score's column, by method. ``found``: mean and std by method."""
     best_of = pd.Series.min if better == "lower" else pd.Series.max
-    controls = np.array([style.is_control(m) for m in found.index])
+    controls = np.array([roles.is_control(m) for m in found.index])
     means = found["mean"] + 0.0  # never "-0.000"
     best = f"{best_of(means[~controls]):.3f}" if (~controls).sum() > 1 else ""
     cells = {}
