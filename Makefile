@@ -2,7 +2,10 @@
 .DELETE_ON_ERROR:
 .PHONY: help report readme test benchmark lint lock docs clean
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# for a new .venv: the first of these whose version the locks serve
+SERVED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(or $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c '$(SERVED)' 2>/dev/null && echo $$python && break; done),python3)
 TORCH := torch==2.13.0
 CONFIG ?=
 ARGS ?=
@@ -13,8 +16,9 @@ SNAKEMAKE := $(BIN)/snakemake $(ARGS) $(if $(CONFIG),--configfile $(CONFIG))
 REPORT := $(if $(filter -n --dry-run,$(ARGS)),,--report results/report.html --report-after-run)
 # torch has a line of its own: its wheel differs between machines (CPU, CUDA), so its hash cannot be locked
 INSTALL_LOCK := $(BIN)/pip install --require-hashes --no-deps -r
-COMPILE := uv pip compile pyproject.toml envs/torch_dependencies.in --override envs/without_torch.in --generate-hashes \
-	--python-version 3.11 --python-platform linux --no-header --no-annotate -q
+COMPILE := .venv/lock/bin/uv pip compile pyproject.toml envs/torch_dependencies.in --override envs/without_torch.in \
+	--no-header --no-annotate -q
+LOCK := $(COMPILE) --universal --python-version 3.11 --generate-hashes
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -52,20 +56,23 @@ docs: .venv/.runtime ## write config/README.md from the code
 lock: ## bring both locks and the conda environment up to pyproject.toml (delete a lock first to renew all of it)
 	$(PYTHON) -m venv .venv/lock
 	.venv/lock/bin/pip install uv
-	.venv/lock/bin/$(COMPILE) -o envs/requirements.lock
-	.venv/lock/bin/$(COMPILE) --extra test -c envs/requirements.lock -o envs/requirements-test.lock
+	$(LOCK) -o envs/requirements.lock
+	$(LOCK) --extra test -c envs/requirements.lock -o envs/requirements-test.lock
 	sed -i '/^      - /d' envs/environment.yaml
 	echo '      - $(TORCH)' >> envs/environment.yaml
-	sed -n 's/^\([^ ]*==[^ ]*\).*/      - \1/p' envs/requirements.lock >> envs/environment.yaml
+	$(COMPILE) --python-version 3.12 --python-platform linux -c envs/requirements.lock | \
+		sed 's/^/      - /' >> envs/environment.yaml
 	rm -r .venv/lock
 
 clean: ## remove what runs have written here (not .venv)
 	rm -rf results resources logs benchmarks build/benchmark .snakemake
 
-.venv/.runtime: envs/requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-		{ echo 'Python 3.11 is needed: make PYTHON=/path/to/python3.11'; exit 1; }
+.venv/bin/pip:
+	@$(PYTHON) -c '$(SERVED)' || { echo 'Python 3.11, 3.12 or 3.13 is needed, but $(PYTHON) is' \
+		"$$($(PYTHON) --version 2>&1): make PYTHON=/path/to/python3.12"; exit 1; }
 	$(PYTHON) -m venv .venv
+
+.venv/.runtime: envs/requirements.lock | .venv/bin/pip
 	$(BIN)/pip install $(TORCH)
 	$(INSTALL_LOCK) envs/requirements.lock
 	touch $@
