@@ -2,10 +2,13 @@
 .DELETE_ON_ERROR:
 .PHONY: help report readme test benchmark lint lock docs clean
 
-# for a new .venv: the first of these whose version the locks serve
+# the Pythons that the locks serve; a new .venv gets the first that is one of them
 SERVED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(or $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(SERVED)' 2>/dev/null && echo $$python && break; done),python3)
+# $(call check,a Python,what to do if it is another)
+check = $(1) -c '$(SERVED)' || { echo 'Python 3.11, 3.12 or 3.13 is needed, but $(1) is' \
+	"$$($(1) --version 2>&1): $(2)"; exit 1; }
 TORCH := torch==2.13.0
 CONFIG ?=
 ARGS ?=
@@ -68,11 +71,11 @@ clean: ## remove what runs have written here (not .venv)
 	rm -rf results resources logs benchmarks build/benchmark .snakemake
 
 .venv/bin/pip:
-	@$(PYTHON) -c '$(SERVED)' || { echo 'Python 3.11, 3.12 or 3.13 is needed, but $(PYTHON) is' \
-		"$$($(PYTHON) --version 2>&1): make PYTHON=/path/to/python3.12"; exit 1; }
+	@$(call check,$(PYTHON),make PYTHON=/path/to/python3.12)
 	$(PYTHON) -m venv .venv
 
 .venv/.runtime: envs/requirements.lock | .venv/bin/pip
+	@$(call check,$(BIN)/python,rm -r .venv)
 	$(BIN)/pip install $(TORCH)
 	$(INSTALL_LOCK) envs/requirements.lock
 	touch $@
