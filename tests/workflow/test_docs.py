@@ -81,6 +81,8 @@ def checkout(tmp_path_factory):
 def as_run_here(command: str) -> list[str]:
     """The command, with what takes long (or needs a network) as a dry run of make or of Snakemake."""
     words = shlex.split(command)
+    if words[:3] == ["git", "clone", "URL"]:
+        return ["sh", "-c", command.replace("URL", shlex.quote(str(ROOT)), 1)]
     assert words[0] == "make", f"no way is known to try {command!r}"
     if words[1] == "docs":
         return words
@@ -97,7 +99,7 @@ def test_commands_in_the_documents_run(name, command, checkout):
     words = as_run_here(command)
     result = subprocess.run(words, cwd=checkout, env=env, capture_output=True, text=True, check=False)
     assert result.returncode == 0, f"{name}: {command}\n{result.stdout}\n{result.stderr}"
-    if "report" in words:
+    if words[:2] == ["make", "report"]:
         assert "rule train_jamie:" in result.stdout
         assert not (checkout / "results").exists()
     if words == ["make", "docs"]:
