@@ -149,13 +149,14 @@ def cells_of(path: Path):
     """The cells of a MuData file without their values."""
     import anndata
     import h5py
-    import mudata
     import pandas as pd
+
+    from jamie.io import together
 
     with h5py.File(path, "r") as file:
         tables = {m: file[f"mod/{m}/obs"] for m in ("rna", "atac")}
         names = {m: table[table.attrs["_index"]].asstr()[:] for m, table in tables.items()}
-    return mudata.MuData({m: anndata.AnnData(obs=pd.DataFrame(index=cells)) for m, cells in names.items()})
+    return together({m: anndata.AnnData(obs=pd.DataFrame(index=cells)) for m, cells in names.items()})
 
 
 def options_of(arguments) -> dict:
@@ -256,10 +257,8 @@ def main() -> None:
     parser.add_argument("--precision", default="float32")
     arguments = parser.parse_args()
 
-    import mudata
     import torch
 
-    mudata.set_options(pull_on_update=False)
     torch.set_num_threads(arguments.threads)
     warm_up(arguments)
     stage = Stage(arguments)

@@ -7,6 +7,7 @@ from anndata import AnnData
 
 from jamie import registry
 from jamie.data.correspondence import choose_known, from_names
+from jamie.io import together
 from jamie.methods import base
 from jamie.metrics.alignment import foscttm
 from shared.curves import N_CELLS, N_FEATURES, N_TEST, cells
@@ -36,8 +37,7 @@ def prepared_of(first: np.ndarray, second: np.ndarray, order=None) -> mudata.MuD
         adata.uns["preprocessing"] = {"kind": "continuous", "features": features, **statistics}
         rows = rng.permutation(len(values)) if order is None and name == "b" else order
         parts[name] = adata if rows is None else adata[rows].copy()
-    with mudata.set_options(pull_on_update=False):
-        return mudata.MuData(parts)
+    return together(parts)
 
 
 def fit(name: str, prepared, known_pairs: float = 1.0):

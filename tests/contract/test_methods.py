@@ -20,6 +20,7 @@ from jamie.data import preprocess, split
 from jamie.data.correspondence import Correspondence, choose_known, from_names
 from jamie.data.simulate import simulate_multiome
 from jamie.errors import InputError
+from jamie.io import together
 from jamie.methods import base
 from jamie.metrics.alignment import foscttm
 from jamie.metrics.score import score_method
@@ -101,11 +102,6 @@ def scrambled(adata, rows: np.ndarray):
     values[rows] = np.random.default_rng(5).poisson(3, values[rows].shape)
     adata.X = sparse.csr_matrix(values)
     return adata
-
-
-def together(parts: dict) -> mudata.MuData:
-    with mudata.set_options(pull_on_update=False):
-        return mudata.MuData(parts)
 
 
 # --- what a method declares

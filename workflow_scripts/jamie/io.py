@@ -63,6 +63,22 @@ def read_table(path: str | Path, **options):
     return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=["", "nan"], **options)
 
 
+def together(modalities: dict):
+    """A MuData of these AnnData, whose own ``obs`` and ``var`` hold no copies of their columns."""
+    import mudata
+
+    _leave_columns_to_modalities()
+    return mudata.MuData(modalities)
+
+
+def _leave_columns_to_modalities() -> None:
+    """Make mudata 0.3 behave as 0.4, which keeps columns apart and has no such option."""
+    import mudata
+
+    if hasattr(mudata, "set_options"):
+        mudata.set_options(pull_on_update=False)
+
+
 def write_h5mu(path: str | Path, mdata) -> None:
     with atomic(path) as temporary:
         mdata.write(str(temporary), compression="lzf")
@@ -72,7 +88,7 @@ def read_h5mu(path: str | Path):
     """Read a MuData; a file that is missing, truncated or of another format is an InputError."""
     import mudata
 
-    mudata.set_options(pull_on_update=False)
+    _leave_columns_to_modalities()
     path = Path(path)
     if not path.is_file():
         raise InputError(

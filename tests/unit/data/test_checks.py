@@ -1,7 +1,6 @@
 """Each kind of unusable data is refused with a message that says what, where and what to change."""
 
 import anndata
-import mudata
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,8 +8,8 @@ from scipy import sparse
 
 from jamie.data import checks
 from jamie.errors import InputError
+from jamie.io import together
 
-mudata.set_options(pull_on_update=False)
 N = 24
 
 
@@ -30,7 +29,7 @@ def modality(kind="rna", values="counts", n=N, p=5, matrix=None):
 
 
 def dataset(first=None, second=None):
-    return mudata.MuData(
+    return together(
         {
             "one": modality() if first is None else first,
             "two": modality("continuous", p=6) if second is None else second,

@@ -1,6 +1,5 @@
 """The correspondence F: values, names, files, and which pairs a scenario shows."""
 
-import mudata
 import numpy as np
 import pytest
 from anndata import AnnData
@@ -8,6 +7,7 @@ from scipy import sparse
 
 from jamie.data.correspondence import Correspondence, choose_known, from_names, misplace_partners
 from jamie.errors import InputError
+from jamie.io import together
 
 ROWS, COLUMNS = ["a", "b", "c", "d"], ["v", "w", "x", "y", "z"]
 
@@ -98,8 +98,7 @@ def test_equal_names_are_pairs_whatever_their_order():
     parts = {"rna": AnnData(np.zeros((52, 2))), "atac": AnnData(np.zeros((51, 3)))}
     parts["rna"].obs_names, parts["atac"].obs_names = first, second
     parts["atac"].var_names = ["x", "y", "z"]
-    with mudata.set_options(pull_on_update=False):
-        f = from_names(mudata.MuData(parts))
+    f = from_names(together(parts))
     pairs = f.certain_pairs()
     assert len(pairs) == f.matrix.nnz == 50
     assert (first[pairs[:, 0]] == second[pairs[:, 1]]).all()

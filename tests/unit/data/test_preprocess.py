@@ -11,6 +11,7 @@ from jamie import contract, io
 from jamie.contract import ATAC, CONTINUOUS, KINDS, METHYLATION, PROTEIN, RNA
 from jamie.data import preprocess
 from jamie.errors import InputError
+from jamie.io import together
 
 N, P = 80, 40
 EVERY = np.ones(N, dtype=bool)
@@ -40,8 +41,7 @@ def dense(matrix) -> np.ndarray:
 def prepared_pair() -> mudata.MuData:
     parts = {"rna": raw(RNA), "ephys": raw(CONTINUOUS)}
     parts["rna"].var["chrom"] = "chr1"
-    with mudata.set_options(pull_on_update=False):
-        mdata = mudata.MuData(parts)
+    mdata = together(parts)
     return preprocess.prepare(mdata, {0: TRAIN, 1: TRAIN}, {"rna": 20})
 
 

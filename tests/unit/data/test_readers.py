@@ -15,8 +15,8 @@ from scipy import sparse
 from jamie.data import checks, readers, readers_r
 from jamie.data.correspondence import Correspondence
 from jamie.errors import InputError
+from jamie.io import together
 
-mudata.set_options(pull_on_update=False)
 N = 6
 CELLS = [f"cell{i}" for i in range(N)]
 COUNTS = np.arange(N * 4).reshape(N, 4) % 5
@@ -56,7 +56,7 @@ def rna_and_ephys():
 @pytest.fixture
 def h5mu(tmp_path):
     path = tmp_path / "x.h5mu"
-    mudata.MuData(rna_and_ephys() | {"extra": adata(np.ones((N, 1)), ["x"])}).write(path)
+    together(rna_and_ephys() | {"extra": adata(np.ones((N, 1)), ["x"])}).write(path)
     return path
 
 
@@ -98,7 +98,7 @@ def test_label_of_the_joint_obs(tmp_path):
     contents = rna_and_ephys()
     for one in contents.values():
         one.obs = one.obs[[]]
-    mdata = mudata.MuData(contents)
+    mdata = together(contents)
     mdata.obs["label"] = pd.Series(TYPES, index=CELLS).reindex(mdata.obs_names)
     mdata.write(tmp_path / "x.h5mu")
     got = readers.read(entry("h5mu", cell_type="label"), {"data": tmp_path / "x.h5mu"})

@@ -10,6 +10,7 @@ from jamie import io
 from jamie.data import split
 from jamie.data.correspondence import Correspondence, from_names
 from jamie.errors import InputError
+from jamie.io import together
 
 N_PAIRED = 40
 
@@ -23,8 +24,7 @@ def dataset(n_paired: int = N_PAIRED) -> mudata.MuData:
         parts[name] = AnnData(np.zeros((len(names), 3)))
         parts[name].obs_names = rng.permutation(names)
         parts[name].var_names = [f"{name}_{j}" for j in range(3)]
-    with mudata.set_options(pull_on_update=False):
-        return mudata.MuData(parts)
+    return together(parts)
 
 
 def held_out_names(mdata, is_train) -> list[set]:

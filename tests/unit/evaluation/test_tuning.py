@@ -13,6 +13,7 @@ from jamie import io, registry
 from jamie.contract import MISSING
 from jamie.data.correspondence import Correspondence, choose_known, from_names
 from jamie.evaluation import tuning, validation
+from jamie.io import together
 from jamie.methods import base
 from jamie.registry import Spec
 
@@ -78,7 +79,6 @@ def use(monkeypatch):
 
 def on_a_line(n_cells: int = N_CELLS, n_pairs: int = N_PAIRS):
     """Training cells at 0, 1, 2, ... in both modalities, shuffled in the second; F of some of them."""
-    import mudata
 
     order = np.random.default_rng(7).permutation(n_cells)
     parts = {}
@@ -87,8 +87,7 @@ def on_a_line(n_cells: int = N_CELLS, n_pairs: int = N_PAIRS):
         adata.obs_names = [f"c{i}" for i in places]
         adata.var_names = [f"place_{name}"]
         parts[name] = adata
-    with mudata.set_options(pull_on_update=False):
-        mdata = mudata.MuData(parts)
+    mdata = together(parts)
     pairs = from_names(mdata)
     keep = np.zeros(n_cells)
     keep[:n_pairs] = 1
@@ -280,15 +279,13 @@ class Imputing:
 
 @pytest.mark.parametrize("entries", [1, 8_000_000])
 def test_imputed_values_are_compared_where_they_were_measured(monkeypatch, entries):
-    import mudata
 
     monkeypatch.setattr(validation, "_BLOCK_ENTRIES", entries)  # one feature at a time, or all at once
     rng = np.random.default_rng(0)
     parts = {m: AnnData(rng.normal(size=(8, 5)).astype(np.float32)) for m in ("rna", "atac")}
     for m, adata in parts.items():
         adata.var_names = [f"{m}{i}" for i in range(5)]
-    with mudata.set_options(pull_on_update=False):
-        mdata = mudata.MuData(parts)
+    mdata = together(parts)
     spec = Spec("toy", "Toy.", embeds=False)
     assert validation.parts_of(Imputing(), spec, mdata) == {
         "pearson_atac": pytest.approx(1),

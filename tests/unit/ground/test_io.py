@@ -16,6 +16,7 @@ from anndata import AnnData
 
 from jamie import entry, io
 from jamie.errors import InputError
+from jamie.io import together
 
 
 def small_mudata(n_cells: int = 23) -> mudata.MuData:
@@ -26,8 +27,7 @@ def small_mudata(n_cells: int = 23) -> mudata.MuData:
         adata.obs_names = [f"c{i}" for i in range(n_cells)]
         adata.var_names = [f"{name}_{j}" for j in range(p)]
         parts[name] = adata
-    with mudata.set_options(pull_on_update=False):
-        return mudata.MuData(parts)
+    return together(parts)
 
 
 def names_in(folder) -> list[str]:

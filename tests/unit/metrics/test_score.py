@@ -1,7 +1,6 @@
 """Scoring: the right cells in each group, the right numbers in each row, a reason where there is none."""
 
 import h5py
-import mudata
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +10,7 @@ from scipy import sparse
 from jamie import contract
 from jamie.data.correspondence import Correspondence, from_names, misplace_partners
 from jamie.errors import InputError
+from jamie.io import together
 from jamie.metrics import score
 from jamie.metrics.base import COMPARISON_INPUTS, METRICS, load_metrics
 from jamie.metrics.imputation import js_distance, pearson
@@ -37,8 +37,7 @@ def make_prepared(test_cells=24, labels=True, rng_seed=0):
             adata.obs["cell_type"] = pd.Categorical(np.where(number % 2, "odd", "even"))
         adata.var["mean"], adata.var["sd"] = adata.X.mean(0), adata.X.std(0)
         mods[m] = adata
-    with mudata.set_options(pull_on_update=False):
-        return mudata.MuData(mods)
+    return together(mods)
 
 
 def shown_pairs(prepared, first=SHOWN.start, last=SHOWN.stop):
@@ -53,8 +52,7 @@ def make_embedding(prepared, method="m", d=3):
     out = {m: AnnData(obs=prepared.mod[m].obs[[]].copy()) for m in NAMES}
     for adata in out.values():
         adata.obsm[f"X_{method}"] = rng.normal(size=(adata.n_obs, d)).astype(np.float32)
-    with mudata.set_options(pull_on_update=False):
-        return mudata.MuData(out)
+    return together(out)
 
 
 def write_imputed(path, prepared, seed=5, change=None):
@@ -205,9 +203,8 @@ def test_order_of_cells_does_not_matter(prepared, imputed, tmp_path):
     rng = np.random.default_rng(8)
     order = {m: rng.permutation(N[m]) for m in NAMES}
     embedding = make_embedding(prepared)
-    with mudata.set_options(pull_on_update=False):
-        moved = mudata.MuData({m: prepared.mod[m][order[m]].copy() for m in NAMES})
-        moved_z = mudata.MuData({m: embedding.mod[m][order[m]].copy() for m in NAMES})
+    moved = together({m: prepared.mod[m][order[m]].copy() for m in NAMES})
+    moved_z = together({m: embedding.mod[m][order[m]].copy() for m in NAMES})
     with h5py.File(imputed) as f:
         old = {a: f[f"mod/{a}/obsm/imputed_{b}"][:] for a, b in (NAMES, NAMES[::-1])}
 

@@ -19,8 +19,6 @@ from jamie.regulation.annotation import (
 from jamie.regulation.genome_build import check_build
 from shared.genes import table, write
 
-mudata.set_options(pull_on_update=False)
-
 BED5 = "chr1\t100\t200\tPlus\t+\nchr2\t300\t900\tMinus\t-\n"
 BED6 = "track name=x\n#note\nchr1\t100\t200\tPlus\t0\t+\nchr2\t300\t900\tMinus\t0\t-\n"
 GTF = """#!genome-build GRCm38

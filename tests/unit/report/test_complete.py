@@ -56,8 +56,7 @@ def completed(raw, model, scores, tmp_path_factory):
     path = tmp_path_factory.mktemp("completed") / "completed.h5mu"
     complete.write_completed(path, raw, from_names(raw), model, scores)
     # by the library, not by our own reader: anyone can open it
-    with mudata.set_options(pull_on_update=False):
-        found = mudata.read_h5mu(path)
+    found = mudata.read_h5mu(path)
     assert [p.name for p in path.parent.iterdir()] == ["completed.h5mu"]
     return found
 

@@ -15,6 +15,7 @@ from scipy import sparse
 
 from jamie import contract as c
 from jamie.errors import InputError
+from jamie.io import together
 
 log = logging.getLogger(__name__)
 
@@ -89,9 +90,7 @@ def drop_empty(mdata):
     MuData
         New, with modalities (n_m', p_m'); dropping a feature never empties a cell, so one pass is enough.
     """
-    import mudata
 
-    mudata.set_options(pull_on_update=False)
     kept = {}
     for modality, adata in mdata.mod.items():
         if _is_counts(adata):
@@ -103,7 +102,7 @@ def drop_empty(mdata):
         kept[modality] = adata
     with warnings.catch_warnings():  # a gene may name a feature of both modalities
         warnings.simplefilter("ignore", UserWarning)
-        return mudata.MuData(kept)
+        return together(kept)
 
 
 def _is_counts(adata) -> bool:

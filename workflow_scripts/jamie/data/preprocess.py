@@ -24,6 +24,7 @@ from scipy import sparse
 
 from jamie import contract as c
 from jamie.errors import InputError
+from jamie.io import together
 from jamie.linear.blocks import column_mean_sd, scaled_log1p
 
 log = logging.getLogger(__name__)
@@ -177,15 +178,13 @@ def prepare(mdata, is_train: dict[int, np.ndarray], n_top_features: dict[str, in
     is_train
         {0: (n_1,), 1: (n_2,)} bool, by position of the modality.
     """
-    import mudata
 
-    mudata.set_options(pull_on_update=False)
     prepared = {}
     for i, name in enumerate(c.check_two_modalities(mdata)):
         state = fit(mdata.mod[name], is_train[i], (n_top_features or {}).get(name))
         prepared[name] = apply(mdata.mod[name], state)
         prepared[name].obs[c.ROLE] = pd.Categorical(np.where(is_train[i], c.TRAIN, c.TEST), [c.TRAIN, c.TEST])
-    return mudata.MuData(prepared)
+    return together(prepared)
 
 
 def _values(adata, state: dict):

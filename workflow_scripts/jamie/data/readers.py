@@ -16,6 +16,7 @@ from jamie.data import checks, correspondence, formats
 from jamie.data.correspondence import Correspondence
 from jamie.data.readers_r import read_patchseq_rda
 from jamie.errors import InputError
+from jamie.io import together
 
 log = logging.getLogger(__name__)
 
@@ -94,16 +95,14 @@ def harmonise(contents: dict, dataset: dict):
     InputError
         A layer or column that is not there; counts given as kind continuous.
     """
-    import mudata
 
-    mudata.set_options(pull_on_update=False)
     modalities = {
         name: _harmonise_one(contents[name], name, spec, dataset)
         for name, spec in dataset["modalities"].items()
     }
     with warnings.catch_warnings():  # repeated names are an error of check_dataset, with a clear message
         warnings.simplefilter("ignore", UserWarning)
-        return mudata.MuData(modalities)
+        return together(modalities)
 
 
 def _harmonise_one(adata, name: str, spec: dict, dataset: dict):

@@ -37,6 +37,7 @@ from jamie import contract
 from jamie.data.draw import draw_counts
 from jamie.data.genome import draw_regulation, place_features
 from jamie.errors import InputError
+from jamie.io import together
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -285,7 +286,6 @@ def _extras(cells: _Cells, modality: str, loadings: _Loadings, rows: slice) -> n
 
 def _assemble(parts: dict[str, tuple], with_batch: bool) -> MuData:
     """MuData of counts, cells and features per modality."""
-    import mudata
     from anndata import AnnData
 
     modalities = {}
@@ -297,5 +297,4 @@ def _assemble(parts: dict[str, tuple], with_batch: bool) -> MuData:
         truth = {"true_state": cells.state, "true_programs": cells.programs[name]}
         uns = {contract.KIND: name, "values": contract.COUNTS}
         modalities[name] = AnnData(x, obs=obs, var=features, obsm=truth, uns=uns)
-    with mudata.set_options(pull_on_update=False):
-        return mudata.MuData(modalities)
+    return together(modalities)

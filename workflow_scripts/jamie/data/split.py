@@ -8,6 +8,7 @@ import pandas as pd
 from jamie.contract import ROLE, SPLIT_COLUMNS, TEST, TRAIN, check_two_modalities
 from jamie.data.correspondence import Correspondence
 from jamie.errors import InputError
+from jamie.io import together
 
 
 def split_cells(pairs: Correspondence, held_out: float, seed: int) -> dict[int, np.ndarray]:
@@ -73,9 +74,7 @@ def training_cells(mdata, layers: bool = True):
         False: without the layers, such as counts, which take as much memory as ``X``.
     """
     import anndata
-    import mudata
 
-    mudata.set_options(pull_on_update=False)
     parts = {}
     for name, adata in mdata.mod.items():
         keep = np.argsort(adata.obs_names.to_numpy(dtype=str), kind="stable")
@@ -84,4 +83,4 @@ def training_cells(mdata, layers: bool = True):
         if not layers:
             adata = anndata.AnnData(adata.X, obs=adata.obs, var=adata.var, uns=adata.uns)
         parts[name] = adata[keep].copy()
-    return mudata.MuData(parts)
+    return together(parts)

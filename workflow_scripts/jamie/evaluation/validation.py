@@ -10,6 +10,7 @@ from scipy import sparse
 
 from jamie import contract as c
 from jamie.data.correspondence import Correspondence
+from jamie.io import together
 from jamie.registry import Spec
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ def take_out(
     validation
         MuData whose row i is the same cell in both modalities.
     """
-    import mudata
 
-    mudata.set_options(pull_on_update=False)
     pairs = known.certain_pairs()
     n = round(SHARE * len(pairs))
     chosen = pairs[np.sort(np.random.default_rng([seed, 2]).permutation(len(pairs))[:n])]  # (n, 2)
@@ -45,7 +44,7 @@ def take_out(
         keep[chosen[:, axis]] = False
         rest[name], validation[name] = adata[keep].copy(), adata[chosen[:, axis]].copy()
     names = [a.obs_names for a in rest.values()]
-    return mudata.MuData(rest), known.align(*names), mudata.MuData(validation)
+    return together(rest), known.align(*names), together(validation)
 
 
 def objective(parts: dict[str, float]) -> float:

@@ -79,9 +79,7 @@ def write_imputed(path: str | Path, prepared, imputers: dict) -> None:
 def _skeleton(prepared):
     """The same cells without any values."""
     import anndata
-    import mudata
 
-    mudata.set_options(pull_on_update=False)
-    return mudata.MuData(
+    return io.together(
         {name: anndata.AnnData(obs=a.obs[[c.ROLE]].copy()) for name, a in prepared.mod.items()}
     )

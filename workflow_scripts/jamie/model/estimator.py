@@ -228,10 +228,8 @@ class JAMIE:
     def _prepared(self, mdata):
         if all(c.PREPROCESSING in a.uns for a in mdata.mod.values()):
             return mdata
-        import mudata
 
-        mudata.set_options(pull_on_update=False)
-        raw = mudata.MuData({m: with_kind(a, m) for m, a in mdata.mod.items()})
+        raw = io.together({m: with_kind(a, m) for m, a in mdata.mod.items()})
         c.check_two_modalities(raw)
         return preprocess.prepare(raw, {i: np.ones(a.n_obs, bool) for i, a in enumerate(raw.mod.values())})
 

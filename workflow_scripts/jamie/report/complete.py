@@ -90,7 +90,6 @@ def _picked(impute, cells: np.ndarray, change=None):
 def _with_skeletons(mdata, model, wanted: dict, scores):
     """The dataset plus an imputed modality for each that some cells lack, still without values."""
     import anndata
-    import mudata
     from scipy import sparse
 
     mods = {name: a.copy() for name, a in mdata.mod.items()}
@@ -108,8 +107,7 @@ def _with_skeletons(mdata, model, wanted: dict, scores):
             imputed.var["pearson"] = best["pearson"].reindex(names).to_numpy(float)
             imputed.uns["pearson_of"] = f"{best['cells'].iloc[0]} cells of {best['scenario'].iloc[0]}"
         mods[f"{target}_imputed"] = imputed
-    mudata.set_options(pull_on_update=False)
-    completed = mudata.MuData(mods)
+    completed = io.together(mods)
     _keep_shared(completed, mdata)
     completed.uns["jamie"] = {"scale": "X: prepared; layers['native']: native units", "umap_seed": SEED}
     return completed
