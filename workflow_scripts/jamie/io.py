@@ -86,6 +86,7 @@ def write_h5mu(path: str | Path, mdata) -> None:
 
 def read_h5mu(path: str | Path):
     """Read a MuData; a file that is missing, truncated or of another format is an InputError."""
+    import h5py
     import mudata
 
     _leave_columns_to_modalities()
@@ -98,6 +99,8 @@ def read_h5mu(path: str | Path):
             change="the dataset's `files:` in the config, or run the rule that makes it",
         )
     try:
+        with h5py.File(path) as file:
+            file["mod"]  # mudata 0.4 would read any HDF5 file, as one without modalities
         return mudata.read_h5mu(str(path))
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise InputError(

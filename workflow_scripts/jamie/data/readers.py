@@ -132,13 +132,13 @@ def _layer(adata, name: str, layer: str | None) -> tuple:
     """Values (n_m, p_m) and their ``var``; layer "raw" is ``adata.raw`` unless a layer has that name."""
     if layer is None and adata.X is not None:
         return adata.X, adata.var
-    if layer in adata.layers:
+    if layer and layer in adata.layers:
         return adata.layers[layer], adata.var
     if layer == "raw" and adata.raw is not None:
         return adata.raw.X, adata.raw.var
     there = [
         *([] if adata.X is None else ["null (X)"]),
-        *adata.layers,
+        *filter(None, adata.layers),  # anndata 0.13 lists X as layer None
         *([] if adata.raw is None else ["raw"]),
     ]
     raise InputError(
