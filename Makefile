@@ -63,8 +63,8 @@ lock: ## bring both locks and the conda environment up to pyproject.toml (delete
 	$(LOCK) --extra test -c envs/requirements.lock -o envs/requirements-test.lock
 	sed -i '/^      - /d' envs/environment.yaml
 	echo '      - $(TORCH)' >> envs/environment.yaml
-	$(COMPILE) --python-version 3.12 --python-platform linux -c envs/requirements.lock | \
-		sed 's/^/      - /' >> envs/environment.yaml
+	$(COMPILE) --python-version 3.12 --python-platform linux -c envs/requirements.lock -o .venv/lock/conda.txt
+	sed 's/^/      - /' .venv/lock/conda.txt >> envs/environment.yaml
 	rm -r .venv/lock
 
 clean: ## remove what runs have written here (not .venv)
