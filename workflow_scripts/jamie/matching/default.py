@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jamie.data.correspondence import certain_pairs
 from jamie.linear import canonical
 from jamie.linear.canonical import Moments
 from jamie.matching import confidence as trust
 from jamie.matching import landmarks
 from jamie.matching.assignment import soft_match
 from jamie.matching.geometry import Geometry, measure
-from jamie.matching.problem import Estimate
+from jamie.matching.problem import Estimate, Problem
 
 MIN_JUDGED = 8  # known pairs from which leaving some out says something
 GEOMETRY_BELOW = 100  # known pairs from which the matching of landmarks adds nothing
@@ -25,34 +24,27 @@ N_FOLDS = 5
 N_REFINED = 5000  # cells of a modality that take part in the rounds
 
 
-def estimate(x, known, *, k: int, groups, seed: int, neighbours, n_landmarks: int, restarts: int) -> Estimate:
+def estimate(problem: Problem) -> Estimate:
     """See `jamie.matching.estimate`; cells are in an order of their own."""
-    pairs = certain_pairs(known)
-    options = {"neighbours": neighbours, "n_landmarks": n_landmarks}
-    options["damped_features"] = len(pairs) < MIN_JUDGED
-    geometries = [_geometries(x, seed, **options)]
+    geometries = [_geometries(problem, problem.seed)]
     info = {"components": _components(geometries[0]), "notes": _notes(geometries[0])}
     match = None
-    if len(pairs) < GEOMETRY_BELOW:
-        geometries.append(_geometries(x, seed + 1, **options))
-        match = _match_landmarks(geometries, pairs, groups, restarts, seed, [side.shape[1] for side in x])
+    if len(problem.pairs) < GEOMETRY_BELOW:
+        geometries.append(_geometries(problem, problem.seed + 1))
+        match = _match_landmarks(geometries, problem)
         info["optima"] = [
             {"cost": round(s.cost, 5), "weight": round(float(w), 4)}
             for s, w in zip(match.draws[0].solutions, match.draws[0].weights(), strict=True)
         ]
     features = [g.features for g in geometries[0]]
     of_all = tuple(canonical.covariance(f) for f in features)
-    if len(pairs) >= MIN_JUDGED:
-        choice = _choose(features, of_all, known, pairs, match, seed)
-        confidence, parts, reason = choice.confidence, {"left_out_pairs": choice.confidence}, choice.reason
-        ridge, worth, n_axes = choice.ridge, choice.worth, canonical.N_AXES
-        info |= {"regime": "pairs", "left_out_foscttm": choice.fraction, "ridge": ridge, "worth": worth}
+    if len(problem.pairs) >= MIN_JUDGED:
+        choice = _choose(features, of_all, problem, match)
     else:
-        parts, ridge, worth, n_axes = match.parts(), UNPAIRED_RIDGE, WORTH[-1], UNPAIRED_AXES
-        confidence, reason = _verdict(parts)
-        info |= {"regime": "geometry"}
-    matrix, z = _refine(features, of_all, known, match, ridge, worth, n_axes, k, groups, seed)
-    return Estimate(matrix, round(confidence, 4), info | {"parts": parts, "reason": reason}, z)
+        choice = _by_geometry(match)
+    matrix, z = _refine(features, of_all, problem, match, choice)
+    info |= choice.info | {"parts": choice.parts, "reason": choice.reason}
+    return Estimate(matrix, round(choice.confidence, 4), info, z)
 
 
 @dataclass
@@ -121,16 +113,18 @@ class Match:
         return trust.of_draws(plans, [draw.geometries for draw in self.draws], self.n_features)
 
 
-def _match_landmarks(geometries, pairs, groups, restarts: int, seed: int, n_features) -> Match:
+def _match_landmarks(geometries, problem: Problem) -> Match:
     features = [g.features for g in geometries[0]]
-    fused = [_group_cost(pair, groups) for pair in geometries]
+    fused = [_group_cost(pair, problem.groups) for pair in geometries]
     draws = []
     for i, (pair, cost) in enumerate(zip(geometries, fused, strict=True)):
-        solutions = landmarks.solve(*pair, restarts=restarts, seed=seed + i, fused=cost)
+        solutions = landmarks.solve(*pair, restarts=problem.restarts, seed=problem.seed + i, fused=cost)
         centres = [g.means(f) for g, f in zip(pair, features, strict=True)]
-        misses = np.array([_misses(s.plan, pair, pairs) for s in solutions]).reshape(len(solutions), -1)
+        misses = np.array([_misses(s.plan, pair, problem.pairs) for s in solutions]).reshape(
+            len(solutions), -1
+        )
         draws.append(Draw(pair, solutions, misses, [Moments.of(s.plan, *centres) for s in solutions], cost))
-    return Match(tuple(draws), n_features)
+    return Match(tuple(draws), tuple(side.shape[1] for side in problem.x))
 
 
 def _misses(plan, draw, pairs) -> np.ndarray:
@@ -160,17 +154,37 @@ def _group_cost(draw, groups):
 
 @dataclass
 class Choice:
-    """Settings that find left-out pairs best, and how well: ``fraction`` of cells nearer than the partner."""
+    """Settings of the shared coordinates, and how far to trust what they lead to.
+
+    Attributes
+    ----------
+    ridge, n_axes
+        Of the canonical correlation.
+    worth
+        Pairs that the matching of landmarks counts as.
+    confidence, parts, reason, info
+        As of `Estimate`.
+    """
 
     ridge: float
     worth: float
-    fraction: float
+    n_axes: int
     confidence: float
+    parts: dict[str, float]
     reason: str
+    info: dict
 
 
-def _choose(features, of_all, known, pairs, match: Match | None, seed: int) -> Choice:
+def _by_geometry(match: Match) -> Choice:
+    """Without the pairs to judge by: fixed settings, trusted as far as matchings agree."""
+    parts = match.parts()
+    confidence, reason = _verdict(parts)
+    return Choice(UNPAIRED_RIDGE, WORTH[-1], UNPAIRED_AXES, confidence, parts, reason, {"regime": "geometry"})
+
+
+def _choose(features, of_all, problem: Problem, match: Match | None) -> Choice:
     """Ridge, and what the matching of landmarks is worth, by leaving known pairs out in turn."""
+    known, pairs, seed = problem.known, problem.pairs, problem.seed
     fold = np.random.default_rng(seed).permutation(len(pairs)) % min(N_FOLDS, len(pairs))
     settings = [(r, w) for r in canonical.RIDGES for w in (WORTH if match else WORTH[:1])]
     found = {setting: [] for setting in settings}
@@ -193,32 +207,33 @@ def _choose(features, of_all, known, pairs, match: Match | None, seed: int) -> C
         f"{len(pairs)} known pairs were left out in turn: {best.mean():.0%} of the cells come before the "
         "true partner on average (chance: 50%)"
     )
-    return Choice(ridge, worth, float(best.mean()), confidence, reason)
+    info = {"regime": "pairs", "left_out_foscttm": float(best.mean()), "ridge": ridge, "worth": worth}
+    return Choice(ridge, worth, canonical.N_AXES, confidence, {"left_out_pairs": confidence}, reason, info)
 
 
-def _refine(features, of_all, known, match, ridge, worth, n_axes, k: int, groups, seed: int):
+def _refine(features, of_all, problem: Problem, match: Match | None, choice: Choice):
     """F~ of all cells and the shared coordinates it follows from.
 
     In each round the matches of the one before help to fit the coordinates.
     """
+    known, ridge, n_axes = problem.known, choice.ridge, choice.n_axes
     given = Moments.of(known, *features) if known.nnz else None
-    if match is not None and worth:
-        of_landmarks = match.best().scaled(worth)
+    if match is not None and choice.worth:
+        of_landmarks = match.best().scaled(choice.worth)
         given = of_landmarks if given is None else given + of_landmarks
-    n_open = min(known.shape) - len(certain_pairs(known))
+    n_open = min(problem.shape) - len(problem.pairs)
     own_weight = SELF[0] * n_open if known.nnz else SELF[1] * given.weight
-    rng = np.random.default_rng(seed)
-    some = [np.sort(rng.permutation(n)[:N_REFINED]) for n in known.shape]
-    of_some = [f[rows] for f, rows in zip(features, some, strict=True)]
-    known_of_some = known[some[0]][:, some[1]]
-    groups_of_some = groups and tuple(g[rows] for g, rows in zip(groups, some, strict=True))
+    rng = np.random.default_rng(problem.seed)
+    rows = [np.sort(rng.permutation(n)[:N_REFINED]) for n in problem.shape]
+    of_some = [f[r] for f, r in zip(features, rows, strict=True)]
+    some = problem.of(*rows)
     axes = canonical.fit(given, of_all, ridge, n_axes)
     for _ in range(ROUNDS):
         z = [axes.transform(f, i) for i, f in enumerate(of_some)]
-        matrix = soft_match(z, k, known=known_of_some, groups=groups_of_some)
+        matrix = soft_match(z, some.k, known=some.known, groups=some.groups)
         axes = canonical.fit(given + Moments.of(matrix, *of_some).scaled(own_weight), of_all, ridge, n_axes)
     z = tuple(axes.transform(f, i) for i, f in enumerate(features))
-    return soft_match(z, k, known=known, groups=groups), z
+    return soft_match(z, problem.k, known=known, groups=problem.groups), z
 
 
 def _verdict(parts: dict[str, float]) -> tuple[float, str]:
@@ -234,8 +249,10 @@ def _verdict(parts: dict[str, float]) -> tuple[float, str]:
     return confidence, f"geometry alone is ambiguous here: {words[min(parts, key=parts.get)]}"
 
 
-def _geometries(x, seed: int, **options) -> tuple[Geometry, Geometry]:
-    return tuple(measure(side, seed=seed, **options) for side in x)
+def _geometries(problem: Problem, seed: int) -> tuple[Geometry, Geometry]:
+    options = {"neighbours": problem.neighbours, "n_landmarks": problem.n_landmarks}
+    damped = len(problem.pairs) < MIN_JUDGED
+    return tuple(measure(side, seed=seed, damped_features=damped, **options) for side in problem.x)
 
 
 def _components(draw) -> dict:

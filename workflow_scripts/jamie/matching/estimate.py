@@ -7,9 +7,8 @@ import logging
 import numpy as np
 from scipy import sparse
 
-from jamie.data.correspondence import certain_pairs
 from jamie.matching.confidence import TRUSTED_FROM, TRUSTED_FROM_PAIRS
-from jamie.matching.problem import Estimate
+from jamie.matching.problem import Estimate, Problem
 
 log = logging.getLogger(__name__)
 
@@ -70,22 +69,10 @@ def estimate(
     groups = validate.groups(groups, x)
     if not unpaired:
         validate.some_pair(known)
-    order, back = _own_order(x)
     sizes, notes = validate.neighbours(neighbours, min(map(len, x)))
-    result = _by_method(
-        method,
-        tuple(side[o] for side, o in zip(x, order, strict=True)),
-        sparse.csr_matrix(known[order[0]][:, order[1]]),
-        {
-            "k": k,
-            "groups": groups and tuple(g[o] for g, o in zip(groups, order, strict=True)),
-            "seed": seed,
-            "neighbours": sizes,
-        },
-        n_landmarks=n_landmarks,
-        restarts=restarts,
-        max_cells=max_cells,
-    )
+    problem = Problem(x, known, groups, k, sizes, n_landmarks, restarts, max_cells, seed)
+    order, back = _own_order(x)
+    result = _by_method(method, problem.of(*order))
     result.matrix = sparse.csr_matrix(result.matrix[back[0]][:, back[1]], dtype=np.float32)
     if result.coordinates is not None:
         result.coordinates = tuple(z[b] for z, b in zip(result.coordinates, back, strict=True))
@@ -115,14 +102,14 @@ def _own_order(x) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return order, [np.argsort(o, kind="stable") for o in order]
 
 
-def _by_method(method: str, x, known, common: dict, *, n_landmarks, restarts, max_cells) -> Estimate:
-    if len(certain_pairs(known)) == min(known.shape):
+def _by_method(method: str, problem: Problem) -> Estimate:
+    if len(problem.pairs) == min(problem.shape):
         reason = "every cell of a modality has a certain known partner: nothing is left to estimate"
-        return Estimate(known, 1.0, {"reason": reason, "parts": {}, "regime": "known"})
+        return Estimate(problem.known, 1.0, {"reason": reason, "parts": {}, "regime": "known"})
     if method == "unioncom":
         from jamie.matching import unioncom
 
-        return unioncom.estimate(x, known, **common, max_cells=max_cells)
+        return unioncom.estimate(problem)
     from jamie.matching import default
 
-    return default.estimate(x, known, **common, n_landmarks=n_landmarks, restarts=restarts)
+    return default.estimate(problem)

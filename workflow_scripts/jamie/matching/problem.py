@@ -1,11 +1,56 @@
-"""What an estimate of the correspondence is."""
+"""What is to be matched, and what an estimate of the correspondence is."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
+
+from jamie.data.correspondence import certain_pairs
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Two modalities to match, what is known of it, and how: every step takes this one thing.
+
+    Attributes
+    ----------
+    x
+        Pair of float32 (n_1, p_1), (n_2, p_2): model input, finite.
+    known
+        Known F, CSR float32 (n_1, n_2).
+    groups
+        Pair of string arrays (n_1,), (n_2,), "" is free; None: any cells match.
+    k, neighbours, n_landmarks, restarts, max_cells, seed
+        As of `jamie.matching.estimate`; ``neighbours`` are below the number of cells.
+    """
+
+    x: tuple[np.ndarray, np.ndarray]
+    known: sparse.csr_matrix
+    groups: tuple[np.ndarray, np.ndarray] | None
+    k: int
+    neighbours: tuple[int, ...]
+    n_landmarks: int
+    restarts: int
+    max_cells: int
+    seed: int
+
+    @cached_property
+    def pairs(self) -> np.ndarray:
+        """The certain known pairs, int (n_pairs, 2)."""
+        return certain_pairs(self.known)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.known.shape
+
+    def of(self, rows: np.ndarray, cols: np.ndarray) -> Problem:
+        """The same for these cells of either modality, in this order."""
+        x = self.x[0][rows], self.x[1][cols]
+        groups = self.groups and (self.groups[0][rows], self.groups[1][cols])
+        return replace(self, x=x, known=sparse.csr_matrix(self.known[rows][:, cols]), groups=groups)
 
 
 @dataclass

@@ -11,7 +11,7 @@ from jamie.linear.neighbours import nearest
 from jamie.matching.assignment import top
 from jamie.matching.geometry import bridge, graph_of
 from jamie.matching.landmarks import correlation
-from jamie.matching.problem import Estimate
+from jamie.matching.problem import Estimate, Problem
 
 N_STEPS = 2000
 PENALTY = 1.0  # rho, on the constraints
@@ -19,23 +19,21 @@ STEP = 1.0  # in units of a step that is safe
 ROW_SUMS = 0.1, 1.5  # mean of the row sums, which should be 1: below, F~ collapsed; above, it diverged
 
 
-def estimate(x, known, *, k: int, groups, seed: int, neighbours, max_cells: int) -> Estimate:
+def estimate(problem: Problem) -> Estimate:
     """F~ of all cells, dense inside; confidence is the agreement of starts and graphs, 0 after a collapse.
 
-    Parameters
-    ----------
-    neighbours
-        Sizes of the neighbour graphs; geodesics are those of the first, the last is asked whether it agrees.
+    Geodesics are those of the first of the problem's neighbour graphs; the last is asked whether it agrees.
 
     Raises
     ------
     InputError
         More than ``max_cells`` cells in a modality.
     """
-    if max(map(len, x)) > max_cells:
+    x, known, neighbours = problem.x, problem.known, problem.neighbours
+    if max(problem.shape) > problem.max_cells:
         raise InputError(
             "`method: unioncom` is meant for few cells",
-            expected=f"at most {max_cells} training cells in each modality",
+            expected=f"at most {problem.max_cells} training cells in each modality",
             found=f"{len(x[0])} and {len(x[1])}",
             change="`estimate: method: landmarks`, or `estimate: max_cells`",
         )
@@ -50,8 +48,8 @@ def estimate(x, known, *, k: int, groups, seed: int, neighbours, max_cells: int)
         if len(shapes[size][i][1]) > 1
     ]
     geodesics = [distance for distance, _ in shapes[neighbours[0]]]
-    allowed = _allowed(known, groups, (len(x[0]), len(x[1])))
-    rng = np.random.default_rng(seed)
+    allowed = _allowed(problem)
+    rng = np.random.default_rng(problem.seed)
     f = _solve(geodesics, allowed, known, rng)
     row_sum = float(f.sum() / min(f.shape))
     info = {"regime": "unioncom", "components": components, "notes": notes, "mean_row_sum": row_sum}
@@ -66,7 +64,7 @@ def estimate(x, known, *, k: int, groups, seed: int, neighbours, max_cells: int)
         parts["graphs"] = _agreement(f, _solve(others, allowed, known, rng), geodesics)
     reason = "agreement of " + ", ".join(f"{name} {value:.2f}" for name, value in parts.items())
     info |= {"collapsed": False, "parts": parts, "reason": reason}
-    return Estimate(_sparse(f, known, k), round(float(np.prod(list(parts.values()))), 4), info)
+    return Estimate(_sparse(f, known, problem.k), round(float(np.prod(list(parts.values()))), 4), info)
 
 
 def match(x, *, seed: int, neighbours: int = 10, k: int = 10, device: str = "auto") -> sparse.csr_matrix:
@@ -147,13 +145,13 @@ def _geodesics(x: np.ndarray, size: int) -> tuple[np.ndarray, list[int]]:
     return distance / distance.max(), sizes
 
 
-def _allowed(known, groups, shape) -> np.ndarray:
+def _allowed(problem: Problem) -> np.ndarray:
     """bool (n_1, n_2): where F~ may be above 0."""
-    allowed = np.ones(shape, dtype=bool)
-    if groups is not None:
-        first, second = groups
+    allowed = np.ones(problem.shape, dtype=bool)
+    if problem.groups is not None:
+        first, second = problem.groups
         allowed &= (first[:, None] == second[None]) | (first == "")[:, None] | (second == "")[None]
-    rows, cols = certain_pairs(known).T
+    rows, cols = problem.pairs.T
     allowed[rows], allowed[:, cols] = False, False
     allowed[rows, cols] = True
     return allowed
