@@ -5,6 +5,22 @@ from pathlib import Path
 
 import pytest
 
+# several workers share the cores: what small arrays gain from threads, waiting for each other costs
+for library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items):
+    """Keep tests on one worker that share an expensive fixture, and begin with what takes longest.
+
+    Workers of pytest-xdist have fixtures of their own, so the tests of a file stay together, and so do those
+    of all files that look at one run of the workflow.
+    """
+    for item in items:
+        runs = [name for name in item.fixturenames if name.endswith("_run")]
+        item.add_marker(pytest.mark.xdist_group(runs[-1] if runs else str(item.path)))
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+
 
 @pytest.fixture(scope="session")
 def one_torch_thread():

@@ -38,7 +38,7 @@ def places(folder):
 
 
 @pytest.fixture(scope="module")
-def simulated(tmp_path_factory):
+def simulated_run(tmp_path_factory):
     """A folder with the simulated dataset alone."""
     folder = tmp_path_factory.mktemp("links")
     done = snakemake(folder, "resources/simulated_multiome/simulated.h5mu", overlay=overlay())
@@ -47,19 +47,19 @@ def simulated(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def links_run(simulated):
+def links_run(simulated_run):
     """The whole run: a BED that lacks one gene, half of the true links known, a locus asked for."""
-    places(simulated).iloc[1:].to_csv(simulated / "genes.bed", sep="\t", header=False, index=False)
-    truth = io.read_table(simulated / "resources/simulated_multiome/true_links.tsv")
-    truth.iloc[::2].to_csv(simulated / "known.tsv", sep="\t", index=False)
+    places(simulated_run).iloc[1:].to_csv(simulated_run / "genes.bed", sep="\t", header=False, index=False)
+    truth = io.read_table(simulated_run / "resources/simulated_multiome/true_links.tsv")
+    truth.iloc[::2].to_csv(simulated_run / "known.tsv", sep="\t", index=False)
     given = {
         "genes": {"path": "genes.bed"},
         "known_links": {"path": "known.tsv"},
-        "show_genes": [places(simulated).index[50]],
+        "show_genes": [places(simulated_run).index[50]],
     }
-    done = snakemake(simulated, overlay=overlay(**given))
+    done = snakemake(simulated_run, overlay=overlay(**given))
     assert done.returncode == 0, done.stderr[-4000:]
-    return simulated
+    return simulated_run
 
 
 def test_every_pair_within_the_window_is_judged(links_run):
@@ -136,15 +136,15 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_annotation_stops_with_what_was_found(simulated, name):
+def test_a_wrong_annotation_stops_with_what_was_found(simulated_run, name):
     given, words = WRONG[name]
-    wrong = given(places(simulated))
+    wrong = given(places(simulated_run))
     for key in {"genes", "known_links"} & set(wrong):
-        wrong[key].to_csv(simulated / "wrong.bed", sep="\t", header=False, index=False)
+        wrong[key].to_csv(simulated_run / "wrong.bed", sep="\t", header=False, index=False)
         wrong[key] = {"path": "wrong.bed"}
     target = f"{FOUND}/explained/genes.tsv"
-    (simulated / target).unlink(missing_ok=True)
-    done = snakemake(simulated, target, overlay=overlay(**wrong))
-    log = (simulated / "logs/locate_genes/simulated_multiome.log").read_text()
+    (simulated_run / target).unlink(missing_ok=True)
+    done = snakemake(simulated_run, target, overlay=overlay(**wrong))
+    log = (simulated_run / "logs/locate_genes/simulated_multiome.log").read_text()
     assert done.returncode != 0 and all(word in log for word in words), log
-    assert not (simulated / target).exists()
+    assert not (simulated_run / target).exists()

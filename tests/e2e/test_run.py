@@ -162,7 +162,7 @@ def test_a_saved_model_completes_new_cells(small_run, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def comparison(tmp_path_factory):
+def compared_run(tmp_path_factory):
     """Three shares of known pairs, half of the pairs wrong, and three variants of KNN. Returns its folder."""
     folder = tmp_path_factory.mktemp("comparison")
     overlay = {
@@ -183,8 +183,8 @@ def comparison(tmp_path_factory):
     return folder
 
 
-def test_a_run_that_compares_draws_what_compares_and_nothing_else(comparison):
-    figures = {str(path.relative_to(comparison / "results")) for path in comparison.rglob("*.svg")}
+def test_a_run_that_compares_draws_what_compares_and_nothing_else(compared_run):
+    figures = {str(path.relative_to(compared_run / "results")) for path in compared_run.rglob("*.svg")}
     scenarios = ("paired_100", "paired_50", "paired_10", "paired_100_wrong_50")
     of_methods = ("ablation", "alignment", "silhouettes", "baselines")
     assert figures == {"simulated_multiome/pairing.svg"} | {
@@ -192,17 +192,17 @@ def test_a_run_that_compares_draws_what_compares_and_nothing_else(comparison):
     }
 
 
-def test_a_run_without_a_joint_space_says_so_and_is_ranked(comparison):
-    figures = comparison / "results/simulated_multiome/paired_50/figures"
+def test_a_run_without_a_joint_space_says_so_and_is_ranked(compared_run):
+    figures = compared_run / "results/simulated_multiome/paired_50/figures"
     assert "Not applicable: no method has both FOSCTTM" in (figures / "alignment.rst").read_text()
-    table = pd.read_csv(comparison / "results/ranking.tsv", sep="\t")
+    table = pd.read_csv(compared_run / "results/ranking.tsv", sep="\t")
     own = table[table["scenario"] == "paired_50"].set_index("method")
     assert list(own.index[-1:]) == ["ceiling"] and (own.loc["knn", "time_s"] > 0).all()
-    assert "two neighbours" in (comparison / "results/ranking.html").read_text()
+    assert "two neighbours" in (compared_run / "results/ranking.html").read_text()
 
 
-def test_scenarios_of_a_comparison_share_their_split_and_their_pairs(comparison):
-    folder = comparison / "results/simulated_multiome"
+def test_scenarios_of_a_comparison_share_their_split_and_their_pairs(compared_run):
+    folder = compared_run / "results/simulated_multiome"
     splits = {path.read_text() for path in folder.glob("*/data/seed3/split.tsv")}
     assert len(splits) == 1
     pairs = Correspondence.load(folder / "pairs.npz")
@@ -217,24 +217,24 @@ def test_scenarios_of_a_comparison_share_their_split_and_their_pairs(comparison)
     assert wrong.multiply(pairs.matrix).nnz == wrong.nnz - round(wrong.nnz / 2)
 
 
-def test_a_comparison_says_how_many_pairs_are_enough_and_how_many_are_wrong(comparison):
-    table = pd.read_csv(comparison / "results/simulated_multiome/pairing.tsv", sep="\t")
+def test_a_comparison_says_how_many_pairs_are_enough_and_how_many_are_wrong(compared_run):
+    table = pd.read_csv(compared_run / "results/simulated_multiome/pairing.tsv", sep="\t")
     assert set(table["method"]) == {"knn", "knn_2", "knn_all"} and set(table["metric"]) == {"pearson"}
     assert (table["n_points"] == 3).all()
     known = Correspondence.load(
-        comparison / "results/simulated_multiome/paired_100/data/seed3/correspondence.npz"
+        compared_run / "results/simulated_multiome/paired_100/data/seed3/correspondence.npz"
     )
     assert (table["n_pairs_most"] == known.matrix.nnz).all()
-    page = (comparison / "results/summary.rst").read_text()
-    caption = (comparison / "results/simulated_multiome/pairing.rst").read_text().strip()
+    page = (compared_run / "results/summary.rst").read_text()
+    caption = (compared_run / "results/simulated_multiome/pairing.rst").read_text().strip()
     assert "(KNN, 1 seed)" in caption and caption in page
     assert page.count(f"{round(known.matrix.nnz / 2)} of the {known.matrix.nnz} shown were wrong") == 1
-    captions = {p.parts[-3]: p.read_text() for p in comparison.rglob("ablation.rst")}
+    captions = {p.parts[-3]: p.read_text() for p in compared_run.rglob("ablation.rst")}
     assert all("two neighbours: " in text for text in captions.values())
     assert {name for name, text in captions.items() if "50% were wrong on purpose" in text} == {
         "paired_100_wrong_50"
     }
-    assert "| two neighbours |" in (comparison / "results/table.md").read_text()
+    assert "| two neighbours |" in (compared_run / "results/table.md").read_text()
 
 
 EXAMPLES = sorted({path.stem for path in ROOT.glob("config/examples/*.yaml")} - {"seeds", "own_data"})
