@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from jamie.model.train import train
+from jamie.model.trainer import train
 
 N_1, N_2, N_PAIRS = 110, 95, 80
 

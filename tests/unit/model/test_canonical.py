@@ -8,7 +8,7 @@ from scipy import sparse
 from jamie.model.canonical import input_axes
 from jamie.model.network import JointVAE
 from jamie.model.options import Options
-from jamie.model.train import train
+from jamie.model.trainer import train
 from jamie.model.watch import validation_split
 
 N_CELLS, STRENGTH = 400, 100.0

@@ -12,7 +12,7 @@ import torch
 from scipy import sparse
 
 from jamie.model.options import Options
-from jamie.model.train import train
+from jamie.model.trainer import train
 
 PACKAGE = Path(__file__).parents[3] / "workflow_scripts"
 OPTIONS = {"max_epochs": 400, "min_steps": 1, "batch_size": 16, "hidden_layers": (16, 8), "n_latent": 4}

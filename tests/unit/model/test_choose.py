@@ -8,7 +8,7 @@ from jamie.data.correspondence import Correspondence, left_out_pairs, without_pa
 from jamie.matching.prepared import EstimatedCorrespondence
 from jamie.model import choose
 from jamie.model.options import Options
-from jamie.model.train import train
+from jamie.model.trainer import train
 from shared.fits import problem
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")

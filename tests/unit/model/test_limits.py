@@ -46,7 +46,7 @@ def test_few_pairs_are_not_watched(small_options):
 
 @pytest.mark.parametrize("shortages", [1, 9])
 def test_short_memory_means_smaller_batches(small_options, monkeypatch, caplog, shortages):
-    import jamie.model.train as module
+    import jamie.model.trainer as module
 
     whole, left = module.joint_step, [shortages]
 

@@ -8,7 +8,7 @@ from scipy import sparse
 from jamie.contract import HISTORY_COLUMNS
 from jamie.model.losses import joint_loss, weights
 from jamie.model.options import Options
-from jamie.model.train import annealing
+from jamie.model.trainer import annealing
 from jamie.model.watch import validation_split
 from shared.fits import N_1, N_2, N_PAIRS, equal, fit, problem
 
@@ -149,7 +149,7 @@ def test_without_patience_every_epoch_is_run(small_options):
 
 def test_early_stopping_on_one_batch_is_that_of_the_last(small_options, monkeypatch):
     """Neither validation cells nor the other batches have a say in when a fit ends."""
-    import jamie.model.train as module
+    import jamie.model.trainer as module
 
     whole, steps = module.joint_step, []
 

@@ -83,7 +83,7 @@ class JAMIE:
             F~, the estimated correspondence; True: made here (see `jamie.matching`). The option
             ``estimated`` says whether it is used.
         checkpoint
-            File through which a fit that was killed goes on; see `jamie.model.train.train`.
+            File through which a fit that was killed goes on; see `jamie.model.trainer.train`.
         """
         from jamie.matching.prepared import estimate_prepared
         from jamie.model import choose
