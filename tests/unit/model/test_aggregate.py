@@ -11,6 +11,7 @@ from jamie.model.aggregate import aggregate
 from jamie.model.batches import Batches
 from jamie.model.network import JointVAE
 from jamie.model.options import Options
+from jamie.model.reference import FewPairs
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -253,11 +254,11 @@ def test_the_faulty_sampling_fills_a_batch_with_few_distinct_pairs():
     n, n_pairs = 2048, 1638
     pairs = np.arange(n_pairs)
     f = sparse.csr_matrix((np.ones(n_pairs, np.float32), (pairs, pairs)), shape=(n, n))
-    for batch in Batches(f, None, 512, seed=0, pair_sampling=True).epoch():
+    for batch in FewPairs(f, None, 512, seed=0).epoch():
         own = batch.rows[0]
         assert 9 <= len(np.unique(own[own < n_pairs])) <= 80
         assert batch.n_own[0] == len(own) == 512
         np.testing.assert_array_equal(batch.f, f.toarray()[np.ix_(*batch.rows)])
     whole = sparse.eye(2048, format="csr", dtype=np.float32)  # fully paired runs do not show it
-    for batch in Batches(whole, None, 512, seed=0, pair_sampling=True).epoch():
+    for batch in FewPairs(whole, None, 512, seed=0).epoch():
         assert len(np.unique(batch.rows[0])) == 512

@@ -10,6 +10,7 @@ from jamie.device import choose_device
 from jamie.errors import InputError
 from jamie.model.network import Dropout
 from jamie.model.options import Options
+from jamie.model.trainer import Trainer
 from shared.fits import N_1, N_2, equal, fit, parameters
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -46,9 +47,7 @@ def test_few_pairs_are_not_watched(small_options):
 
 @pytest.mark.parametrize("shortages", [1, 9])
 def test_short_memory_means_smaller_batches(small_options, monkeypatch, caplog, shortages):
-    import jamie.model.trainer as module
-
-    whole, left = module.joint_step, [shortages]
+    whole, left = Trainer.step, [shortages]
 
     def short(*arguments):
         if left[0]:
@@ -56,7 +55,7 @@ def test_short_memory_means_smaller_batches(small_options, monkeypatch, caplog, 
             raise torch.OutOfMemoryError("made up")
         return whole(*arguments)
 
-    monkeypatch.setattr(module, "joint_step", short)
+    monkeypatch.setattr(Trainer, "step", short)
     if shortages == 9:
         with pytest.raises(torch.OutOfMemoryError):
             fit(Options.of(**small_options))

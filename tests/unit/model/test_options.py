@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from jamie.errors import InputError
+from jamie.model import reference
 from jamie.model.network import JointVAE
-from jamie.model.options import Options
+from jamie.model.options import MEMBERS, Options
 from shared.fits import fit
 
 
@@ -93,3 +94,13 @@ def test_unknown_names_are_refused_with_a_suggestion(arguments, problem_, hint):
 def test_many_cells_get_more_components(n_cells, expected):
     assert Options.of().components(n_cells) == expected
     assert Options.of(n_components=7).components(n_cells) == 7
+
+
+def test_every_fault_has_its_piece_and_none_means_sound_ones():
+    assert set(reference.FAULTS) == set(MEMBERS["faults"])
+    assert reference.pieces_for(()) == reference.Pieces()
+    for name, changed in reference.FAULTS.items():
+        faulty = reference.pieces_for([name])
+        assert {f.name for f in dataclasses.fields(faulty) if getattr(faulty, f.name) != f.default} == set(
+            changed
+        )

@@ -6,9 +6,9 @@ import torch
 from scipy import sparse
 
 from jamie.contract import HISTORY_COLUMNS
-from jamie.model.losses import joint_loss, weights
+from jamie.model.losses import JointLoss, weights
 from jamie.model.options import Options
-from jamie.model.trainer import annealing
+from jamie.model.trainer import Trainer, annealing
 from jamie.model.watch import validation_split
 from shared.fits import N_1, N_2, N_PAIRS, equal, fit, problem
 
@@ -105,7 +105,7 @@ def watched_loss(model, x, f, options):
     values = tuple(torch.as_tensor(v[r]) for v, r in zip(x, rows, strict=True))
     block = torch.as_tensor(f[rows[0]][:, rows[1]].toarray())
     with torch.no_grad():
-        terms = joint_loss(model.eval(), values, tuple(len(r) for r in rows), block, None, options)
+        terms = JointLoss(options)(model.eval(), values, tuple(len(r) for r in rows), block, None)
     return terms.total(weights(options, 1.0)).item()
 
 
@@ -149,15 +149,13 @@ def test_without_patience_every_epoch_is_run(small_options):
 
 def test_early_stopping_on_one_batch_is_that_of_the_last(small_options, monkeypatch):
     """Neither validation cells nor the other batches have a say in when a fit ends."""
-    import jamie.model.trainer as module
-
-    whole, steps = module.joint_step, []
+    whole, steps = Trainer.step, []
 
     def recorded(*arguments):
         steps.append(whole(*arguments))
         return steps[-1]
 
-    monkeypatch.setattr(module, "joint_step", recorded)
+    monkeypatch.setattr(Trainer, "step", recorded)
     changes = {"max_epochs": 60, "patience": 3, "faults": ["one_batch_stop"]}
     options = Options.of(**(small_options | changes))
     info = fit(options).info

@@ -15,8 +15,6 @@ from scipy import sparse
 
 from jamie.data.correspondence import strongest_partners
 
-DISTINCT = 8  # the faulty sampling draws one distinct pair for this many it should
-
 
 @dataclass
 class Batch:
@@ -51,9 +49,6 @@ class Batches:
     f_estimated
         Estimated correspondence, CSR (n_1, n_2) with rows and columns that sum to 1 at most, or None. Only
         entries between cells without a known partner count.
-    pair_sampling
-        Reproduce the fault of the reference that, where some cells have no partner, fills a batch with few
-        distinct known pairs, many times each (an epoch then visits few of them).
     """
 
     def __init__(
@@ -62,7 +57,6 @@ class Batches:
         f_estimated: sparse.csr_matrix | None,
         batch_size: int,
         seed: int,
-        pair_sampling: bool = False,
     ):
         self.f = _Lookup(f)
         self.f_t = _Lookup(f.T.tocsr())
@@ -74,7 +68,6 @@ class Batches:
         # BatchNorm needs a few cells of each modality in every batch
         self.n_batches = max(1, min(self.n_batches, n_1 // 4, n_2 // 4))
         self.rng = np.random.default_rng(seed)
-        self.pair_sampling = pair_sampling and min(map(len, self.alone)) > 0
 
     def epoch(self) -> Iterator[Batch]:
         # pairs and single cells are spread separately, so that every batch has some of each modality
@@ -84,14 +77,15 @@ class Batches:
         if self.estimated is not None:
             self.estimated.draw(self.rng)
         for pair, alone_1, alone_2 in zip(pairs, alone[0][::-1], alone[1][::-1], strict=True):
-            if self.pair_sampling and len(pair):
-                pair = self.rng.choice(pair[: max(2, len(pair) // DISTINCT)], len(pair))
+            pair = self.chosen(pair)
             yield self.batch(np.concatenate([pair[:, 0], alone_1]), np.concatenate([pair[:, 1], alone_2]))
+
+    def chosen(self, pairs: np.ndarray) -> np.ndarray:
+        """Those of the pairs (k, 2) whose turn it is that fill the batch: all, each once."""
+        return pairs
 
     def batch(self, own_1: np.ndarray, own_2: np.ndarray) -> Batch:
         """Bring along the partners of the cells given, and the partners of those F~ points to."""
-        if self.pair_sampling:
-            return self._repeated(own_1, own_2)
         need_1, need_2 = own_1, own_2
         if self.estimated is not None:
             need_1 = _join(own_1, self.estimated.partners(1, own_2))
@@ -102,13 +96,6 @@ class Batches:
         if self.estimated is not None:
             block = self.estimated.block(rows_1, rows_2, (len(own_1), len(own_2)))
         return Batch((rows_1, rows_2), (len(own_1), len(own_2)), self.f.block(rows_1, rows_2), block)
-
-    def _repeated(self, own_1: np.ndarray, own_2: np.ndarray) -> Batch:
-        """A batch in which a cell stands several times, each copy paired with every copy of its partner."""
-        block = self.f.block(*(np.unique(own) for own in (own_1, own_2)))
-        place = [np.unique(own, return_inverse=True)[1] for own in (own_1, own_2)]
-        f = block[place[0]][:, place[1]]
-        return Batch((own_1, own_2), (len(own_1), len(own_2)), f, None)
 
 
 class _Lookup:

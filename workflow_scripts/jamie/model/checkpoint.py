@@ -67,37 +67,3 @@ class Checkpoint:
         """The fit is complete."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
-
-
-def state_of(epoch: int, parts, history: list[tuple]) -> dict:
-    """All that the epochs to come depend on."""
-    model, optimizer, schedule, batches, stopper = parts
-    return {
-        "epoch": epoch,
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "schedule": None if schedule is None else _plain(schedule.state_dict()),
-        "batches": batches.rng.bit_generator.state,
-        "stopper": (stopper.best, stopper.best_epoch, stopper.weights),
-        "history": history,
-    }
-
-
-def _plain(state: dict) -> dict:
-    """Without the functions in it, which are part of the schedule itself."""
-    return {k: v for k, v in state.items() if not callable(v)}
-
-
-def resume(state: dict | None, parts, history: list[tuple]) -> int:
-    """Put a saved state in place; returns the first epoch to do."""
-    if state is None:
-        return 0
-    model, optimizer, schedule, batches, stopper = parts
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    if schedule is not None:
-        schedule.load_state_dict(state["schedule"])
-    batches.rng.bit_generator.state = state["batches"]
-    stopper.best, stopper.best_epoch, stopper.weights = state["stopper"]
-    history += [tuple(row) for row in state["history"]]
-    return state["epoch"] + 1

@@ -24,7 +24,8 @@ def fit(x, f, options: Options, estimated: EstimatedCorrespondence | None, *, se
 
     ``estimated`` is of exactly the cells of ``x`` (n_1, p_1), (n_2, p_2) and ``f`` (n_1, n_2).
     ``info["estimated"]`` of the result holds ``used``, ``confidence``, ``reason`` and, after trials, the
-    FOSCTTM of the left-out pairs with and without it. Other arguments are those of `jamie.model.trainer.train`.
+    FOSCTTM of the left-out pairs with and without it. Other arguments are those of
+    `jamie.model.trainer.train`.
     """
     use, said = _decide(x, f, options, estimated, seed)
     weighted = None if not use else estimated.f.matrix * np.float32(estimated.confidence)

@@ -87,6 +87,7 @@ class JAMIE:
         """
         from jamie.matching.prepared import estimate_prepared
         from jamie.model import choose
+        from jamie.model.reference import pieces_for
 
         prepared = self._prepared(mdata)
         self.modalities = c.check_two_modalities(prepared)
@@ -94,7 +95,7 @@ class JAMIE:
         mdata = training_cells(prepared, layers=False)
         names = [a.obs_names for a in mdata.mod.values()]
         self.states = {m: mdata.mod[m].uns[c.PREPROCESSING] for m in self.modalities}
-        seen = prepared if "leak" in self.options.faults else mdata
+        seen = pieces_for(self.options.faults).component_cells(prepared, mdata)
         n_components = self.options.components(min(a.n_obs for a in mdata.mod.values()))
         self.projections = {
             m: Projection.fit(seen.mod[m].X, self.states[m]["sd"], n_components) for m in self.modalities

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as functional
 
 from jamie.model.aggregate import aggregate
+from jamie.model.batches import Batch
 from jamie.model.network import JointVAE, sample
 from jamie.model.options import Options
 
@@ -100,43 +101,61 @@ def contrastive(
     return (both * confidence).sum() / confidence.sum() / 2
 
 
-def joint_loss(
-    model: JointVAE,
-    x: tuple[torch.Tensor, torch.Tensor],
-    n_own: tuple[int, int],
-    f: torch.Tensor,
-    f_estimated: torch.Tensor | None,
-    options: Options,
-) -> LossTerms:
-    """All terms of one mini-batch.
+class JointLoss:
+    """All terms of a mini-batch."""
 
-    Parameters
-    ----------
-    x
-        Model input of the two modalities, (b_1, p_1) and (b_2, p_2): own rows first, then extra partners.
-    n_own
-        The loss is over this many first rows of each.
-    f, f_estimated
-        (b_1, b_2) blocks of F and F~.
-    """
-    encoded = [vae.encode(values) for vae, values in zip(model.vaes, x, strict=True)]
-    latent = [sample(mu, log_var) if model.training else mu for mu, log_var in encoded]
-    where = options.estimated_in if f_estimated is not None else ()
-    mixed = aggregate(*latent, f + f_estimated if "aggregation" in where else f, model.delta)
-    own = [slice(0, n) for n in n_own]
-    terms = LossTerms()
-    spread = [log_var[o] for (_, log_var), o in zip(encoded, own, strict=True)]
-    if "shared_logvar" in options.faults:
-        spread = [spread[-1][:1]] * 2
-    terms.kl = sum(kl(mu[o], log_var) for (mu, _), log_var, o in zip(encoded, spread, own, strict=True))
-    terms.combination = sum(combination(z[o], m[o]) for z, m, o in zip(latent, mixed, own, strict=True))
-    decoded = [vae.decode(m[o]) for vae, m, o in zip(model.vaes, mixed, own, strict=True)]
-    terms.reconstruction = sum(reconstruction(v[o], d) for v, d, o in zip(x, decoded, own, strict=True))
-    if "alignment" in where and options.gamma:
-        terms.alignment = _both_sides(mixed, f_estimated, own)
-    pairs = f[own[0], own[1]] if "pairs" not in where else f + f_estimated
-    _pair_terms(terms, model, x, encoded, latent, pairs, options)
-    return terms
+    def __init__(self, options: Options):
+        self.options = options
+
+    def __call__(
+        self,
+        model: JointVAE,
+        x: tuple[torch.Tensor, torch.Tensor],
+        n_own: tuple[int, int],
+        f: torch.Tensor,
+        f_estimated: torch.Tensor | None,
+    ) -> LossTerms:
+        """The unweighted terms.
+
+        Parameters
+        ----------
+        x
+            Model input of the two modalities, (b_1, p_1) and (b_2, p_2): own rows first, then extra partners.
+        n_own
+            The loss is over this many first rows of each.
+        f, f_estimated
+            (b_1, b_2) blocks of F and F~.
+        """
+        options, own = self.options, [slice(0, n) for n in n_own]
+        encoded = [vae.encode(values) for vae, values in zip(model.vaes, x, strict=True)]
+        latent = [sample(mu, log_var) if model.training else mu for mu, log_var in encoded]
+        where = options.estimated_in if f_estimated is not None else ()
+        mixed = aggregate(*latent, f + f_estimated if "aggregation" in where else f, model.delta)
+        terms = LossTerms()
+        terms.kl = self.kl([(mu[o], log_var[o]) for (mu, log_var), o in zip(encoded, own, strict=True)])
+        terms.combination = sum(combination(z[o], m[o]) for z, m, o in zip(latent, mixed, own, strict=True))
+        decoded = [vae.decode(m[o]) for vae, m, o in zip(model.vaes, mixed, own, strict=True)]
+        terms.reconstruction = sum(reconstruction(v[o], d) for v, d, o in zip(x, decoded, own, strict=True))
+        if "alignment" in where and options.gamma:
+            terms.alignment = _both_sides(mixed, f_estimated, own)
+        pairs = f[own[0], own[1]] if "pairs" not in where else f + f_estimated
+        _pair_terms(terms, model, x, encoded, latent, pairs, options)
+        return terms
+
+    def of_batch(self, model: JointVAE, batch: Batch, data) -> LossTerms:
+        """The same of a mini-batch of ``data``, both modalities' inputs, already on the device."""
+        device = data[0].device
+        return self(
+            model,
+            tuple(d[torch.as_tensor(r, device=device)] for d, r in zip(data, batch.rows, strict=True)),
+            batch.n_own,
+            torch.as_tensor(batch.f, device=device),
+            None if batch.f_estimated is None else torch.as_tensor(batch.f_estimated, device=device),
+        )
+
+    def kl(self, encoded: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
+        """The KL term of both modalities, from the mu and log variance of each one's own cells."""
+        return sum(kl(mu, log_var) for mu, log_var in encoded)
 
 
 def _both_sides(mixed, f_estimated, own) -> torch.Tensor | None:

@@ -1,10 +1,11 @@
-"""The training loop."""
+"""The training loop: `Trainer` holds the parts of one fit, `train` runs it."""
 
 from __future__ import annotations
 
 import logging
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,21 +17,13 @@ from tqdm import tqdm
 
 from jamie.contract import HISTORY_COLUMNS
 from jamie.device import choose_device
-from jamie.model.batches import Batches
 from jamie.model.canonical import input_axes
-from jamie.model.checkpoint import Checkpoint, digest_of, resume, state_of
-from jamie.model.losses import weights
+from jamie.model.checkpoint import Checkpoint, digest_of
+from jamie.model.losses import LossTerms, weights
 from jamie.model.network import JointVAE
 from jamie.model.options import Options
-from jamie.model.watch import (
-    Means,
-    Stopper,
-    Watch,
-    batch_loss,
-    fraction_to_watch,
-    submatrix,
-    validation_split,
-)
+from jamie.model.reference import pieces_for
+from jamie.model.watch import Means, Watch, fraction_to_watch, submatrix, validation_split
 
 log = logging.getLogger(__name__)
 MIN_BATCH = 16  # cells: with fewer, BatchNorm is noise, and memory is short for another reason
@@ -74,110 +67,186 @@ def train(
     FloatingPointError
         The input is not finite, or a loss term no longer is; the message names it and the epoch.
     """
-    try:
-        return _train(x, f, options, f_estimated, seed, progress, (checkpoint, checkpoint_s))
-    except torch.OutOfMemoryError:
-        smaller = replace(options, batch_size=options.batch_size // 2)
-        if smaller.batch_size < MIN_BATCH:
-            raise
-        log.warning("out of GPU memory: starting anew with batches of %d cells", smaller.batch_size)
-    torch.cuda.empty_cache()
-    return train(
-        x,
-        f,
-        smaller,
-        f_estimated=f_estimated,
-        seed=seed,
-        progress=progress,
-        checkpoint=checkpoint,
-        checkpoint_s=checkpoint_s,
-    )
-
-
-def _train(x, f, options: Options, f_estimated, seed: int, progress: bool, checkpoint) -> Fit:
     _check_input(x)
-    torch.manual_seed(seed)
-    device = choose_device(options.device)
-    data = tuple(torch.as_tensor(v, dtype=torch.float32, device=device) for v in x)
-    fit_rows, watch_rows = validation_split(f, fraction_to_watch(f, options.validation_fraction), seed)
-    fit_data = tuple(d[torch.as_tensor(r, device=device)] for d, r in zip(data, fit_rows, strict=True))
-    fit_f = submatrix(f, fit_rows)
-    batches = Batches(
-        fit_f,
-        None if f_estimated is None else submatrix(f_estimated, fit_rows),
-        options.batch_size,
-        seed,
-        "pair_sampling" in options.faults,
-    )
-    n_epochs = number_of_epochs(options, batches.n_batches)
-    model = JointVAE(tuple(v.shape[1] for v in x), options).to(device)
-    if options.canonical_ridge is not None:
-        axes = input_axes(
-            tuple(v[r] for v, r in zip(x, fit_rows, strict=True)), fit_f, options.canonical_ridge
-        )
-        if axes is not None:
-            model.set_axes(axes)
-    if options.compile:
-        model.compile_networks()
-    optimizer, schedule = _optimizer(model, options, n_epochs * batches.n_batches)
-    watch, stopper = Watch(data, f, watch_rows, options), Stopper(options)
     sparse_parts = [part for m in (f, f_estimated) if m is not None for part in (m.indptr, m.indices, m.data)]
-    saved = Checkpoint(checkpoint[0], digest_of([*x, *sparse_parts], options.to_dict(), seed), checkpoint[1])
-    parts = (model, optimizer, schedule, batches, stopper)
-    history: list[tuple] = []
-    epoch = _run_epochs(parts, fit_data, watch, options, n_epochs, saved, history, progress)
-    saved.remove()
-    stopper.restore(model)
-    model.eval()
-    info = {
-        "device": str(device),
-        "n_epochs": epoch + 1,
-        "n_epochs_planned": n_epochs,
-        "n_steps": (epoch + 1) * batches.n_batches,
-        "batch_size": options.batch_size,
-        "n_train": [len(r) for r in fit_rows],
-        "n_validation": [len(r) for r in watch_rows],
-        "delta": model.delta.item(),
-    }
-    return Fit(model, pd.DataFrame(history, columns=list(HISTORY_COLUMNS)), info)
+    while True:
+        saved = Checkpoint(checkpoint, digest_of([*x, *sparse_parts], options.to_dict(), seed), checkpoint_s)
+        try:
+            return Trainer(x, f, options, f_estimated, seed).run(saved, progress)
+        except torch.OutOfMemoryError:
+            if options.batch_size // 2 < MIN_BATCH:
+                raise
+        options = replace(options, batch_size=options.batch_size // 2)
+        log.warning("out of GPU memory: starting anew with batches of %d cells", options.batch_size)
+        torch.cuda.empty_cache()
 
 
-def _run_epochs(parts, data, watch, options: Options, n_epochs, saved, history, progress) -> int:
-    """All epochs still to do; returns the last one done."""
-    model, stopper, start = parts[0], parts[-1], time.monotonic()
-    midpoint = options.kl_midpoint if options.kl_midpoint is not None else n_epochs / 4
-    first = resume(saved.load(data[0].device), parts, history)
-    bar = tqdm(
-        range(first, n_epochs),
-        initial=first,
-        total=n_epochs,
-        desc="JAMIE",
-        unit="epoch",
-        disable=not progress,
-        mininterval=1.0,
-    )
-    for epoch in bar:
+class Trainer:
+    """One fit: its parts, and the loop over epochs and mini-batches.
+
+    Parameters
+    ----------
+    x, f, options, f_estimated, seed
+        See `train`.
+
+    Attributes
+    ----------
+    model, optimizer, schedule, batches, loss, stopper
+        The parts; ``schedule`` is None where the learning rate is constant.
+    data
+        Model input of the cells that are fitted, on the device.
+    watch
+        The cells that are not.
+    history
+        Rows (epoch, term, value, weight) of the epochs done.
+    """
+
+    def __init__(self, x, f: sparse.csr_matrix, options: Options, f_estimated=None, seed: int = 0):
+        torch.manual_seed(seed)
+        self.options, self.device = options, choose_device(options.device)
+        pieces = pieces_for(options.faults)
+        self.loss, self.stopper = pieces.loss(options), pieces.stopper(options)
+        fit_rows, watch_rows = validation_split(f, fraction_to_watch(f, options.validation_fraction), seed)
+        self.n_train, self.n_validation = ([len(r) for r in rows] for rows in (fit_rows, watch_rows))
+        fitted, watched = (
+            tuple(v[r] for v, r in zip(x, rows, strict=True)) for rows in (fit_rows, watch_rows)
+        )
+        fit_f = submatrix(f, fit_rows)
+        fit_estimated = None if f_estimated is None else submatrix(f_estimated, fit_rows)
+        self.batches = pieces.batches(fit_f, fit_estimated, options.batch_size, seed)
+        self.n_epochs = number_of_epochs(options, self.batches.n_batches)
+        self.model = self._network(fitted, fit_f)
+        self.optimizer, self.schedule = _optimizer(
+            self.model, options, self.n_epochs * self.batches.n_batches
+        )
+        self.data = self._tensors(fitted)
+        self.watch = Watch(self._tensors(watched), submatrix(f, watch_rows), self.loss)
+        self.history: list[tuple] = []
+
+    def _network(self, x: tuple[np.ndarray, np.ndarray], f: sparse.csr_matrix) -> JointVAE:
+        model = JointVAE(tuple(v.shape[1] for v in x), self.options).to(self.device)
+        if self.options.canonical_ridge is not None:
+            axes = input_axes(x, f, self.options.canonical_ridge)
+            if axes is not None:
+                model.set_axes(axes)
+        if self.options.compile:
+            model.compile_networks()
+        return model
+
+    def _tensors(self, x: tuple[np.ndarray, np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+        return tuple(torch.as_tensor(v, dtype=torch.float32, device=self.device) for v in x)
+
+    def run(self, saved: Checkpoint, progress: bool = True) -> Fit:
+        """All epochs still to do, then the best weights."""
+        start = time.monotonic()
+        first = self._resume(saved.load(self.device))
+        bar = tqdm(
+            range(first, self.n_epochs),
+            initial=first,
+            total=self.n_epochs,
+            desc="JAMIE",
+            unit="epoch",
+            disable=not progress,
+            mininterval=1.0,
+        )
+        for epoch in bar:
+            stop = self.run_epoch(epoch, lambda losses: bar.set_postfix(losses, refresh=False))
+            if stop or self._out_of_time(epoch, time.monotonic() - start):
+                break
+            if epoch + 1 < self.n_epochs:
+                saved.save(self._state(epoch))
+        bar.close()
+        saved.remove()
+        self.stopper.restore(self.model)
+        self.model.eval()
+        return Fit(
+            self.model, pd.DataFrame(self.history, columns=list(HISTORY_COLUMNS)), self._info(epoch + 1)
+        )
+
+    def run_epoch(self, epoch: int, show: Callable[[dict], None] = lambda losses: None) -> bool:
+        """One pass over the cells and a look at those not fitted; returns whether to stop."""
+        options = self.options
+        midpoint = options.kl_midpoint if options.kl_midpoint is not None else self.n_epochs / 4
         weight = weights(options, annealing(epoch, midpoint))
-        losses, last = _train_epoch(parts, data, weight, options)
+        losses, last = self._fit_epoch(weight)
         _check_finite(losses, epoch)
-        history += [(epoch, name, value, weight[name]) for name, value in losses.items()]
-        watched = watch.losses(model)
-        _check_finite({f"validation_{name}": value for name, value in watched.items()}, epoch)
-        history += [(epoch, f"validation_{name}", value, weight[name]) for name, value in watched.items()]
-        bar.set_postfix({name: f"{value:.3f}" for name, value in losses.items()}, refresh=False)
+        self.history += [(epoch, name, value, weight[name]) for name, value in losses.items()]
+        validation = self.watch.losses(self.model)
+        _check_finite({f"validation_{name}": value for name, value in validation.items()}, epoch)
+        self.history += [
+            (epoch, f"validation_{name}", value, weight[name]) for name, value in validation.items()
+        ]
+        show({name: f"{value:.3f}" for name, value in losses.items()})
         # the KL weight grows while training, so the loss that is watched has it fully on
-        watched = last if "one_batch_stop" in options.faults else watched or losses
-        if stopper.should_stop(epoch, watched, weights(options, 1.0), model):
-            break
-        if options.max_time_s is not None and time.monotonic() - start > options.max_time_s:
-            log.warning(
-                "stopped after epoch %d of %d: `max_time_s` is %g", epoch + 1, n_epochs, options.max_time_s
-            )
-            break
-        if epoch + 1 < n_epochs:
-            saved.save(state_of(epoch, parts, history))
-    bar.close()
-    return epoch
+        watched = self.stopper.watched(losses, validation, last)
+        return self.stopper.should_stop(epoch, watched, weights(options, 1.0), self.model)
+
+    def _fit_epoch(self, weight: dict[str, float]) -> tuple[dict[str, float], LossTerms]:
+        """The mean of each term over the mini-batches, and the terms of the last."""
+        self.model.train()
+        means = Means()
+        for batch in self.batches.epoch():
+            terms = self.step(batch, weight)
+            means.add(terms)
+        return means.values(), terms
+
+    def step(self, batch, weight: dict[str, float]) -> LossTerms:
+        """One step of both networks; returns the terms of the mini-batch."""
+        terms = self.loss.of_batch(self.model, batch, self.data)
+        self.optimizer.zero_grad(set_to_none=True)
+        terms.total(weight).backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.gradient_clip)
+        self.optimizer.step()
+        if self.schedule is not None:
+            self.schedule.step()
+        return terms
+
+    def _out_of_time(self, epoch: int, elapsed_s: float) -> bool:
+        limit_s = self.options.max_time_s
+        if limit_s is None or elapsed_s <= limit_s:
+            return False
+        log.warning("stopped after epoch %d of %d: `max_time_s` is %g", epoch + 1, self.n_epochs, limit_s)
+        return True
+
+    def _info(self, n_epochs: int) -> dict:
+        return {
+            "device": str(self.device),
+            "n_epochs": n_epochs,
+            "n_epochs_planned": self.n_epochs,
+            "n_steps": n_epochs * self.batches.n_batches,
+            "batch_size": self.options.batch_size,
+            "n_train": self.n_train,
+            "n_validation": self.n_validation,
+            "delta": self.model.delta.item(),
+        }
+
+    def _state(self, epoch: int) -> dict:
+        """All that the epochs to come depend on."""
+        schedule = None
+        if self.schedule is not None:  # without the functions in it, which are part of the schedule itself
+            schedule = {k: v for k, v in self.schedule.state_dict().items() if not callable(v)}
+        return {
+            "epoch": epoch,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": schedule,
+            "batches": self.batches.rng.bit_generator.state,
+            "stopper": (self.stopper.best, self.stopper.best_epoch, self.stopper.weights),
+            "history": self.history,
+        }
+
+    def _resume(self, state: dict | None) -> int:
+        """Put a saved state in place; returns the first epoch to do."""
+        if state is None:
+            return 0
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.schedule is not None:
+            self.schedule.load_state_dict(state["schedule"])
+        self.batches.rng.bit_generator.state = state["batches"]
+        self.stopper.best, self.stopper.best_epoch, self.stopper.weights = state["stopper"]
+        self.history = [tuple(row) for row in state["history"]]
+        return state["epoch"] + 1
 
 
 def number_of_epochs(options: Options, n_batches: int) -> int:
@@ -203,29 +272,6 @@ def _optimizer(model, options: Options, n_steps: int):
     return optimizer, torch.optim.lr_scheduler.OneCycleLR(
         optimizer, options.learning_rate, total_steps=n_steps
     )
-
-
-def _train_epoch(parts, data, weight, options) -> tuple[dict[str, float], dict[str, float]]:
-    """One pass over the cells; returns the mean of each term, and the terms of the last batch."""
-    model, optimizer, schedule, batches, _ = parts
-    model.train()
-    means = Means()
-    for batch in batches.epoch():
-        terms = joint_step(model, optimizer, batch, data, weight, options)
-        if schedule is not None:
-            schedule.step()
-        means.add(terms)
-    return means.values(), {name: value.item() for name, value in terms.items()}
-
-
-def joint_step(model, optimizer, batch, data, weight, options):
-    """One step of both networks; returns the terms of the batch."""
-    terms = batch_loss(model, batch, data, options)
-    optimizer.zero_grad(set_to_none=True)
-    terms.total(weight).backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), options.gradient_clip)
-    optimizer.step()
-    return terms
 
 
 def _check_input(x: tuple[np.ndarray, np.ndarray]) -> None:

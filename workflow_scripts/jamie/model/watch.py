@@ -9,8 +9,8 @@ import torch
 from scipy import sparse
 
 from jamie.data.correspondence import single_pairs
-from jamie.model.batches import Batches
-from jamie.model.losses import LossTerms, joint_loss
+from jamie.model.batches import Batch, Batches
+from jamie.model.losses import JointLoss, LossTerms
 from jamie.model.options import Options
 
 MIN_WATCHED = 10  # pairs: a loss of fewer says nothing
@@ -47,19 +47,6 @@ def submatrix(f: sparse.csr_matrix, rows) -> sparse.csr_matrix:
     return sparse.csr_matrix(f[rows[0]][:, rows[1]])
 
 
-def batch_loss(model, batch, data, options: Options) -> LossTerms:
-    """Loss terms of a mini-batch; ``data`` are both modalities' inputs, already on the device."""
-    device = data[0].device
-    return joint_loss(
-        model,
-        tuple(d[torch.as_tensor(r, device=device)] for d, r in zip(data, batch.rows, strict=True)),
-        batch.n_own,
-        torch.as_tensor(batch.f, device=device),
-        None if batch.f_estimated is None else torch.as_tensor(batch.f_estimated, device=device),
-        options,
-    )
-
-
 class Means:
     """Mean of each term over the batches in which it applies; read from the device once, at the end."""
 
@@ -77,24 +64,31 @@ class Means:
 
 
 class Watch:
-    """The loss of cells that are not fitted, without noise and dropout."""
+    """The loss of cells that are not fitted, without noise and dropout.
 
-    def __init__(self, data, f: sparse.csr_matrix, rows: list[np.ndarray], options: Options):
-        self.active = min(len(r) for r in rows) >= 2
-        if not self.active:
-            return
-        self.x = tuple(d[torch.as_tensor(r, device=d.device)] for d, r in zip(data, rows, strict=True))
-        self.batches = list(Batches(submatrix(f, rows), None, options.batch_size, seed=0).epoch())
-        self.options = options
+    Parameters
+    ----------
+    x
+        Their model input, (n_1, p_1), (n_2, p_2), on the device.
+    f
+        Their known correspondence, CSR (n_1, n_2).
+    """
+
+    def __init__(self, x: tuple[torch.Tensor, torch.Tensor], f: sparse.csr_matrix, loss: JointLoss):
+        self.x, self.loss = x, loss
+        self.batches: list[Batch] = []
+        if min(f.shape) >= 2:
+            self.batches = list(Batches(f, None, loss.options.batch_size, seed=0).epoch())
 
     @torch.no_grad()
     def losses(self, model) -> dict[str, float]:
-        if not self.active:
+        """Mean of each term; none where no cell is watched."""
+        if not self.batches:
             return {}
         model.eval()
         means = Means()
         for batch in self.batches:
-            means.add(batch_loss(model, batch, self.x, self.options))
+            means.add(self.loss.of_batch(model, batch, self.x))
         return means.values()
 
 
@@ -104,6 +98,13 @@ class Stopper:
     def __init__(self, options: Options):
         self.patience, self.min_epochs = options.patience, options.min_epochs
         self.best, self.best_epoch, self.weights = math.inf, 0, None
+
+    def watched(self, losses: dict[str, float], validation: dict[str, float], last: LossTerms) -> dict:
+        """The loss that decides: that of the validation cells, or of the epoch where there are none.
+
+        ``last`` are the terms of the epoch's last batch.
+        """
+        return validation or losses
 
     def should_stop(self, epoch: int, losses: dict[str, float], weight: dict[str, float], model) -> bool:
         if self.patience is None:
