@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from jamie.model import losses
+from jamie.model.batches import Batch
+from jamie.model.feed import Feed
 from jamie.model.losses import JointLoss, LossTerms, weights
 from jamie.model.network import JointVAE, sample
 from jamie.model.options import Options
@@ -50,7 +52,10 @@ def tensor(values):
 
 def joint_loss(model, x, n_own, f, f_estimated, options, loss=JointLoss):
     """The terms of one mini-batch that holds all rows of ``x``."""
-    return loss(options)(model, x, n_own, f, f_estimated)
+    blocks = (f.numpy(), None if f_estimated is None else f_estimated.numpy())
+    whole = Batch(tuple(np.arange(len(side)) for side in x), n_own, *blocks)
+    (batch,) = Feed(options, torch.device("cpu"))([whole])
+    return loss(options)(model, x, batch)
 
 
 def kl(mu, log_var):
@@ -103,15 +108,15 @@ def test_alignment_counts_only_cells_with_mass_in_the_estimate():
     with_mass = F_ESTIMATED.sum(1) > 0
     assert with_mass.tolist() == [True, True, False, True, True, False]
     expected = alignment(mixed_x, mixed_y, F_ESTIMATED)
-    value = losses.alignment(tensor(mixed_x), tensor(mixed_y), tensor(F_ESTIMATED))
+    rows = torch.as_tensor(np.flatnonzero(with_mass))
+    value = losses.alignment(tensor(mixed_x), tensor(mixed_y), tensor(F_ESTIMATED), rows)
     assert value.item() == pytest.approx(expected, rel=1e-5)
-    assert losses.alignment(tensor(mixed_x), tensor(mixed_y), torch.zeros(6, 5)) is None
 
 
 def test_alignment_is_zero_where_the_estimate_maps_one_on_the_other():
     mixed_y = tensor(normal(5, 3))
     estimated = tensor(np.eye(5)[[2, 0, 1]])
-    assert losses.alignment(mixed_y[[2, 0, 1]], mixed_y, estimated).item() == 0
+    assert losses.alignment(mixed_y[[2, 0, 1]], mixed_y, estimated, torch.arange(3)).item() == 0
 
 
 def test_cross_reconstruction_weighs_pairs_by_confidence():

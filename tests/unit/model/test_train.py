@@ -6,6 +6,8 @@ import torch
 from scipy import sparse
 
 from jamie.contract import HISTORY_COLUMNS
+from jamie.model.batches import Batch
+from jamie.model.feed import Feed
 from jamie.model.losses import JointLoss, weights
 from jamie.model.options import Options
 from jamie.model.trainer import Trainer, annealing
@@ -103,9 +105,11 @@ def watched_loss(model, x, f, options):
     """The loss of the validation cells, KL with its full weight."""
     _, rows = validation_split(f, options.validation_fraction, seed=0)
     values = tuple(torch.as_tensor(v[r]) for v, r in zip(x, rows, strict=True))
-    block = torch.as_tensor(f[rows[0]][:, rows[1]].toarray())
+    n = tuple(len(r) for r in rows)
+    whole = Batch(tuple(map(np.arange, n)), n, f[rows[0]][:, rows[1]].toarray(), None)
+    (batch,) = Feed(options, torch.device("cpu"))([whole])
     with torch.no_grad():
-        terms = JointLoss(options)(model.eval(), values, tuple(len(r) for r in rows), block, None)
+        terms = JointLoss(options)(model.eval(), values, batch)
     return terms.total(weights(options, 1.0)).item()
 
 

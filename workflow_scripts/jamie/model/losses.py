@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as functional
 
 from jamie.model.aggregate import aggregate
-from jamie.model.batches import Batch
+from jamie.model.feed import DeviceBatch
 from jamie.model.network import JointVAE, sample
 from jamie.model.options import Options
 
@@ -67,18 +67,16 @@ def reconstruction(x: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:
     return (x - decoded).square().mean()
 
 
-def alignment(mixed_x: torch.Tensor, mixed_y: torch.Tensor, f_estimated: torch.Tensor) -> torch.Tensor | None:
-    """||M^X - F~ M^Y||^2 over the cells of X for which F~ (b_X, b_Y) holds any mass; None if for none.
+def alignment(
+    mixed_x: torch.Tensor, mixed_y: torch.Tensor, f_estimated: torch.Tensor, with_mass: torch.Tensor
+) -> torch.Tensor:
+    """||M^X - F~ M^Y||^2 over the cells of X, at least one, for which F~ (b_X, b_Y) holds any mass.
 
     The rows of F~ are scaled to sum to 1, so that the target is a mean of latents; a row counts by its mass.
     """
-    mass = f_estimated.sum(1)
-    known = mass > 0
-    if not known.any():
-        return None
-    mass = mass[known]
-    target = (f_estimated[known] / mass[:, None]) @ mixed_y
-    return ((mixed_x[known] - target).square().mean(1) * mass).mean()
+    mass = f_estimated.sum(1)[with_mass]
+    target = (f_estimated[with_mass] / mass[:, None]) @ mixed_y
+    return ((mixed_x[with_mass] - target).square().mean(1) * mass).mean()
 
 
 def cross_reconstruction(y: torch.Tensor, decoded: torch.Tensor, confidence: torch.Tensor) -> torch.Tensor:
@@ -108,83 +106,58 @@ class JointLoss:
         self.options = options
 
     def __call__(
-        self,
-        model: JointVAE,
-        x: tuple[torch.Tensor, torch.Tensor],
-        n_own: tuple[int, int],
-        f: torch.Tensor,
-        f_estimated: torch.Tensor | None,
+        self, model: JointVAE, data: tuple[torch.Tensor, torch.Tensor], batch: DeviceBatch
     ) -> LossTerms:
-        """The unweighted terms.
-
-        Parameters
-        ----------
-        x
-            Model input of the two modalities, (b_1, p_1) and (b_2, p_2): own rows first, then extra partners.
-        n_own
-            The loss is over this many first rows of each.
-        f, f_estimated
-            (b_1, b_2) blocks of F and F~.
-        """
-        options, own = self.options, [slice(0, n) for n in n_own]
+        """The unweighted terms; ``data`` is the model input of both modalities, (n_1, p_1) and (n_2, p_2)."""
+        options, n_own, f, f_estimated = self.options, batch.n_own, batch.f, batch.f_estimated
+        x = [d.index_select(0, rows) for d, rows in zip(data, batch.rows, strict=True)]
         encoded = [vae.encode(values) for vae, values in zip(model.vaes, x, strict=True)]
         latent = [sample(mu, log_var) if model.training else mu for mu, log_var in encoded]
         where = options.estimated_in if f_estimated is not None else ()
         mixed = aggregate(*latent, f + f_estimated if "aggregation" in where else f, model.delta)
         terms = LossTerms()
-        terms.kl = self.kl([(mu[o], log_var[o]) for (mu, log_var), o in zip(encoded, own, strict=True)])
-        terms.combination = sum(combination(z[o], m[o]) for z, m, o in zip(latent, mixed, own, strict=True))
-        decoded = [vae.decode(m[o]) for vae, m, o in zip(model.vaes, mixed, own, strict=True)]
-        terms.reconstruction = sum(reconstruction(v[o], d) for v, d, o in zip(x, decoded, own, strict=True))
-        if "alignment" in where and options.gamma:
-            terms.alignment = _both_sides(mixed, f_estimated, own)
-        pairs = f[own[0], own[1]] if "pairs" not in where else f + f_estimated
-        _pair_terms(terms, model, x, encoded, latent, pairs, options)
-        return terms
-
-    def of_batch(self, model: JointVAE, batch: Batch, data) -> LossTerms:
-        """The same of a mini-batch of ``data``, both modalities' inputs, already on the device."""
-        device = data[0].device
-        return self(
-            model,
-            tuple(d[torch.as_tensor(r, device=device)] for d, r in zip(data, batch.rows, strict=True)),
-            batch.n_own,
-            torch.as_tensor(batch.f, device=device),
-            None if batch.f_estimated is None else torch.as_tensor(batch.f_estimated, device=device),
+        terms.kl = self.kl([(_first(mu, n), _first(v, n)) for (mu, v), n in zip(encoded, n_own, strict=True)])
+        terms.combination = sum(
+            combination(_first(z, n), _first(m, n)) for z, m, n in zip(latent, mixed, n_own, strict=True)
         )
+        terms.reconstruction = sum(
+            reconstruction(_first(v, n), vae.decode(_first(m, n)))
+            for vae, v, m, n in zip(model.vaes, x, mixed, n_own, strict=True)
+        )
+        if "alignment" in where and options.gamma:
+            terms.alignment = _both_sides(mixed, batch)
+        if len(batch.pairs[0]) >= 2:
+            self._pair_terms(terms, model, x, encoded, latent, batch)
+        return terms
 
     def kl(self, encoded: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
         """The KL term of both modalities, from the mu and log variance of each one's own cells."""
         return sum(kl(mu, log_var) for mu, log_var in encoded)
 
+    def _pair_terms(self, terms: LossTerms, model, x, encoded, latent, batch: DeviceBatch) -> None:
+        """The terms that need pairs."""
+        options, (i, j), f = self.options, batch.pairs, batch.f
+        if batch.f_estimated is not None and "pairs" in options.estimated_in:
+            f = f + batch.f_estimated
+        if options.cross_reconstruction:
+            terms.cross_reconstruction = cross_reconstruction(
+                x[1][j], model.vaes[1].decode(latent[0][i]), f[i, j]
+            ) + cross_reconstruction(x[0][i], model.vaes[0].decode(latent[1][j]), f[i, j])
+        if options.contrastive:
+            i, j = batch.mutual
+            terms.contrastive = contrastive(encoded[0][0][i], encoded[1][0][j], f[i, j], options.temperature)
 
-def _both_sides(mixed, f_estimated, own) -> torch.Tensor | None:
+
+def _first(values: torch.Tensor, n: int) -> torch.Tensor:
+    """The first ``n`` rows; where these are all, no slice, whose gradient costs a step two launches more."""
+    return values if len(values) == n else values[:n]
+
+
+def _both_sides(mixed, batch: DeviceBatch) -> torch.Tensor | None:
     """The alignment term seen from X and from Y: equal where F~ is one-to-one, so their mean."""
     sides = [
-        alignment(mixed[0][own[0]], mixed[1], f_estimated[own[0]]),
-        alignment(mixed[1][own[1]], mixed[0], f_estimated.T[own[1]]),
+        alignment(_first(mixed[k], n), mixed[1 - k], f[:n], batch.with_mass[k])
+        for k, (n, f) in enumerate(zip(batch.n_own, (batch.f_estimated, batch.f_estimated.T), strict=True))
+        if len(batch.with_mass[k])
     ]
-    sides = [side for side in sides if side is not None]
     return sum(sides) / len(sides) if sides else None
-
-
-def _pair_terms(terms: LossTerms, model, x, encoded, latent, f: torch.Tensor, options: Options) -> None:
-    """The terms that need pairs; ``f`` holds the pairs among the first rows of each modality."""
-    i, j = torch.nonzero(f, as_tuple=True)
-    if len(i) < 2:
-        return
-    if options.cross_reconstruction:
-        terms.cross_reconstruction = cross_reconstruction(
-            x[1][j], model.vaes[1].decode(latent[0][i]), f[i, j]
-        ) + cross_reconstruction(x[0][i], model.vaes[0].decode(latent[1][j]), f[i, j])
-    if options.contrastive:
-        i, j = _one_partner_each(f)
-        terms.contrastive = contrastive(encoded[0][0][i], encoded[1][0][j], f[i, j], options.temperature)
-
-
-def _one_partner_each(f: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pairs (i, j) that are each other's best partner, so that no cell is its own negative."""
-    best_j = f.argmax(1)
-    rows = torch.arange(len(f), device=f.device)
-    keep = (f[rows, best_j] > 0) & (f.argmax(0)[best_j] == rows)
-    return rows[keep], best_j[keep]

@@ -16,10 +16,12 @@ class Dropout(nn.Dropout):
 
     The CPU's generator draws one number at a time, so that the masks of `torch.nn.Dropout` cost small
     networks as much as their products do. The share that is dropped is rounded to 1/256 and made up for
-    exactly.
+    exactly. On a GPU it is that of torch, which is one kernel.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.is_cuda:
+            return super().forward(x)
         dropped = round(256 * self.p)
         if not self.training or not dropped:
             return x

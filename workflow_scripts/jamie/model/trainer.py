@@ -19,6 +19,7 @@ from jamie.contract import HISTORY_COLUMNS
 from jamie.device import choose_device
 from jamie.model.canonical import input_axes
 from jamie.model.checkpoint import Checkpoint, digest_of
+from jamie.model.feed import DeviceBatch, Feed
 from jamie.model.losses import LossTerms, weights
 from jamie.model.network import JointVAE
 from jamie.model.options import Options
@@ -121,6 +122,7 @@ class Trainer:
         )
         self.data = self._tensors(fitted)
         self.watch = Watch(self._tensors(watched), submatrix(f, watch_rows), self.loss)
+        self.feed = Feed(options, self.device)
         self.history: list[tuple] = []
 
     def _network(self, x: tuple[np.ndarray, np.ndarray], f: sparse.csr_matrix) -> JointVAE:
@@ -168,7 +170,7 @@ class Trainer:
         options = self.options
         midpoint = options.kl_midpoint if options.kl_midpoint is not None else self.n_epochs / 4
         weight = weights(options, annealing(epoch, midpoint))
-        losses, last = self._fit_epoch(weight)
+        losses, last = self.fit_epoch(weight)
         _check_finite(losses, epoch)
         self.history += [(epoch, name, value, weight[name]) for name, value in losses.items()]
         validation = self.watch.losses(self.model)
@@ -181,18 +183,18 @@ class Trainer:
         watched = self.stopper.watched(losses, validation, last)
         return self.stopper.should_stop(epoch, watched, weights(options, 1.0), self.model)
 
-    def _fit_epoch(self, weight: dict[str, float]) -> tuple[dict[str, float], LossTerms]:
+    def fit_epoch(self, weight: dict[str, float]) -> tuple[dict[str, float], LossTerms]:
         """The mean of each term over the mini-batches, and the terms of the last."""
         self.model.train()
         means = Means()
-        for batch in self.batches.epoch():
+        for batch in self.feed(self.batches.epoch()):
             terms = self.step(batch, weight)
             means.add(terms)
         return means.values(), terms
 
-    def step(self, batch, weight: dict[str, float]) -> LossTerms:
+    def step(self, batch: DeviceBatch, weight: dict[str, float]) -> LossTerms:
         """One step of both networks; returns the terms of the mini-batch."""
-        terms = self.loss.of_batch(self.model, batch, self.data)
+        terms = self.loss(self.model, self.data, batch)
         self.optimizer.zero_grad(set_to_none=True)
         terms.total(weight).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.gradient_clip)

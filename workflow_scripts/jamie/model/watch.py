@@ -9,7 +9,8 @@ import torch
 from scipy import sparse
 
 from jamie.data.correspondence import single_pairs
-from jamie.model.batches import Batch, Batches
+from jamie.model.batches import Batches
+from jamie.model.feed import DeviceBatch, Feed
 from jamie.model.losses import JointLoss, LossTerms
 from jamie.model.options import Options
 
@@ -48,19 +49,19 @@ def submatrix(f: sparse.csr_matrix, rows) -> sparse.csr_matrix:
 
 
 class Means:
-    """Mean of each term over the batches in which it applies; read from the device once, at the end."""
+    """Mean of each term over the batches in which it applies; read from the device at the end."""
 
     def __init__(self):
-        self.sums: dict[str, torch.Tensor] = {}
-        self.counts: dict[str, int] = {}
+        self.terms: dict[str, list[torch.Tensor]] = {}
 
     def add(self, terms: LossTerms) -> None:
         for name, value in terms.items():
-            self.sums[name] = self.sums.get(name, 0) + value.detach()
-            self.counts[name] = self.counts.get(name, 0) + 1
+            self.terms.setdefault(name, []).append(value.detach())
 
     def values(self) -> dict[str, float]:
-        return {name: float(value) / self.counts[name] for name, value in self.sums.items()}
+        read = {name: torch.stack(values).cpu().numpy() for name, values in self.terms.items()}
+        # added one by one, so that a mean does not hang on how a sum is split
+        return {name: float(np.add.accumulate(values)[-1]) / len(values) for name, values in read.items()}
 
 
 class Watch:
@@ -76,9 +77,10 @@ class Watch:
 
     def __init__(self, x: tuple[torch.Tensor, torch.Tensor], f: sparse.csr_matrix, loss: JointLoss):
         self.x, self.loss = x, loss
-        self.batches: list[Batch] = []
+        self.batches: list[DeviceBatch] = []
         if min(f.shape) >= 2:
-            self.batches = list(Batches(f, None, loss.options.batch_size, seed=0).epoch())
+            batches = Batches(f, None, loss.options.batch_size, seed=0)
+            self.batches = list(Feed(loss.options, x[0].device)(batches.epoch()))
 
     @torch.no_grad()
     def losses(self, model) -> dict[str, float]:
@@ -88,7 +90,7 @@ class Watch:
         model.eval()
         means = Means()
         for batch in self.batches:
-            means.add(self.loss.of_batch(model, batch, self.x))
+            means.add(self.loss(model, self.x, batch))
         return means.values()
 
 
