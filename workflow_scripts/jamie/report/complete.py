@@ -22,6 +22,7 @@ import pandas as pd
 
 from jamie import contract as c
 from jamie import io
+from jamie.linear.neighbours import NeighbourGraph, is_exact
 
 SEED = 0  # of UMAP and Leiden
 N_NEIGHBORS = 15
@@ -158,7 +159,9 @@ def _umap_and_clusters(values: np.ndarray, clusters: bool = True):
 
     adata = anndata.AnnData(values)
     adata.obsm["X"] = values
-    sc.pp.neighbors(adata, n_neighbors=min(N_NEIGHBORS, len(values) - 1), use_rep="X", random_state=SEED)
+    k = min(N_NEIGHBORS, len(values) - 1)
+    neighbours = "sklearn" if is_exact(len(values), len(values)) else NeighbourGraph(k)
+    sc.pp.neighbors(adata, n_neighbors=k, use_rep="X", random_state=SEED, transformer=neighbours)
     sc.tl.umap(adata, random_state=SEED)
     if not clusters:
         return adata.obsm["X_umap"], None
