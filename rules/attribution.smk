@@ -19,6 +19,8 @@ rule locate_genes:
         ),
     log:
         "logs/locate_genes/{dataset}.log",
+    benchmark:
+        "benchmarks/locate_genes/{dataset}.tsv"
     conda:
         "../envs/environment.yaml"
     priority: 1  # before any fit: a wrong annotation stops the run
@@ -91,6 +93,8 @@ rule check_attributions:
         code=code_digest(*ATTRIBUTION, "regulation/agreement.py"),
     log:
         "logs/check_attributions/{dataset}.log",
+    benchmark:
+        "benchmarks/check_attributions/{dataset}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: 1
@@ -111,6 +115,8 @@ rule collect_attributions:
         code=code_digest("regulation/collect.py"),
     log:
         "logs/collect_attributions/{dataset}.log",
+    benchmark:
+        "benchmarks/collect_attributions/{dataset}.tsv"
     conda:
         "../envs/environment.yaml"
     script:

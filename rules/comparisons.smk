@@ -18,6 +18,8 @@ rule plot_pairing:
         code=code_digest("evaluation/planner.py", "plots/pairing.py", *STYLE, "evaluation/phrases.py"),
     log:
         "logs/plot_pairing/{dataset}.log",
+    benchmark:
+        "benchmarks/plot_pairing/{dataset}.tsv"
     conda:
         "../envs/environment.yaml"
     script:
@@ -36,6 +38,8 @@ rule plot_ablation:
         code=code_digest("plots/ablation.py", *STYLE, "evaluation/phrases.py"),
     log:
         "logs/plot_ablation/{dataset}.{scenario}.log",
+    benchmark:
+        "benchmarks/plot_ablation/{dataset}.{scenario}.tsv"
     conda:
         "../envs/environment.yaml"
     script:
@@ -53,6 +57,8 @@ rule write_table:
         code=code_digest("report/results_table.py", "evaluation/phrases.py"),
     log:
         "logs/write_table.log",
+    benchmark:
+        "benchmarks/write_table.tsv"
     conda:
         "../envs/environment.yaml"
     localrule: True
@@ -79,6 +85,8 @@ rule rank_methods:
         code=code_digest("evaluation/ranking.py", "report/ranking_page.py", "evaluation/phrases.py", *STYLE),
     log:
         "logs/rank_methods.log",
+    benchmark:
+        "benchmarks/rank_methods.tsv"
     conda:
         "../envs/environment.yaml"
     localrule: True
@@ -97,6 +105,8 @@ rule plot_alignment:
         code=code_digest("plots/alignment.py", "evaluation/phrases.py", *STYLE),
     log:
         "logs/plot_alignment/{dataset}.{scenario}.log",
+    benchmark:
+        "benchmarks/plot_alignment/{dataset}.{scenario}.tsv"
     conda:
         "../envs/environment.yaml"
     script:
@@ -121,6 +131,8 @@ rule plot_silhouettes:
         code=code_digest("metrics", "plots/silhouettes.py", "evaluation/phrases.py", *STYLE),
     log:
         "logs/plot_silhouettes/{dataset}.{scenario}.log",
+    benchmark:
+        "benchmarks/plot_silhouettes/{dataset}.{scenario}.tsv"
     conda:
         "../envs/environment.yaml"
     resources:
@@ -141,6 +153,8 @@ rule plot_baselines:
         code=code_digest("plots/baselines.py", "plots/features.py", "evaluation/phrases.py", *STYLE),
     log:
         "logs/plot_baselines/{dataset}.{scenario}.log",
+    benchmark:
+        "benchmarks/plot_baselines/{dataset}.{scenario}.tsv"
     conda:
         "../envs/environment.yaml"
     script:

@@ -13,6 +13,8 @@ rule make_correspondence:
         code=code_digest("data/correspondence.py"),
     log:
         "logs/make_correspondence/{dataset}.{scenario}.{seed}.log",
+    benchmark:
+        "benchmarks/make_correspondence/{dataset}.{scenario}.{seed}.tsv"
     conda:
         "../envs/environment.yaml"
     script:

@@ -9,6 +9,8 @@ rule fetch_dataset:
         mirror=CONFIG["mirror"],
     log:
         "logs/fetch_dataset/{dataset}.log",
+    benchmark:
+        "benchmarks/fetch_dataset/{dataset}.tsv"
     conda:
         "../envs/environment.yaml"
     localrule: True
@@ -24,6 +26,8 @@ use rule fetch_dataset as fetch_annotation with:
         mirror=CONFIG["mirror"],
     log:
         "logs/fetch_annotation/{dataset}.log",
+    benchmark:
+        "benchmarks/fetch_annotation/{dataset}.tsv"
 
 
 rule simulate_dataset:
@@ -35,6 +39,8 @@ rule simulate_dataset:
         code=code_digest("data/simulate.py", "data/genome.py", "data/draw.py"),
     log:
         "logs/simulate_dataset/{dataset}.log",
+    benchmark:
+        "benchmarks/simulate_dataset/{dataset}.tsv"
     conda:
         "../envs/environment.yaml"
     resources:
@@ -54,6 +60,8 @@ rule ingest_dataset:
         code=code_digest("data"),
     log:
         "logs/ingest_dataset/{dataset}.log",
+    benchmark:
+        "benchmarks/ingest_dataset/{dataset}.tsv"
     conda:
         "../envs/environment.yaml"
     resources:
@@ -73,6 +81,8 @@ rule split_cells:
         code=code_digest("data/split.py"),
     log:
         "logs/split_cells/{dataset}.{scenario}.{seed}.log",
+    benchmark:
+        "benchmarks/split_cells/{dataset}.{scenario}.{seed}.tsv"
     conda:
         "../envs/environment.yaml"
     script:
@@ -90,6 +100,8 @@ rule preprocess:
         code=code_digest("data/preprocess.py", "linear/blocks.py"),
     log:
         "logs/preprocess/{dataset}.{scenario}.{seed}.log",
+    benchmark:
+        "benchmarks/preprocess/{dataset}.{scenario}.{seed}.tsv"
     conda:
         "../envs/environment.yaml"
     resources:

@@ -15,6 +15,8 @@ rule plot_drivers:
         ),
     log:
         "logs/plot_drivers/{dataset}.log",
+    benchmark:
+        "benchmarks/plot_drivers/{dataset}.tsv"
     conda:
         "../envs/environment.yaml"
     script:
@@ -45,6 +47,8 @@ rule plot_markers:
         ),
     log:
         "logs/plot_markers/{dataset}.{modality}.log",
+    benchmark:
+        "benchmarks/plot_markers/{dataset}.{modality}.tsv"
     conda:
         "../envs/environment.yaml"
     threads: 1

@@ -21,6 +21,8 @@ rule plot_embedding:
         code=code_digest("plots/umap.py", *STYLE),
     log:
         "logs/plot_embedding/{dataset}.{scenario}.log",
+    benchmark:
+        "benchmarks/plot_embedding/{dataset}.{scenario}.tsv"
     conda:
         "../envs/environment.yaml"
     script:
@@ -40,6 +42,8 @@ rule plot_history:
         code=code_digest("plots/history.py", *STYLE),
     log:
         "logs/plot_history/{dataset}.{scenario}.log",
+    benchmark:
+        "benchmarks/plot_history/{dataset}.{scenario}.tsv"
     conda:
         "../envs/environment.yaml"
     script:
@@ -58,6 +62,8 @@ rule plot_scores:
         code=code_digest("plots/scores.py", *STYLE, "evaluation/phrases.py"),
     log:
         "logs/plot_scores/{dataset}.{scenario}.log",
+    benchmark:
+        "benchmarks/plot_scores/{dataset}.{scenario}.tsv"
     conda:
         "../envs/environment.yaml"
     script:
@@ -76,6 +82,8 @@ rule plot_features:
         code=code_digest("plots/features.py", *STYLE, "evaluation/phrases.py"),
     log:
         "logs/plot_features/{dataset}.{scenario}.log",
+    benchmark:
+        "benchmarks/plot_features/{dataset}.{scenario}.tsv"
     conda:
         "../envs/environment.yaml"
     script:
@@ -98,6 +106,8 @@ rule plot_distributions:
         code=code_digest("plots/distributions.py", "plots/chosen.py", *STYLE, "evaluation/phrases.py"),
     log:
         "logs/plot_distributions/{dataset}.{scenario}.log",
+    benchmark:
+        "benchmarks/plot_distributions/{dataset}.{scenario}.tsv"
     conda:
         "../envs/environment.yaml"
     script:
@@ -116,6 +126,8 @@ rule plot_js_curves:
         code=code_digest("plots/distributions.py", *STYLE, "evaluation/phrases.py"),
     log:
         "logs/plot_js_curves/{dataset}.{scenario}.log",
+    benchmark:
+        "benchmarks/plot_js_curves/{dataset}.{scenario}.tsv"
     conda:
         "../envs/environment.yaml"
     script:
@@ -137,6 +149,8 @@ rule plot_estimated_correspondence:
         code=code_digest("matching/compare.py", "plots/correspondence.py", *STYLE),
     log:
         "logs/plot_estimated_correspondence/{dataset}.{scenario}.log",
+    benchmark:
+        "benchmarks/plot_estimated_correspondence/{dataset}.{scenario}.tsv"
     conda:
         "../envs/environment.yaml"
     script:

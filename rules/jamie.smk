@@ -53,6 +53,8 @@ rule embed_impute:
         code=JAMIE_CODE,
     log:
         "logs/embed_impute/{dataset}.{scenario}.{method}.{seed}.log",
+    benchmark:
+        "benchmarks/embed_impute/{dataset}.{scenario}.{method}.{seed}.tsv"
     wildcard_constraints:
         method="|".join(TRAINED) or "none",
     conda:
@@ -75,6 +77,8 @@ rule complete_dataset:
         code=code_digest("report/complete.py", "model", "data/preprocess.py"),
     log:
         "logs/complete_dataset/{dataset}.{scenario}.{method}.{seed}.log",
+    benchmark:
+        "benchmarks/complete_dataset/{dataset}.{scenario}.{method}.{seed}.tsv"
     conda:
         "../envs/environment.yaml"
     resources:
@@ -92,3 +96,5 @@ use rule complete_dataset as apply_model with:
         completed="results/{dataset}/applied/{model}/completed.h5mu",
     log:
         "logs/apply_model/{dataset}.{model}.log",
+    benchmark:
+        "benchmarks/apply_model/{dataset}.{model}.tsv"

@@ -29,6 +29,8 @@ rule collect_links:
         code=code_digest("regulation/collect.py", "regulation/links.py", "report/links_page.py", *STYLE),
     log:
         "logs/collect_links/{dataset}.log",
+    benchmark:
+        "benchmarks/collect_links/{dataset}.tsv"
     conda:
         "../envs/environment.yaml"
     script:
@@ -49,6 +51,8 @@ rule plot_distance:
         code=LINK_FIGURES,
     log:
         "logs/plot_distance/{dataset}.log",
+    benchmark:
+        "benchmarks/plot_distance/{dataset}.tsv"
     conda:
         "../envs/environment.yaml"
     script:
@@ -70,6 +74,8 @@ rule plot_truth:
         code=LINK_FIGURES,
     log:
         "logs/plot_truth/{dataset}.log",
+    benchmark:
+        "benchmarks/plot_truth/{dataset}.tsv"
     conda:
         "../envs/environment.yaml"
     script:
@@ -91,6 +97,8 @@ rule plot_known_links:
         code=LINK_FIGURES + code_digest("regulation/annotation.py", "regulation/known_links.py"),
     log:
         "logs/plot_known_links/{dataset}.log",
+    benchmark:
+        "benchmarks/plot_known_links/{dataset}.tsv"
     conda:
         "../envs/environment.yaml"
     script:
@@ -122,6 +130,8 @@ rule plot_loci:
         ),
     log:
         "logs/plot_loci/{dataset}.log",
+    benchmark:
+        "benchmarks/plot_loci/{dataset}.tsv"
     conda:
         "../envs/environment.yaml"
     script:

@@ -17,6 +17,8 @@ rule score_methods:
         code=code_digest("metrics"),
     log:
         "logs/score_methods/{dataset}.{scenario}.{seed}.log",
+    benchmark:
+        "benchmarks/score_methods/{dataset}.{scenario}.{seed}.tsv"
     conda:
         "../envs/environment.yaml"
     resources:
@@ -41,6 +43,8 @@ rule collect_scores:
         code=code_digest("metrics/score.py"),
     log:
         "logs/collect_scores.log",
+    benchmark:
+        "benchmarks/collect_scores.tsv"
     conda:
         "../envs/environment.yaml"
     localrule: True
@@ -79,6 +83,8 @@ rule summarise_run:
         ),
     log:
         "logs/summarise_run.log",
+    benchmark:
+        "benchmarks/summarise_run.tsv"
     conda:
         "../envs/environment.yaml"
     localrule: True

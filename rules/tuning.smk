@@ -56,6 +56,8 @@ rule collect_settings:
         code=code_digest("evaluation/tuning.py"),
     log:
         "logs/collect_settings.log",
+    benchmark:
+        "benchmarks/collect_settings.tsv"
     conda:
         "../envs/environment.yaml"
     localrule: True

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
+import resource
 import sys
 import time
 import warnings
@@ -17,11 +19,16 @@ from jamie.evaluation import roles
 
 PACKAGE = Path(__file__).parent
 log = logging.getLogger("jamie")
+USAGE = "Used: "  # how the last line of a log begins
 
 
 @contextmanager
 def job(snakemake) -> Iterator[None]:
-    """Log to the rule's log file and to stderr; an InputError ends the job with its message alone."""
+    """Log to the rule's log file and to stderr; an InputError ends the job with its message alone.
+
+    The last line of the log file of a job that succeeds says what it used, for ``make benchmark-workflow``.
+    """
+    start_cpu_s = cpu_s()
     handlers = [logging.FileHandler(snakemake.log[0], mode="w"), logging.StreamHandler(sys.stderr)]
     # features of two modalities may share a name; within one, the check of the dataset sees to it
     warnings.filterwarnings("ignore", message="var_names are not unique", module="mudata")
@@ -36,6 +43,36 @@ def job(snakemake) -> Iterator[None]:
     except Exception:
         log.exception("The job failed")
         raise
+    used = json.dumps(usage(snakemake, start_cpu_s))
+    handlers[0].emit(logging.makeLogRecord({"msg": f"{USAGE}{used}"}))
+
+
+def usage(snakemake, start_cpu_s: float) -> dict[str, float]:
+    """What a job used: CPU time in s, in all and before its work began; peak memory and what it asked for.
+
+    Snakemake's own benchmark looks at a job twice a second at first, later only every 30 s, so it misses peaks
+    and the end of every job.
+    """
+    asked = {name: snakemake.resources.get(name) for name in ("mem_mb", "runtime")}
+    return {"cpu_s": round(cpu_s(), 2), "start_cpu_s": round(start_cpu_s, 2), "peak_mb": peak_mb()} | asked
+
+
+def cpu_s() -> float:
+    """CPU time, user and system, of this process and of those it has started and waited for, s."""
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in both)
+
+
+def peak_mb() -> float:
+    """Peak resident memory of this process, MB."""
+    # on Linux ru_maxrss of a process that Snakemake started is at least that of Snakemake; this is not
+    status = Path("/proc/self/status")
+    if status.exists():
+        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        peak_kb = float(fields["VmHWM"].removesuffix("kB"))
+    else:
+        peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak_kb / 1024, 1)
 
 
 def use_threads(n: int) -> None:
@@ -54,15 +91,12 @@ class RunInfo:
 
     def finish(self, **more) -> dict:
         """Wall time, peak memory and whatever the method adds."""
-        import resource
-
-        peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return {
             "device": "cpu",
             "peak_gpu_mb": _peak_gpu_mb(),
             **self.content,
             "wall_time_s": round(time.perf_counter() - self.start, 3),
-            "peak_rss_mb": round(peak_kb / 1024, 1),
+            "peak_rss_mb": peak_mb(),
             **more,
         }
 
