@@ -1,6 +1,6 @@
 # `make` lists the targets. Settings: CONFIG="FILE ..." (overlays on config/config.yaml), ARGS="..." (for snakemake).
 .DELETE_ON_ERROR:
-.PHONY: help report readme test benchmark lint lock docs clean
+.PHONY: help report readme test benchmark benchmark-workflow lint lock docs clean
 
 # the Pythons that the locks serve; a new .venv gets the first that is one of them
 SERVED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -24,7 +24,7 @@ COMPILE := .venv/lock/bin/uv pip compile pyproject.toml envs/torch_dependencies.
 LOCK := $(COMPILE) --universal --python-version 3.11 --generate-hashes
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 report: .venv/.runtime ## run the workflow and write results/report.html
 	$(SNAKEMAKE) $(REPORT)
@@ -46,6 +46,9 @@ SEEDS ?= 0 1 2 3 4
 benchmark: .venv/.runtime ## time and memory by SIZES="CELLS ..."; quality of the datasets in DATA=FOLDER
 	$(BIN)/python tests/benchmarks/scaling.py --sizes $(SIZES) $(if $(STAGES),--stages $(STAGES)) $(OPTIONS)
 	$(if $(DATA),$(BIN)/python tests/benchmarks/quality.py $(DATA) --seeds $(SEEDS))
+
+benchmark-workflow: .venv/.runtime ## time, memory and start-up of every rule in a run of CONFIG (whole_genome.yaml)
+	$(BIN)/python tests/benchmarks/workflow.py $(or $(CONFIG),config/examples/whole_genome.yaml) $(ARGS)
 
 lint: .venv/.test ## check style and formal faults
 	$(BIN)/ruff check .

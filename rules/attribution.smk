@@ -24,6 +24,8 @@ rule locate_genes:
     conda:
         "../envs/environment.yaml"
     priority: 1  # before any fit: a wrong annotation stops the run
+    resources:
+        **needs("locate_genes"),
     script:
         "../workflow_scripts/locate_genes.py"
 
@@ -48,7 +50,7 @@ rule measure_influence:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
+        **needs("measure_influence"),
     script:
         "../workflow_scripts/measure_influence.py"
 
@@ -77,7 +79,7 @@ rule score_links:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
+        **needs("score_links"),
     script:
         "../workflow_scripts/score_links.py"
 
@@ -99,7 +101,7 @@ rule check_attributions:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
+        **needs("check_attributions"),
     script:
         "../workflow_scripts/check_attributions.py"
 
@@ -119,5 +121,7 @@ rule collect_attributions:
         "benchmarks/collect_attributions/{dataset}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("collect_attributions"),
     script:
         "../workflow_scripts/collect_attributions.py"

@@ -24,6 +24,6 @@ rule fit_baseline:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=8000,
+        **needs("fit_baseline"),
     script:
         "../workflow_scripts/fit_baseline.py"

@@ -22,6 +22,8 @@ rule plot_pairing:
         "benchmarks/plot_pairing/{dataset}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("plot_pairing"),
     script:
         "../workflow_scripts/plot_pairing.py"
 
@@ -42,6 +44,8 @@ rule plot_ablation:
         "benchmarks/plot_ablation/{dataset}.{scenario}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("plot_ablation"),
     script:
         "../workflow_scripts/plot_ablation.py"
 
@@ -61,6 +65,8 @@ rule write_table:
         "benchmarks/write_table.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("write_table"),
     localrule: True
     script:
         "../workflow_scripts/write_table.py"
@@ -89,6 +95,8 @@ rule rank_methods:
         "benchmarks/rank_methods.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("rank_methods"),
     localrule: True
     script:
         "../workflow_scripts/rank_methods.py"
@@ -109,6 +117,8 @@ rule plot_alignment:
         "benchmarks/plot_alignment/{dataset}.{scenario}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("plot_alignment"),
     script:
         "../workflow_scripts/plot_alignment.py"
 
@@ -136,7 +146,7 @@ rule plot_silhouettes:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=8000,
+        **needs("plot_silhouettes"),
     script:
         "../workflow_scripts/plot_silhouettes.py"
 
@@ -157,5 +167,7 @@ rule plot_baselines:
         "benchmarks/plot_baselines/{dataset}.{scenario}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("plot_baselines"),
     script:
         "../workflow_scripts/plot_baselines.py"

@@ -17,6 +17,8 @@ rule make_correspondence:
         "benchmarks/make_correspondence/{dataset}.{scenario}.{seed}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("make_correspondence"),
     script:
         "../workflow_scripts/make_correspondence.py"
 
@@ -41,6 +43,6 @@ rule estimate_correspondence:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
+        **needs("estimate_correspondence"),
     script:
         "../workflow_scripts/estimate_correspondence.py"

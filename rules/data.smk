@@ -13,6 +13,8 @@ rule fetch_dataset:
         "benchmarks/fetch_dataset/{dataset}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("fetch_dataset"),
     localrule: True
     script:
         "../workflow_scripts/fetch_dataset.py"
@@ -28,6 +30,8 @@ use rule fetch_dataset as fetch_annotation with:
         "logs/fetch_annotation/{dataset}.log",
     benchmark:
         "benchmarks/fetch_annotation/{dataset}.tsv"
+    resources:
+        **needs("fetch_annotation"),
 
 
 rule simulate_dataset:
@@ -44,7 +48,7 @@ rule simulate_dataset:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=2000,
+        **needs("simulate_dataset", sizes=of_simulation),
     script:
         "../workflow_scripts/simulate_dataset.py"
 
@@ -65,7 +69,7 @@ rule ingest_dataset:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=8000,
+        **needs("ingest_dataset", sizes=of_sources),
     script:
         "../workflow_scripts/ingest_dataset.py"
 
@@ -85,6 +89,8 @@ rule split_cells:
         "benchmarks/split_cells/{dataset}.{scenario}.{seed}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("split_cells"),
     script:
         "../workflow_scripts/split_cells.py"
 
@@ -105,6 +111,6 @@ rule preprocess:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=8000,
+        **needs("preprocess"),
     script:
         "../workflow_scripts/preprocess.py"

@@ -19,6 +19,8 @@ rule plot_drivers:
         "benchmarks/plot_drivers/{dataset}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("plot_drivers"),
     script:
         "../workflow_scripts/plot_drivers.py"
 
@@ -53,6 +55,6 @@ rule plot_markers:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
+        **needs("plot_markers"),
     script:
         "../workflow_scripts/plot_markers.py"

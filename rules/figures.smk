@@ -25,6 +25,8 @@ rule plot_embedding:
         "benchmarks/plot_embedding/{dataset}.{scenario}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("plot_embedding"),
     script:
         "../workflow_scripts/plot_embedding.py"
 
@@ -46,6 +48,8 @@ rule plot_history:
         "benchmarks/plot_history/{dataset}.{scenario}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("plot_history"),
     script:
         "../workflow_scripts/plot_history.py"
 
@@ -66,6 +70,8 @@ rule plot_scores:
         "benchmarks/plot_scores/{dataset}.{scenario}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("plot_scores"),
     script:
         "../workflow_scripts/plot_scores.py"
 
@@ -86,6 +92,8 @@ rule plot_features:
         "benchmarks/plot_features/{dataset}.{scenario}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("plot_features"),
     script:
         "../workflow_scripts/plot_features.py"
 
@@ -110,6 +118,8 @@ rule plot_distributions:
         "benchmarks/plot_distributions/{dataset}.{scenario}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("plot_distributions"),
     script:
         "../workflow_scripts/plot_distributions.py"
 
@@ -130,6 +140,8 @@ rule plot_js_curves:
         "benchmarks/plot_js_curves/{dataset}.{scenario}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("plot_js_curves"),
     script:
         "../workflow_scripts/plot_js_curves.py"
 
@@ -153,5 +165,7 @@ rule plot_estimated_correspondence:
         "benchmarks/plot_estimated_correspondence/{dataset}.{scenario}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("plot_estimated_correspondence"),
     script:
         "../workflow_scripts/plot_estimated_correspondence.py"

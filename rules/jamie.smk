@@ -36,7 +36,7 @@ rule train_jamie:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
+        **needs("train_jamie"),
         gpu=1,
     script:
         "../workflow_scripts/train_jamie.py"
@@ -60,7 +60,7 @@ rule embed_impute:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=8000,
+        **needs("embed_impute"),
     script:
         "../workflow_scripts/embed_impute.py"
 
@@ -82,7 +82,7 @@ rule complete_dataset:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=8000,
+        **needs("complete_dataset"),
     script:
         "../workflow_scripts/complete_dataset.py"
 
@@ -98,3 +98,5 @@ use rule complete_dataset as apply_model with:
         "logs/apply_model/{dataset}.{model}.log",
     benchmark:
         "benchmarks/apply_model/{dataset}.{model}.tsv"
+    resources:
+        **needs("apply_model"),

@@ -33,6 +33,8 @@ rule collect_links:
         "benchmarks/collect_links/{dataset}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("collect_links"),
     script:
         "../workflow_scripts/collect_links.py"
 
@@ -55,6 +57,8 @@ rule plot_distance:
         "benchmarks/plot_distance/{dataset}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("plot_distance"),
     script:
         "../workflow_scripts/plot_distance.py"
 
@@ -78,6 +82,8 @@ rule plot_truth:
         "benchmarks/plot_truth/{dataset}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("plot_truth"),
     script:
         "../workflow_scripts/plot_truth.py"
 
@@ -101,6 +107,8 @@ rule plot_known_links:
         "benchmarks/plot_known_links/{dataset}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("plot_known_links"),
     script:
         "../workflow_scripts/plot_known_links.py"
 
@@ -134,5 +142,7 @@ rule plot_loci:
         "benchmarks/plot_loci/{dataset}.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("plot_loci"),
     script:
         "../workflow_scripts/plot_loci.py"

@@ -22,7 +22,7 @@ rule score_methods:
     conda:
         "../envs/environment.yaml"
     resources:
-        mem_mb=8000,
+        **needs("score_methods"),
     script:
         "../workflow_scripts/score_methods.py"
 
@@ -47,6 +47,8 @@ rule collect_scores:
         "benchmarks/collect_scores.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("collect_scores"),
     localrule: True
     script:
         "../workflow_scripts/collect_scores.py"
@@ -87,6 +89,8 @@ rule summarise_run:
         "benchmarks/summarise_run.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("summarise_run"),
     localrule: True
     script:
         "../workflow_scripts/summarise_run.py"

@@ -23,7 +23,7 @@ rule tune_method:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
+        **needs("tune_method", times=RUN["trials"]),
     script:
         "../workflow_scripts/tune_method.py"
 
@@ -36,7 +36,7 @@ use rule tune_method as tune_jamie with:
     wildcard_constraints:
         method="|".join(m for m in TUNED if m in TRAINED) or "none",
     resources:
-        mem_mb=8000,
+        **needs("tune_jamie", times=RUN["trials"]),
         gpu=1,
 
 
@@ -60,6 +60,8 @@ rule collect_settings:
         "benchmarks/collect_settings.tsv"
     conda:
         "../envs/environment.yaml"
+    resources:
+        **needs("collect_settings"),
     localrule: True
     script:
         "../workflow_scripts/collect_settings.py"

@@ -2,6 +2,7 @@
 
 import argparse
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import quality
 import scaling
 import stages
+import workflow
 
 from jamie import JAMIE, io
 from jamie.data.correspondence import choose_known, from_names
@@ -191,3 +193,68 @@ def test_a_folder_without_the_files_is_refused_with_the_role_that_is_missing(tmp
     result = run("quality.py", str(tmp_path), "--datasets", "scgem")
     assert result.returncode == 1
     assert "holds no file with the sha256 that config.yaml gives for scgem: data" in result.stderr
+
+
+def made_up_run(folder: Path) -> Path:
+    """Two jobs of one rule and one of another, as a run leaves them."""
+    jobs = {
+        "fit_baseline/d.s.knn.0": (12.5, {"cpu_s": 10.0, "peak_mb": 1000.0, "mem_mb": 2000, "runtime": 10}),
+        "fit_baseline/d.s.cca.0": (7.5, {"cpu_s": 5.5, "peak_mb": 600.0, "mem_mb": 2000, "runtime": 10}),
+        "write_table": (600.0, {"cpu_s": 300.0, "peak_mb": 100.0, "mem_mb": 400, "runtime": 11}),
+    }
+    for job, (seconds, used) in jobs.items():
+        for kind, suffix in (("benchmarks", "tsv"), ("logs", "log")):
+            (folder / kind / job).parent.mkdir(parents=True, exist_ok=True)
+            text = f"s\tmax_rss\n{seconds}\tNA\n" if suffix == "tsv" else f"hello\nUsed: {json.dumps(used)}\n"
+            (folder / kind / f"{job}.{suffix}").write_text(text)
+    return folder
+
+
+def test_costs_of_a_run_are_added_up_by_rule(tmp_path):
+    jobs = workflow.read_jobs(made_up_run(tmp_path))
+    rules = workflow.per_rule(jobs, pd.Series({"fit_baseline": 4.0})).set_index("rule")
+    assert list(rules.index) == ["write_table", "fit_baseline"]  # most CPU time first
+    fits = rules.loc["fit_baseline"]
+    assert fits[["jobs", "cpu_s", "imports_s", "most_cpu_s", "wall_s"]].tolist() == [2, 15.5, 4, 10, 20]
+    assert fits[["peak_mb", "asked_mb", "asked_min"]].tolist() == [1000, 2000, 10]
+
+
+def test_a_rule_that_asks_for_too_little_or_too_much_is_marked_but_not_for_the_least_there_is(tmp_path):
+    jobs = workflow.read_jobs(made_up_run(tmp_path))
+    rules = workflow.per_rule(jobs, pd.Series(dtype=float)).set_index("rule")
+    # 2000 / 600 is too much, 400 / 100 and 10 min / 12.5 s the least there is, 11 min / 600 s too little
+    assert rules["asked/seen mb"].to_dict() == {"fit_baseline": "2.0-3.3 !", "write_table": "4.0-4.0"}
+    assert rules["asked/seen time"].to_dict() == {"fit_baseline": "48.0-80.0", "write_table": "1.1-1.1 !"}
+    assert "(!): write_table, fit_baseline." in workflow.in_words(rules.reset_index(), None)
+
+
+def test_start_up_is_imports_and_what_snakemake_itself_uses(tmp_path):
+    rules = workflow.per_rule(workflow.read_jobs(made_up_run(tmp_path)), pd.Series({"fit_baseline": 4.0}))
+    words = workflow.in_words(rules, {"wall_s": 600.0, "cpu_s": 335.5, "n_cores": 2})
+    assert "3 jobs: 316 CPU s" in words and "10.0 min on 2 cores, 336 CPU s in all" in words.replace(
+        "\n", " "
+    )
+    assert "imports 4 CPU s, Snakemake itself 20 CPU s, 7% of all CPU time" in words.replace("\n", " ")
+
+
+def test_a_run_that_is_there_is_read_and_written_as_a_table(tmp_path):
+    result = run("workflow.py", "--read", str(made_up_run(tmp_path)))
+    assert result.returncode == 0, result.stderr
+    head, rule, first, *_ = result.stdout.splitlines()
+    assert [x.strip() for x in head.split("|")][1:4] == ["rule", "jobs", "cpu_s"] and set(rule) <= set("|-: ")
+    assert [x.strip() for x in first.split("|")][1:6] == ["write_table", "1", "300.0", "-", "300.0"]
+    assert (tmp_path / "workflow.md").read_text().strip() == result.stdout.strip()
+    assert io.read_table(tmp_path / "jobs.tsv")["cpu_s"].sum() == 315.5
+    (tmp_path / "logs/write_table.log").write_text("nothing\n")
+    result = run("workflow.py", "--read", str(tmp_path))
+    assert result.returncode == 1 and "The log of write_table does not end" in result.stderr
+
+
+def test_imports_are_counted_wherever_they_stand(tmp_path):
+    script = tmp_path / "tmpab1.fit_baseline.py"
+    script.write_text("def work():\n    import pandas\nwork()\nsum(range(5_000_000))\n")
+    settings = {"IMPORTS_FILE": str(tmp_path / workflow.IMPORTS), "PYTHONPATH": str(HERE / "imports")}
+    subprocess.run([sys.executable, script], env=os.environ | settings, check=True)
+    (line,) = map(json.loads, (tmp_path / workflow.IMPORTS).read_text().splitlines())
+    assert 0 < line["import_s"] < line["cpu_s"]
+    assert workflow.read_imports(tmp_path).to_dict() == {"fit_baseline": line["import_s"]}

@@ -186,10 +186,9 @@ def test_example_is_a_valid_overlay(path):
     three = ("seeds", "pairing_sweep", "ablation", "benchmark", "tuned", "cis_regulation", "wrong_pairs")
     seeds = 3 if path.stem in three else 1
     assert checked["run"]["seeds"] == list(range(seeds))
-    more = {"own_data": {"datasets"}, "ablation": {"methods"}, "cis_regulation": {"datasets"}}.get(
-        path.stem, set()
-    )
-    assert set(overlay) == {"run"} | more
+    with_datasets = ("own_data", "cis_regulation", "whole_genome", "hundred_thousand")
+    more = {"ablation": {"methods"}} | {name: {"datasets"} for name in with_datasets}
+    assert set(overlay) == {"run"} | more.get(path.stem, set())
 
 
 def test_seeds_go_on_top_of_another_example():

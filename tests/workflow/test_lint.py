@@ -53,7 +53,7 @@ def test_every_rule_has_its_script_and_every_script_its_rule():
 
 def test_budgets_of_lines():
     """A file that has outgrown these wants to be two (for a module 300 is the aim, docstrings included)."""
-    budget = dict.fromkeys(SCRIPTS, 60) | dict.fromkeys(PACKAGE, 310) | dict.fromkeys(RULE_FILES, 150)
+    budget = dict.fromkeys(SCRIPTS, 60) | dict.fromkeys(PACKAGE, 310) | dict.fromkeys(RULE_FILES, 180)
     budget[ROOT / "Snakefile"] = 60
     budget[ROOT / "config/config.yaml"] = 150
     n_lines = {path: len(path.read_text().splitlines()) for path in budget}

@@ -59,4 +59,6 @@ def test_every_entry_of_the_slurm_profile_has_a_comment():
 def test_slurm_profile_in_a_dry_run_with_its_plugin(tmp_path):
     plan = dry_run(tmp_path, "slurm")
     train = plan.split("rule train_jamie:")[1].split("rule ")[0]
-    assert re.search(r"resources: .*mem_mb=8000.*slurm_partition=gpu.*runtime=240", train)
+    # how much memory is asked for is decided when the input is there
+    asked = re.search(r"resources: (.*)", train)[1].split(", ")
+    assert {"mem_mb=<TBD>", "slurm_partition=gpu", "gpu=1"} <= set(asked)

@@ -28,7 +28,6 @@ def job(snakemake) -> Iterator[None]:
 
     The last line of the log file of a job that succeeds says what it used, for ``make benchmark-workflow``.
     """
-    start_cpu_s = cpu_s()
     handlers = [logging.FileHandler(snakemake.log[0], mode="w"), logging.StreamHandler(sys.stderr)]
     # features of two modalities may share a name; within one, the check of the dataset sees to it
     warnings.filterwarnings("ignore", message="var_names are not unique", module="mudata")
@@ -43,18 +42,18 @@ def job(snakemake) -> Iterator[None]:
     except Exception:
         log.exception("The job failed")
         raise
-    used = json.dumps(usage(snakemake, start_cpu_s))
+    used = json.dumps(usage(snakemake))
     handlers[0].emit(logging.makeLogRecord({"msg": f"{USAGE}{used}"}))
 
 
-def usage(snakemake, start_cpu_s: float) -> dict[str, float]:
-    """What a job used: CPU time in s, in all and before its work began; peak memory and what it asked for.
+def usage(snakemake) -> dict[str, float]:
+    """CPU time in s and peak memory in MB of a job, beside what its rule asked for (mem_mb, runtime in min).
 
-    Snakemake's own benchmark looks at a job twice a second at first, later only every 30 s, so it misses peaks
-    and the end of every job.
+    Snakemake's own benchmark looks twice a second at first, later only every 30 s: it misses peaks, and the
+    end of every job.
     """
     asked = {name: snakemake.resources.get(name) for name in ("mem_mb", "runtime")}
-    return {"cpu_s": round(cpu_s(), 2), "start_cpu_s": round(start_cpu_s, 2), "peak_mb": peak_mb()} | asked
+    return {"cpu_s": round(cpu_s(), 2), "peak_mb": peak_mb()} | asked
 
 
 def cpu_s() -> float:

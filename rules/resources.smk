@@ -1,0 +1,139 @@
+# What each rule asks for, mem_mb and runtime (minutes), by the size of what it reads and the attempt.
+#
+# The table holds what was seen at 1,000, 10,000 and 100,000 cells; `make benchmark-workflow` prints what was asked
+# beside what was seen. A repeated attempt, which the profile's `retries` allow, asks for as much again.
+import json
+import math
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+MORE_MEMORY, MORE_TIME = 1.5, 2.0  # asked for each that was seen
+OWN_MB = 200  # Snakemake itself, inside a job on a cluster
+FLOOR_MB, FLOOR_MIN = 400, 10
+
+
+class Need(NamedTuple):
+    """Peak memory in MB and CPU time in s that were seen: without input, and for each MB of the input that counts."""
+
+    mb: float
+    mb_per_mb: float = 0.0
+    s: float = 10.0
+    s_per_mb: float = 0.0
+    reads: tuple[str, ...] = ()  # names of the inputs that count: the compressed files with the cells' values
+    at_once: bool = False  # whether the files of one name are in memory together, not one after the other
+
+
+RAW, PREPARED = ("data",), ("prepared",)
+FIGURE = Need(250)
+NEEDS = {
+    # data
+    "fetch_dataset": Need(100),
+    "fetch_annotation": Need(100),
+    "simulate_dataset": Need(150, 1.5, 1, 0.04),  # of the counts drawn
+    "ingest_dataset": Need(130, 4.7, 1, 0.03),  # of the files as they came
+    "split_cells": Need(130, 1.8, 1, 0.01, RAW),
+    "preprocess": Need(200, 4.9, 2, 0.04, RAW),
+    # correspondence
+    "make_correspondence": Need(90, 100, 1, 1, ("pairs",)),
+    "estimate_correspondence": Need(230, 2.3, 3, 0.05, PREPARED),
+    # fits
+    "tune_method": Need(250, 5.1, 2, 0.07, PREPARED),
+    "tune_jamie": Need(490, 5.1, 20, 0.1, PREPARED),
+    "train_jamie": Need(490, 2.5, 20, 0.1, PREPARED),
+    "fit_baseline": Need(245, 5.1, 2, 0.07, PREPARED),
+    "embed_impute": Need(350, 2.5, 2, 0.1, PREPARED),
+    "complete_dataset": Need(350, 5.0, 20, 0.3, RAW),
+    "apply_model": Need(350, 5.0, 20, 0.3, RAW),
+    # scores
+    "score_methods": Need(280, 2.5, 4, 0.3, PREPARED),
+    "collect_scores": Need(100),
+    "collect_settings": Need(100),
+    "summarise_run": Need(200),
+    "write_table": Need(150),
+    "rank_methods": Need(200),
+    # figures
+    "plot_embedding": Need(250, 3.0, 5, 0.1, ("completed",)),
+    "plot_history": FIGURE,
+    "plot_scores": FIGURE,
+    "plot_features": Need(250, 5.0, 5, 1, ("scores",), at_once=True),
+    "plot_distributions": Need(250, 2.5, 5, 0.1, PREPARED),
+    "plot_js_curves": Need(250, 5.0, 5, 1, ("scores",), at_once=True),
+    "plot_estimated_correspondence": Need(250, 2.5, 5, 0.1, PREPARED),
+    "plot_pairing": FIGURE,
+    "plot_ablation": FIGURE,
+    "plot_alignment": FIGURE,
+    "plot_silhouettes": Need(250, 2.5, 5, 0.1, PREPARED),
+    "plot_baselines": Need(250, 5.0, 5, 1, ("scores",), at_once=True),
+    # what drives the imputation
+    "locate_genes": Need(215, 2.0, 2, 0.01, RAW),
+    "measure_influence": Need(690, 2.5, 8, 0.2, PREPARED),
+    "score_links": Need(500, 2.5, 10, 1, PREPARED),
+    "check_attributions": Need(500, 2.5, 10, 0.2, PREPARED),
+    "collect_attributions": Need(150, 5.0, 2, 0.2, ("drivers", "groups"), at_once=True),
+    "plot_drivers": Need(250, 5.0, 5, 0.1, ("drivers",)),
+    "plot_markers": Need(500, 2.5, 10, 0.2, PREPARED),
+    "collect_links": Need(150, 5.0, 2, 0.2, ("links",), at_once=True),
+    "plot_distance": Need(250, 5.0, 5, 0.2, ("links",)),
+    "plot_truth": Need(250, 5.0, 5, 0.2, ("links", "truth")),
+    "plot_known_links": Need(250, 5.0, 5, 0.2, ("links",)),
+    "plot_loci": Need(250, 2.5, 5, 0.1, PREPARED),
+}
+
+
+def of_inputs(need):
+    """Function of a job: MB of the inputs that count, those in memory at a time, and all that are read."""
+
+    def sizes_mb(wildcards, input):
+        named = (input.get(name, []) for name in need.reads)
+        listed = ([files] if isinstance(files, str) else files for files in named)
+        # a file that is not there yet makes Snakemake ask again when the job is about to run
+        sizes = [[os.path.getsize(file) / 2**20 for file in files] for files in listed]
+        at_a_time = [sum(part) if need.at_once else max(part, default=0.0) for part in sizes]
+        return sum(at_a_time), sum(map(sum, sizes))
+
+    return sizes_mb
+
+
+def of_simulation(wildcards, input):
+    """MB of the counts that a simulation draws, as many at once as in all."""
+    from inspect import signature
+
+    from jamie.data.simulate import simulate_multiome
+
+    options = {name: option.default for name, option in signature(simulate_multiome).parameters.items()}
+    options |= CONFIG["datasets"][wildcards.dataset]["options"]
+    n_cells = options["n_cells"] * (1 + options["paired_fraction"]) / 2  # of each modality
+    counts_mb = 8e-6 * n_cells * (options["rna_depth"] + options["atac_depth"])
+    return counts_mb, counts_mb
+
+
+def of_sources(wildcards, input):
+    """MB of the files that a dataset consists of, simulated, local or downloaded."""
+    if input.get("simulation"):
+        files = [Path(input.simulation)]
+    else:
+        sources = map(Path, json.loads(Path(input.files).read_text()).values())
+        files = [file for path in sources for file in (path.rglob("*") if path.is_dir() else [path])]
+    size_mb = sum(file.stat().st_size for file in files if not file.is_dir()) / 2**20
+    return size_mb, size_mb
+
+
+def needs(rule, times=1, sizes=None):
+    """The resources mem_mb and runtime of a rule, whose work is that of the table ``times`` over.
+
+    ``sizes`` says what counts where inputs do not: a function of wildcards and inputs as in `of_inputs`.
+    """
+    need = NEEDS[rule]
+    sizes_mb = sizes or of_inputs(need)
+
+    def mem_mb(wildcards, input, attempt):
+        seen = need.mb + need.mb_per_mb * sizes_mb(wildcards, input)[0]
+        return attempt * max(FLOOR_MB, round(OWN_MB + MORE_MEMORY * seen))
+
+    def runtime(wildcards, input, attempt):
+        seen = need.s + need.s_per_mb * sizes_mb(wildcards, input)[1]
+        more = times(wildcards) if callable(times) else times
+        return attempt * max(FLOOR_MIN, math.ceil(MORE_TIME * more * seen / 60))
+
+    return {"mem_mb": mem_mb, "runtime": runtime}

@@ -1,0 +1,188 @@
+"""What a run of the whole workflow costs, rule by rule, and what the rules asked for.
+
+    python tests/benchmarks/workflow.py config/examples/whole_genome.yaml
+    python tests/benchmarks/workflow.py --read FOLDER
+
+The first runs Snakemake with these overlays in an empty folder under build/benchmark; words it does not know,
+such as `--cores 1`, are passed on. The second reads a run that is there, with its benchmarks/ and logs/.
+
+Wall time is that of Snakemake's benchmark files. CPU time and peak memory are what each job says of itself
+in the last line of its log: Snakemake only samples them, and misses peaks and ends. Start-up is CPU time:
+the imports of all jobs, wherever in the code they stand (imports/sitecustomize.py), and Snakemake itself. A
+rule is marked where one of its jobs asked for less than 1.2 or more than 3 times what it used, floors
+excepted. The tables go to workflow.md, workflow.tsv and jobs.tsv in the folder of the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "workflow_scripts"))
+
+WRITTEN = ("results", "resources", "logs", "benchmarks", ".snakemake")
+IMPORTS, TOTALS = "imports.jsonl", "totals.json"
+LOW, HIGH = 1.2, 3.0  # asked / used
+FLOOR_MB, FLOOR_MIN = 400, 10  # of rules/resources.smk
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("overlays", nargs="*", type=Path, help="on top of config/config.yaml")
+    parser.add_argument("--read", type=Path, metavar="FOLDER", help="of a finished run")
+    arguments, more = parser.parse_known_args()
+    code = 0
+    if arguments.read:
+        folder = arguments.read
+    else:
+        name = arguments.overlays[-1].stem if arguments.overlays else "default"
+        folder = ROOT / "build/benchmark" / name
+        code = run(arguments.overlays, folder, more)
+    jobs = read_jobs(folder)
+    if jobs.empty:
+        sys.exit(f"{folder} holds no benchmarks/ of a run")
+    rules = per_rule(jobs, read_imports(folder))
+    path = folder / TOTALS
+    words = in_words(rules, json.loads(path.read_text()) if path.exists() else None)
+    text = f"{as_markdown(rules)}\n\n{words}\n"
+    print(text)
+    (folder / "workflow.md").write_text(text)
+    rules.to_csv(folder / "workflow.tsv", sep="\t", index=False)
+    jobs.to_csv(folder / "jobs.tsv", sep="\t", index=False)
+    if code:
+        sys.exit(f"Snakemake failed (exit status {code}): the table lacks jobs")
+
+
+def run(overlays: list[Path], folder: Path, more: list[str]) -> int:
+    """Run the workflow in a folder that is emptied of earlier runs; returns Snakemake's exit status."""
+    for name in WRITTEN:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / IMPORTS).unlink(missing_ok=True)
+    command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    command += ["--configfile", *(str(path.resolve()) for path in overlays)] if overlays else []
+    settings = {"IMPORTS_FILE": str(folder / IMPORTS), "PYTHONPATH": str(HERE / "imports")}
+    start = time.perf_counter()
+    done = subprocess.run([*command, *more], cwd=ROOT, env=os.environ | settings, check=False)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    totals = {"wall_s": time.perf_counter() - start, "cpu_s": used.ru_utime + used.ru_stime}
+    (folder / TOTALS).write_text(json.dumps(totals | {"n_cores": len(os.sched_getaffinity(0))}))
+    return done.returncode
+
+
+def read_jobs(folder: Path) -> pd.DataFrame:
+    """One row per job: rule, job, wall_s, cpu_s, peak_mb, mem_mb and runtime as asked (MB, minutes)."""
+    from jamie.entry import USAGE
+
+    rows = []
+    for path in sorted((folder / "benchmarks").rglob("*.tsv")):
+        job = path.relative_to(folder / "benchmarks").with_suffix("")
+        log = (folder / "logs" / job.parent / f"{job.name}.log").read_text().splitlines()
+        if not log or not log[-1].startswith(USAGE):
+            sys.exit(f"The log of {job} does not end with what the job used: it is of an older version")
+        own = {"rule": job.parts[0], "job": str(job), "wall_s": pd.read_csv(path, sep="\t")["s"].sum()}
+        rows.append(own | json.loads(log[-1].removeprefix(USAGE)))
+    return pd.DataFrame(rows)
+
+
+def read_imports(folder: Path) -> pd.Series:
+    """CPU seconds of imports, by entry script; empty where they were not measured."""
+    path = folder / IMPORTS
+    if not path.exists():
+        return pd.Series(dtype=float)
+    table = pd.read_json(path, lines=True)
+    # Snakemake runs a copy of the script, tmpXXXX.NAME.py; other processes are not jobs
+    table["script"] = table["script"].str.extract(r"^tmp\w+\.(\w+)\.py$", expand=False)
+    return table.groupby("script")["import_s"].sum()
+
+
+def per_rule(jobs: pd.DataFrame, imports_s: pd.Series) -> pd.DataFrame:
+    """Sums over the jobs of a rule, its highest peak, what was asked against used; most CPU time first."""
+    ratio_mb, ratio_time = jobs["mem_mb"] / jobs["peak_mb"], 60 * jobs["runtime"] / jobs["wall_s"]
+    jobs = jobs.assign(
+        ratio_mb=ratio_mb,
+        ratio_time=ratio_time,
+        off_mb=is_off(ratio_mb, jobs["mem_mb"] <= FLOOR_MB),
+        off_time=is_off(ratio_time, jobs["runtime"] <= FLOOR_MIN),
+    )
+    groups = jobs.groupby("rule")
+    table = groups.agg(
+        jobs=("job", "size"),
+        cpu_s=("cpu_s", "sum"),
+        most_cpu_s=("cpu_s", "max"),
+        wall_s=("wall_s", "sum"),
+        peak_mb=("peak_mb", "max"),
+        asked_mb=("mem_mb", "max"),
+        asked_min=("runtime", "max"),
+    )
+    for what in ("mb", "time"):
+        low, high = groups[f"ratio_{what}"].min(), groups[f"ratio_{what}"].max()
+        marks = groups[f"off_{what}"].any().map({True: " !", False: ""})
+        table[f"asked/seen {what}"] = [
+            f"{a:.1f}-{b:.1f}{m}" for a, b, m in zip(low, high, marks, strict=True)
+        ]
+    table.insert(2, "imports_s", imports_s.reindex(table.index))
+    return table.sort_values("cpu_s", ascending=False).reset_index()
+
+
+def is_off(ratio: pd.Series, at_floor: pd.Series) -> pd.Series:
+    """Whether too little was asked, or too much although it was more than the least there is."""
+    return (ratio < LOW) | ((ratio > HIGH) & ~at_floor)
+
+
+def in_words(rules: pd.DataFrame, totals: dict | None) -> str:
+    """The sums, and the share of start-up where the whole run was measured."""
+    job_s, n_jobs = rules["cpu_s"].sum(), rules["jobs"].sum()
+    words = [
+        f"{n_jobs} jobs: {job_s:.0f} CPU s, {rules['wall_s'].sum():.0f} s of wall time one after the other;"
+    ]
+    words += [f"highest peak {rules['peak_mb'].max():.0f} MB."]
+    if totals:
+        imports_s, own_s = rules["imports_s"].sum(), totals["cpu_s"] - job_s
+        words += [
+            f"The run took {totals['wall_s'] / 60:.1f} min on {totals['n_cores']} cores,",
+            f"{totals['cpu_s']:.0f} CPU s in all.",
+            f"Start-up of jobs: imports {imports_s:.0f} CPU s, Snakemake itself {own_s:.0f} CPU s,",
+            f"{(imports_s + own_s) / totals['cpu_s']:.0%} of all CPU time.",
+        ]
+    off = [
+        rule
+        for rule, *ratios in rules[["rule", "asked/seen mb", "asked/seen time"]].itertuples(index=False)
+        if "!" in "".join(ratios)
+    ]
+    words += [f"Asked for too little or too much (!): {', '.join(off) or 'none'}."]
+    return "\n".join(words)
+
+
+def as_markdown(rules: pd.DataFrame) -> str:
+    """The table with numbers to the right; CPU and wall seconds to a tenth, MB and minutes whole."""
+    cells = rules.map(lambda v: v if isinstance(v, str) else "-" if np.isnan(v) else f"{v:.0f}")
+    for column in ("cpu_s", "imports_s", "most_cpu_s", "wall_s"):
+        cells[column] = ["-" if np.isnan(v) else f"{v:.1f}" for v in rules[column]]
+    lines = [list(cells.columns), *cells.to_numpy().tolist()]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(cells.columns))]
+    rows = [
+        " | ".join(
+            x.ljust(w) if i == 0 else x.rjust(w) for i, (x, w) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    ]
+    rule = " | ".join("-" * w if i == 0 else "-" * (w - 1) + ":" for i, w in enumerate(widths))
+    return "\n".join(f"| {row} |" for row in [rows[0], rule, *rows[1:]])
+
+
+if __name__ == "__main__":
+    main()
