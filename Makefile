@@ -48,7 +48,7 @@ benchmark: .venv/.runtime ## time and memory by SIZES="CELLS ..."; quality of th
 	$(if $(DATA),$(BIN)/python tests/benchmarks/quality.py $(DATA) --seeds $(SEEDS))
 
 benchmark-workflow: .venv/.runtime ## time, memory and start-up of every rule in a run of CONFIG (whole_genome.yaml)
-	$(BIN)/python tests/benchmarks/workflow.py $(or $(CONFIG),config/examples/whole_genome.yaml) $(ARGS)
+	$(BIN)/python tests/benchmarks/costs.py $(or $(CONFIG),config/examples/whole_genome.yaml) $(ARGS)
 
 lint: .venv/.test ## check style and formal faults
 	$(BIN)/ruff check .

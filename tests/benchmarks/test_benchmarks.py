@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import cases
+import costs
 import floor
 import numpy as np
 import pandas as pd
@@ -16,7 +17,6 @@ import pytest
 import quality
 import scaling
 import stages
-import workflow
 
 from jamie import JAMIE, io
 from jamie.data.correspondence import choose_known, from_names
@@ -211,8 +211,8 @@ def made_up_run(folder: Path) -> Path:
 
 
 def test_costs_of_a_run_are_added_up_by_rule(tmp_path):
-    jobs = workflow.read_jobs(made_up_run(tmp_path))
-    rules = workflow.per_rule(jobs, pd.Series({"fit_baseline": 4.0})).set_index("rule")
+    jobs = costs.read_jobs(made_up_run(tmp_path))
+    rules = costs.per_rule(jobs, pd.Series({"fit_baseline": 4.0})).set_index("rule")
     assert list(rules.index) == ["write_table", "fit_baseline"]  # most CPU time first
     fits = rules.loc["fit_baseline"]
     assert fits[["jobs", "cpu_s", "imports_s", "most_cpu_s", "wall_s"]].tolist() == [2, 15.5, 4, 10, 20]
@@ -220,17 +220,17 @@ def test_costs_of_a_run_are_added_up_by_rule(tmp_path):
 
 
 def test_a_rule_that_asks_for_too_little_or_too_much_is_marked_but_not_for_the_least_there_is(tmp_path):
-    jobs = workflow.read_jobs(made_up_run(tmp_path))
-    rules = workflow.per_rule(jobs, pd.Series(dtype=float)).set_index("rule")
+    jobs = costs.read_jobs(made_up_run(tmp_path))
+    rules = costs.per_rule(jobs, pd.Series(dtype=float)).set_index("rule")
     # 2000 / 600 is too much, 400 / 100 and 10 min / 12.5 s the least there is, 11 min / 600 s too little
     assert rules["asked/seen mb"].to_dict() == {"fit_baseline": "2.0-3.3 !", "write_table": "4.0-4.0"}
     assert rules["asked/seen time"].to_dict() == {"fit_baseline": "48.0-80.0", "write_table": "1.1-1.1 !"}
-    assert "(!): write_table, fit_baseline." in workflow.in_words(rules.reset_index(), None)
+    assert "(!): write_table, fit_baseline." in costs.in_words(rules.reset_index(), None)
 
 
 def test_start_up_is_imports_and_what_snakemake_itself_uses(tmp_path):
-    rules = workflow.per_rule(workflow.read_jobs(made_up_run(tmp_path)), pd.Series({"fit_baseline": 4.0}))
-    words = workflow.in_words(rules, {"wall_s": 600.0, "cpu_s": 335.5, "n_cores": 2})
+    rules = costs.per_rule(costs.read_jobs(made_up_run(tmp_path)), pd.Series({"fit_baseline": 4.0}))
+    words = costs.in_words(rules, {"wall_s": 600.0, "cpu_s": 335.5, "n_cores": 2})
     assert "3 jobs: 316 CPU s" in words and "10.0 min on 2 cores, 336 CPU s in all" in words.replace(
         "\n", " "
     )
@@ -238,23 +238,23 @@ def test_start_up_is_imports_and_what_snakemake_itself_uses(tmp_path):
 
 
 def test_a_run_that_is_there_is_read_and_written_as_a_table(tmp_path):
-    result = run("workflow.py", "--read", str(made_up_run(tmp_path)))
+    result = run("costs.py", "--read", str(made_up_run(tmp_path)))
     assert result.returncode == 0, result.stderr
     head, rule, first, *_ = result.stdout.splitlines()
     assert [x.strip() for x in head.split("|")][1:4] == ["rule", "jobs", "cpu_s"] and set(rule) <= set("|-: ")
     assert [x.strip() for x in first.split("|")][1:6] == ["write_table", "1", "300.0", "-", "300.0"]
-    assert (tmp_path / "workflow.md").read_text().strip() == result.stdout.strip()
+    assert (tmp_path / "costs.md").read_text().strip() == result.stdout.strip()
     assert io.read_table(tmp_path / "jobs.tsv")["cpu_s"].sum() == 315.5
     (tmp_path / "logs/write_table.log").write_text("nothing\n")
-    result = run("workflow.py", "--read", str(tmp_path))
+    result = run("costs.py", "--read", str(tmp_path))
     assert result.returncode == 1 and "The log of write_table does not end" in result.stderr
 
 
 def test_imports_are_counted_wherever_they_stand(tmp_path):
     script = tmp_path / "tmpab1.fit_baseline.py"
     script.write_text("def work():\n    import pandas\nwork()\nsum(range(5_000_000))\n")
-    settings = {"IMPORTS_FILE": str(tmp_path / workflow.IMPORTS), "PYTHONPATH": str(HERE / "imports")}
+    settings = {"IMPORTS_FILE": str(tmp_path / costs.IMPORTS), "PYTHONPATH": str(HERE / "imports")}
     subprocess.run([sys.executable, script], env=os.environ | settings, check=True)
-    (line,) = map(json.loads, (tmp_path / workflow.IMPORTS).read_text().splitlines())
+    (line,) = map(json.loads, (tmp_path / costs.IMPORTS).read_text().splitlines())
     assert 0 < line["import_s"] < line["cpu_s"]
-    assert workflow.read_imports(tmp_path).to_dict() == {"fit_baseline": line["import_s"]}
+    assert costs.read_imports(tmp_path).to_dict() == {"fit_baseline": line["import_s"]}

@@ -1,7 +1,7 @@
 """What a run of the whole workflow costs, rule by rule, and what the rules asked for.
 
-    python tests/benchmarks/workflow.py config/examples/whole_genome.yaml
-    python tests/benchmarks/workflow.py --read FOLDER
+    python tests/benchmarks/costs.py config/examples/whole_genome.yaml
+    python tests/benchmarks/costs.py --read FOLDER
 
 The first runs Snakemake with these overlays in an empty folder under build/benchmark; words it does not know,
 such as `--cores 1`, are passed on. The second reads a run that is there, with its benchmarks/ and logs/.
@@ -10,7 +10,7 @@ Wall time is that of Snakemake's benchmark files. CPU time and peak memory are w
 in the last line of its log: Snakemake only samples them, and misses peaks and ends. Start-up is CPU time:
 the imports of all jobs, wherever in the code they stand (imports/sitecustomize.py), and Snakemake itself. A
 rule is marked where one of its jobs asked for less than 1.2 or more than 3 times what it used, floors
-excepted. The tables go to workflow.md, workflow.tsv and jobs.tsv in the folder of the run.
+excepted. The tables go to costs.md, costs.tsv and jobs.tsv in the folder of the run.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def main() -> None:
     words = in_words(rules, json.loads(path.read_text()) if path.exists() else None)
     text = f"{as_markdown(rules)}\n\n{words}\n"
     print(text)
-    (folder / "workflow.md").write_text(text)
-    rules.to_csv(folder / "workflow.tsv", sep="\t", index=False)
+    (folder / "costs.md").write_text(text)
+    rules.to_csv(folder / "costs.tsv", sep="\t", index=False)
     jobs.to_csv(folder / "jobs.tsv", sep="\t", index=False)
     if code:
         sys.exit(f"Snakemake failed (exit status {code}): the table lacks jobs")
