@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 MORE_MEMORY, MORE_TIME = 1.5, 2.0  # asked for each that was seen
-OWN_MB = 200  # Snakemake itself, inside a job on a cluster
+OWN_MB = 150  # Snakemake itself, inside a job on a cluster
 FLOOR_MB, FLOOR_MIN = 400, 10
 
 
@@ -120,12 +120,16 @@ def of_sources(wildcards, input):
 
 
 def needs(rule, times=1, sizes=None):
-    """The resources mem_mb and runtime of a rule, whose work is that of the table ``times`` over.
+    """The resources mem_mb and runtime of a rule, whose work is that of the table ``times`` over, and read_mb.
 
-    ``sizes`` says what counts where inputs do not: a function of wildcards and inputs as in `of_inputs`.
+    ``sizes`` says what counts where inputs do not: a function of wildcards and inputs as in `of_inputs`. No
+    scheduler knows read_mb, the size that memory was asked for by; the benchmark does.
     """
     need = NEEDS[rule]
     sizes_mb = sizes or of_inputs(need)
+
+    def read_mb(wildcards, input):
+        return round(sizes_mb(wildcards, input)[0])
 
     def mem_mb(wildcards, input, attempt):
         seen = need.mb + need.mb_per_mb * sizes_mb(wildcards, input)[0]
@@ -136,4 +140,4 @@ def needs(rule, times=1, sizes=None):
         more = times(wildcards) if callable(times) else times
         return attempt * max(FLOOR_MIN, math.ceil(MORE_TIME * more * seen / 60))
 
-    return {"mem_mb": mem_mb, "runtime": runtime}
+    return {"mem_mb": mem_mb, "runtime": runtime, "read_mb": read_mb}

@@ -2,9 +2,11 @@
 
     python tests/benchmarks/costs.py config/examples/whole_genome.yaml
     python tests/benchmarks/costs.py --read FOLDER
+    python tests/benchmarks/costs.py --fit FOLDER FOLDER FOLDER
 
 The first runs Snakemake with these overlays in an empty folder under build/benchmark; words it does not know,
-such as `--cores 1`, are passed on. The second reads a run that is there, with its benchmarks/ and logs/.
+such as `--cores 1`, are passed on. The second reads a run that is there, with its benchmarks/ and logs/. The
+third prints, from runs of different sizes, the numbers for the table of rules/resources.smk.
 
 Wall time is that of Snakemake's benchmark files. CPU time and peak memory are what each job says of itself
 in the last line of its log: Snakemake only samples them, and misses peaks and ends. Start-up is CPU time:
@@ -27,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import nnls
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
@@ -43,7 +46,11 @@ def main() -> None:
     )
     parser.add_argument("overlays", nargs="*", type=Path, help="on top of config/config.yaml")
     parser.add_argument("--read", type=Path, metavar="FOLDER", help="of a finished run")
+    parser.add_argument("--fit", type=Path, nargs="+", metavar="FOLDER", help="of finished runs")
     arguments, more = parser.parse_known_args()
+    if arguments.fit:
+        print(fitted([read_jobs(folder) for folder in arguments.fit]).to_string(index=False))
+        return
     code = 0
     if arguments.read:
         folder = arguments.read
@@ -84,7 +91,7 @@ def run(overlays: list[Path], folder: Path, more: list[str]) -> int:
 
 
 def read_jobs(folder: Path) -> pd.DataFrame:
-    """One row per job: rule, job, wall_s, cpu_s, peak_mb, mem_mb and runtime as asked (MB, minutes)."""
+    """One row per job: rule, job, wall_s, cpu_s, peak_mb, mem_mb and runtime as asked, read_mb."""
     from jamie.entry import USAGE
 
     rows = []
@@ -124,6 +131,7 @@ def per_rule(jobs: pd.DataFrame, imports_s: pd.Series) -> pd.DataFrame:
         cpu_s=("cpu_s", "sum"),
         most_cpu_s=("cpu_s", "max"),
         wall_s=("wall_s", "sum"),
+        read_mb=("read_mb", "max"),
         peak_mb=("peak_mb", "max"),
         asked_mb=("mem_mb", "max"),
         asked_min=("runtime", "max"),
@@ -141,6 +149,22 @@ def per_rule(jobs: pd.DataFrame, imports_s: pd.Series) -> pd.DataFrame:
 def is_off(ratio: pd.Series, at_floor: pd.Series) -> pd.Series:
     """Whether too little was asked, or too much although it was more than the least there is."""
     return (ratio < LOW) | ((ratio > HIGH) & ~at_floor)
+
+
+def fitted(runs: list[pd.DataFrame]) -> pd.DataFrame:
+    """Rows of the table of needs: peak memory and CPU time of the costliest job of each run, by MB read.
+
+    Both are a sum and a slope, neither below 0, with the least relative error.
+    """
+    most = pd.concat([jobs.groupby("rule")[["read_mb", "peak_mb", "cpu_s"]].max() for jobs in runs])
+    rows = []
+    for rule, part in most.groupby(level="rule", sort=True):
+        row = {"rule": rule, "runs": len(part)}
+        for what, names in (("peak_mb", ("mb", "mb_per_mb")), ("cpu_s", ("s", "s_per_mb"))):
+            terms = np.column_stack([np.ones(len(part)), part["read_mb"]])
+            row |= dict(zip(names, nnls(terms / part[[what]].to_numpy(), np.ones(len(part)))[0], strict=True))
+        rows.append(row)
+    return pd.DataFrame(rows).round({"mb": 0, "mb_per_mb": 2, "s": 1, "s_per_mb": 3})
 
 
 def in_words(rules: pd.DataFrame, totals: dict | None) -> str:

@@ -198,9 +198,18 @@ def test_a_folder_without_the_files_is_refused_with_the_role_that_is_missing(tmp
 def made_up_run(folder: Path) -> Path:
     """Two jobs of one rule and one of another, as a run leaves them."""
     jobs = {
-        "fit_baseline/d.s.knn.0": (12.5, {"cpu_s": 10.0, "peak_mb": 1000.0, "mem_mb": 2000, "runtime": 10}),
-        "fit_baseline/d.s.cca.0": (7.5, {"cpu_s": 5.5, "peak_mb": 600.0, "mem_mb": 2000, "runtime": 10}),
-        "write_table": (600.0, {"cpu_s": 300.0, "peak_mb": 100.0, "mem_mb": 400, "runtime": 11}),
+        "fit_baseline/d.s.knn.0": (
+            12.5,
+            {"cpu_s": 10.0, "peak_mb": 1000.0, "mem_mb": 2000, "runtime": 10, "read_mb": 50},
+        ),
+        "fit_baseline/d.s.cca.0": (
+            7.5,
+            {"cpu_s": 5.5, "peak_mb": 600.0, "mem_mb": 2000, "runtime": 10, "read_mb": 50},
+        ),
+        "write_table": (
+            600.0,
+            {"cpu_s": 300.0, "peak_mb": 100.0, "mem_mb": 400, "runtime": 11, "read_mb": 50},
+        ),
     }
     for job, (seconds, used) in jobs.items():
         for kind, suffix in (("benchmarks", "tsv"), ("logs", "log")):
@@ -216,7 +225,7 @@ def test_costs_of_a_run_are_added_up_by_rule(tmp_path):
     assert list(rules.index) == ["write_table", "fit_baseline"]  # most CPU time first
     fits = rules.loc["fit_baseline"]
     assert fits[["jobs", "cpu_s", "imports_s", "most_cpu_s", "wall_s"]].tolist() == [2, 15.5, 4, 10, 20]
-    assert fits[["peak_mb", "asked_mb", "asked_min"]].tolist() == [1000, 2000, 10]
+    assert fits[["read_mb", "peak_mb", "asked_mb", "asked_min"]].tolist() == [50, 1000, 2000, 10]
 
 
 def test_a_rule_that_asks_for_too_little_or_too_much_is_marked_but_not_for_the_least_there_is(tmp_path):
@@ -226,6 +235,18 @@ def test_a_rule_that_asks_for_too_little_or_too_much_is_marked_but_not_for_the_l
     assert rules["asked/seen mb"].to_dict() == {"fit_baseline": "2.0-3.3 !", "write_table": "4.0-4.0"}
     assert rules["asked/seen time"].to_dict() == {"fit_baseline": "48.0-80.0", "write_table": "1.1-1.1 !"}
     assert "(!): write_table, fit_baseline." in costs.in_words(rules.reset_index(), None)
+
+
+def test_rows_of_the_table_of_needs_are_fitted_to_the_costliest_job_of_each_run():
+    def jobs(read_mb, extra_mb=0.0):
+        used = {"read_mb": read_mb, "peak_mb": 200 + 3 * read_mb - extra_mb, "cpu_s": 5.0 + 0.1 * read_mb}
+        return {"rule": "fit_baseline", **used}
+
+    runs = [pd.DataFrame([jobs(mb), jobs(mb, extra_mb=100)]) for mb in (1, 600, 2000)]
+    (row,) = costs.fitted(runs).to_dict("records")
+    assert row == {"rule": "fit_baseline", "runs": 3, "mb": 200, "mb_per_mb": 3, "s": 5, "s_per_mb": 0.1}
+    (row,) = costs.fitted(runs[:1]).to_dict("records")
+    assert row["mb"] + row["mb_per_mb"] == pytest.approx(203, abs=1)
 
 
 def test_start_up_is_imports_and_what_snakemake_itself_uses(tmp_path):

@@ -64,7 +64,8 @@ def test_a_rule_asks_for_more_where_it_reads_more(resources, tmp_path):
 def test_a_repeated_attempt_asks_for_as_much_again_and_never_for_less_than_snakemake_needs(resources):
     for rule in resources.NEEDS:
         asked = resources.needs(rule)
-        first, second, third = ([asked[k](None, {}, attempt=n) for k in asked] for n in (1, 2, 3))
+        kinds = ("mem_mb", "runtime")
+        first, second, third = ([asked[kind](None, {}, attempt=n) for kind in kinds] for n in (1, 2, 3))
         assert second == [2 * x for x in first] and third == [3 * x for x in first], rule
         assert first[0] >= 400 and first[1] >= 10, rule
 

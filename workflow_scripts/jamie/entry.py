@@ -47,12 +47,12 @@ def job(snakemake) -> Iterator[None]:
 
 
 def usage(snakemake) -> dict[str, float]:
-    """CPU time in s and peak memory in MB of a job, beside what its rule asked for (mem_mb, runtime in min).
+    """CPU time in s and peak memory in MB of a job, what its rule asked for (runtime in min), and MB it read.
 
     Snakemake's own benchmark looks twice a second at first, later only every 30 s: it misses peaks, and the
     end of every job.
     """
-    asked = {name: snakemake.resources.get(name) for name in ("mem_mb", "runtime")}
+    asked = {name: snakemake.resources.get(name) for name in ("mem_mb", "runtime", "read_mb")}
     return {"cpu_s": round(cpu_s(), 2), "peak_mb": peak_mb()} | asked
 
 
