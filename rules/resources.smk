@@ -25,59 +25,59 @@ class Need(NamedTuple):
 
 
 RAW, PREPARED = ("data",), ("prepared",)
-FIGURE = Need(250)
+FIGURE = Need(180)
 NEEDS = {
     # data
     "fetch_dataset": Need(100),
     "fetch_annotation": Need(100),
-    "simulate_dataset": Need(150, 1.5, 1, 0.04),  # of the counts drawn
-    "ingest_dataset": Need(130, 4.7, 1, 0.03),  # of the files as they came
+    "simulate_dataset": Need(145, 1.5, 1, 0.035),  # of the counts drawn
+    "ingest_dataset": Need(130, 4.8, 1, 0.025),  # of the files as they came
     "split_cells": Need(130, 1.8, 1, 0.01, RAW),
-    "preprocess": Need(200, 4.9, 2, 0.04, RAW),
+    "preprocess": Need(190, 4.8, 2, 0.04, RAW),
     # correspondence
     "make_correspondence": Need(90, 100, 1, 1, ("pairs",)),
-    "estimate_correspondence": Need(230, 2.3, 3, 0.05, PREPARED),
+    "estimate_correspondence": Need(230, 2.3, 3, 0.045, PREPARED),
     # fits
-    "tune_method": Need(250, 5.1, 2, 0.07, PREPARED),
-    "tune_jamie": Need(490, 5.1, 20, 0.1, PREPARED),
-    "train_jamie": Need(490, 2.5, 20, 0.1, PREPARED),
-    "fit_baseline": Need(245, 5.1, 2, 0.07, PREPARED),
-    "embed_impute": Need(350, 2.5, 2, 0.1, PREPARED),
-    "complete_dataset": Need(350, 5.0, 20, 0.3, RAW),
-    "apply_model": Need(350, 5.0, 20, 0.3, RAW),
+    "tune_method": Need(190, 5.1, 2, 0.065, PREPARED),
+    "tune_jamie": Need(480, 5.1, 17, 0.075, PREPARED),
+    "train_jamie": Need(480, 2.2, 17, 0.075, PREPARED),
+    "fit_baseline": Need(190, 5.1, 2, 0.065, PREPARED),
+    "embed_impute": Need(340, 2.5, 2, 0.1, PREPARED),
+    "complete_dataset": Need(620, 5.0, 14, 0.3, RAW),
+    "apply_model": Need(620, 5.0, 14, 0.3, RAW),
     # scores
-    "score_methods": Need(280, 2.5, 4, 0.3, PREPARED),
-    "collect_scores": Need(100),
-    "collect_settings": Need(100),
-    "summarise_run": Need(200),
-    "write_table": Need(150),
-    "rank_methods": Need(200),
+    "score_methods": Need(270, 2.5, 4, 0.3, PREPARED),
+    "collect_scores": Need(105),
+    "collect_settings": Need(105),
+    "summarise_run": Need(190),
+    "write_table": Need(170),
+    "rank_methods": Need(185),
     # figures
-    "plot_embedding": Need(250, 3.0, 5, 0.1, ("completed",)),
+    "plot_embedding": Need(210, 3.0, 2, 0.1, ("completed",)),
     "plot_history": FIGURE,
     "plot_scores": FIGURE,
-    "plot_features": Need(250, 5.0, 5, 1, ("scores",), at_once=True),
-    "plot_distributions": Need(250, 2.5, 5, 0.1, PREPARED),
-    "plot_js_curves": Need(250, 5.0, 5, 1, ("scores",), at_once=True),
-    "plot_estimated_correspondence": Need(250, 2.5, 5, 0.1, PREPARED),
+    "plot_features": Need(190, 5.0, 2, 1, ("scores",), at_once=True),
+    "plot_distributions": Need(210, 2.5, 3, 0.1, PREPARED),
+    "plot_js_curves": Need(190, 5.0, 2, 1, ("scores",), at_once=True),
+    "plot_estimated_correspondence": Need(230, 2.5, 2, 0.1, PREPARED),
     "plot_pairing": FIGURE,
     "plot_ablation": FIGURE,
     "plot_alignment": FIGURE,
-    "plot_silhouettes": Need(250, 2.5, 5, 0.1, PREPARED),
-    "plot_baselines": Need(250, 5.0, 5, 1, ("scores",), at_once=True),
+    "plot_silhouettes": Need(240, 2.5, 3, 0.1, PREPARED),
+    "plot_baselines": Need(200, 5.0, 3, 1, ("scores",), at_once=True),
     # what drives the imputation
-    "locate_genes": Need(215, 2.0, 2, 0.01, RAW),
-    "measure_influence": Need(690, 2.5, 8, 0.2, PREPARED),
-    "score_links": Need(500, 2.5, 10, 1, PREPARED),
-    "check_attributions": Need(500, 2.5, 10, 0.2, PREPARED),
-    "collect_attributions": Need(150, 5.0, 2, 0.2, ("drivers", "groups"), at_once=True),
-    "plot_drivers": Need(250, 5.0, 5, 0.1, ("drivers",)),
-    "plot_markers": Need(500, 2.5, 10, 0.2, PREPARED),
-    "collect_links": Need(150, 5.0, 2, 0.2, ("links",), at_once=True),
-    "plot_distance": Need(250, 5.0, 5, 0.2, ("links",)),
-    "plot_truth": Need(250, 5.0, 5, 0.2, ("links", "truth")),
-    "plot_known_links": Need(250, 5.0, 5, 0.2, ("links",)),
-    "plot_loci": Need(250, 2.5, 5, 0.1, PREPARED),
+    "locate_genes": Need(215, 1.9, 2, 0.01, RAW),
+    "measure_influence": Need(700, 3.5, 8, 0.2, PREPARED),
+    "score_links": Need(460, 3.5, 5, 1, PREPARED),
+    "check_attributions": Need(530, 3.5, 7, 0.2, PREPARED),
+    "collect_attributions": Need(220, 5.0, 2, 0.2, ("drivers", "groups"), at_once=True),
+    "plot_drivers": Need(370, 5.0, 4, 0.1, ("drivers",)),
+    "plot_markers": Need(520, 3.6, 7, 0.07, PREPARED),
+    "collect_links": Need(200, 5.0, 4, 0.2, ("links",), at_once=True),
+    "plot_distance": Need(200, 5.0, 2, 0.2, ("links",)),
+    "plot_truth": Need(200, 5.0, 2, 0.2, ("links", "truth")),
+    "plot_known_links": Need(200, 5.0, 2, 0.2, ("links",)),
+    "plot_loci": Need(280, 2.5, 7, 0.1, PREPARED),
 }
 
 
