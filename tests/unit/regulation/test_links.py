@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from scipy.stats import false_discovery_control
 from sklearn.metrics import average_precision_score
 
@@ -160,10 +161,28 @@ def test_permuted_cells_tell_a_correlation_from_none():
     driver = rng.normal(size=200)
     y = np.column_stack([driver + rng.normal(size=200), rng.normal(size=200)])
     x = np.column_stack([driver, rng.normal(size=200)])
-    r = links.measured_correlation(y, x)[window.gene, window.peak]
-    p = links.permuted_p(y, x, window, r, rng)
+    p = links.permuted_p(y, x, window, rng)
     strong = (window.gene == 0) & (window.peak == 0)
     assert p[strong] == 1 / (1 + links.PERMUTATIONS) and (p[~strong] > 0.01).all()
+
+
+def test_permuted_p_counts_the_permutations_with_as_strong_a_correlation(monkeypatch):
+    monkeypatch.setattr(links, "PERMUTATIONS", 30)
+    rng = np.random.default_rng(0)
+    genes, peaks = genome(5, 40, rng)
+    window = Window.of(genes, peaks, 10_000_000)
+    y, x = rng.normal(size=(60, 5)), sparse.random(60, 40, 0.05, "csr", rng=rng)
+    x = sparse.csr_matrix(x.multiply(np.arange(40) != window.peak[3]))  # closed in every cell
+    y[:, 0] = np.arange(60) == 7  # in one cell: where the peak is closed in it, r is the same in every order
+    p = links.permuted_p(y, x, window, np.random.default_rng(1))
+    order = np.random.default_rng(1)
+    r = links.measured_correlation(y, x)[window.gene, window.peak].astype(float)
+    as_large = 0
+    for _ in range(30):
+        found = links.measured_correlation(y[order.permutation(60)], x)[window.gene, window.peak]
+        as_large = as_large + (np.abs(found) >= np.abs(r) - 1e-6)
+    np.testing.assert_array_equal(p, (1 + as_large) / 31)
+    assert p[3] == 1 and len(np.unique(p)) > 10
 
 
 def test_no_pairs_and_no_measured_values_stay_so():

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ TYPICAL_TARGETS = 300  # by which the usual share of a source feature is measure
 LARGEST = 100_000_000  # values of all Jacobians, 400 MB: with more components fewer cells are explained
 REPORTED = 100  # targets from which on progress is shown
 _AT_ONCE = 256  # cells whose Jacobians are taken together
+_SLOPES = 32_000_000  # values held at a time where shares are summed, 128 MB
 
 
 class Imputation(nn.Module):
@@ -63,9 +65,17 @@ class Imputation(nn.Module):
         for name, values in zip(("w_in", "b_in", "w_out", "b_out"), (*into, *back), strict=True):
             self.register_buffer(name, torch.as_tensor(values, device=device))
 
+    def encode(self, scores: torch.Tensor) -> torch.Tensor:
+        """Components of the source (b, k_source) to the latent (b, d)."""
+        return self.encoder.encode(scores)[0]
+
+    def decode(self, latent: torch.Tensor) -> torch.Tensor:
+        """The latent (b, d) to components of the target (b, k_target)."""
+        return self.decoder.decode(latent)
+
     def core(self, scores: torch.Tensor) -> torch.Tensor:
         """Components of the source (b, k_source) to components of the target (b, k_target)."""
-        return self.decoder.decode(self.encoder.encode(scores)[0])
+        return self.decode(self.encode(scores))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.core(x @ self.w_in + self.b_in) @ self.w_out + self.b_out
@@ -189,15 +199,20 @@ def path_jacobians(imputation: Imputation, scores: torch.Tensor) -> np.ndarray:
     """Mean Jacobian on the path from the mean cell (0) to each cell: float32 (n, k_target, k_source)."""
     device = imputation.w_in.device
     k_source, k_target = imputation.w_in.shape[1], imputation.w_out.shape[0]
-    # forward mode takes a pass per input, reverse mode one per output
-    derivative = torch.func.jacfwd if k_source < k_target else torch.func.jacrev
-    jacobian = torch.func.vmap(derivative(lambda s: imputation.core(s[None])[0]))
-    total = np.zeros((len(scores), k_target, k_source), dtype=np.float32)
+    # by way of the latent: a pass per latent dimension in each half, not one per component in the whole
+    encoder = torch.func.vmap(torch.func.jacrev(lambda s: imputation.encode(s[None])[0]))
+    decoder = torch.func.vmap(torch.func.jacfwd(lambda z: imputation.decode(z[None])[0]))
+    total = np.empty((len(scores), k_target, k_source), dtype=np.float32)
     for start in range(0, len(scores), _AT_ONCE):
         rows = slice(start, start + _AT_ONCE)
+        end, found = scores[rows].to(device), 0
         for step in (np.arange(POINTS, dtype=np.float32) + 0.5) / POINTS:
-            total[rows] += jacobian((scores[rows] * step).to(device)).detach().cpu().numpy()
-    return total / POINTS
+            point = end * step
+            with torch.no_grad():
+                latent = imputation.encode(point)
+            found = found + torch.bmm(decoder(latent), encoder(point)).detach()
+        total[rows] = (found / POINTS).cpu().numpy()
+    return total
 
 
 class Explained:
@@ -244,36 +259,70 @@ class Explained:
         """Imputed values of the targets less their means over the explained cells: float32 (n, targets)."""
         return self.scores @ self.w_out[:, targets]
 
-    def gradients(self, target: int) -> np.ndarray:
-        """J_i' c_g, by the components of the source: float32 (n, k_source)."""
-        return np.einsum("ntk,t->nk", self.influence.jacobians, self.w_out[:, target], optimize=True)
+    def gradients(self, targets) -> np.ndarray:
+        """J_i' c_g of each target, by the components of the source: float32 (n, targets, k_source)."""
+        return self.w_out[:, targets].T @ self.influence.jacobians
 
-    def attributions(self, target: int, sources: np.ndarray) -> np.ndarray:
-        """phi of some source features in each cell, in units of the target: float32 (n, sources)."""
+    def attributions(self, target: int, sources: np.ndarray, gradients=None) -> np.ndarray:
+        """phi of some source features in each cell, in units of the target: float32 (n, sources).
+
+        ``gradients`` (n, k_source): the target's, where those of several were taken together.
+        """
+        if gradients is None:
+            gradients = self.gradients([target])[:, 0]
         x = self.x[:, sources].toarray() - self.x_base[sources]
-        return x * (self.gradients(target) @ self.w_in[sources].T)
+        return x * (gradients @ self.w_in[sources].T)
 
     def completeness_error(self, target: int) -> float:
         """How far sums of phi are from f(x) - f(mean x): mean over cells, relative to the mean change."""
-        total = (self.gradients(target) * (self.x @ self.w_in - self.x_base @ self.w_in)).sum(axis=1)
+        total = (self.gradients([target])[:, 0] * (self.x @ self.w_in - self.x_base @ self.w_in)).sum(axis=1)
         change = self.change @ self.w_out[:, target]
         return float(np.abs(total - change).mean() / np.abs(change).mean())
 
     def shares(self, targets: np.ndarray) -> np.ndarray:
         """Share of each target's imputed variance by source feature: float32 (targets, p_source).
 
-        Rows sum to 1, but for the error of the path integral.
+        Rows sum to 1, but for the error of the path integral. On an orthonormal basis B (k_target, r) of the
+        targets' loadings, c_g = B l_g, a share is a quadratic form in l_g. Its matrix, for scores s_i,
+
+            sum over i of (x_ip - mean x_p) (B' s_i) (B' J_i w_p)',
+
+        is the same for every target.
         """
-        values = self.values(targets)
-        found = np.empty((len(targets), len(self.sources)), dtype=np.float32)
-        by_feature = self.x.T.tocsr()
+        basis, loads = np.linalg.qr(self.w_out[:, targets])
+        scores, jacobians = self.scores @ basis, basis.T @ self.influence.jacobians
+        row, column = np.triu_indices(len(loads))
+        variance = (self.values(targets) ** 2).sum(axis=0)
+        weight = np.divide(1, variance, out=np.zeros_like(variance), where=variance > 1e-12)
+        products = loads[row] * loads[column] * weight
+        products[row == column] /= 2  # below, the form and its transpose are added
+        p = len(self.sources)
+        found = np.empty((len(targets), p), dtype=np.float32)
+        at_once = max(1, _SLOPES * p // (self.x.nnz * len(loads) + 1))
         few = len(targets) < REPORTED
-        for row in tqdm(range(len(targets)), "attributions", disable=few, unit="target", mininterval=5):
-            target, value = targets[row], values[:, row]
-            pull = self.gradients(target) * value[:, None]
-            moment = by_feature @ pull - np.outer(self.x_base, pull.sum(axis=0))
-            found[row] = np.einsum("pk,pk->p", moment, self.w_in) / max(float(value @ value), 1e-12)
+        for start in tqdm(range(0, p, at_once), "attributions", disable=few, unit="block", mininterval=5):
+            block = slice(start, start + at_once)
+            forms = self._forms(block, scores, jacobians)
+            forms += forms.swapaxes(1, 2).copy()
+            found[:, block] = (forms[:, row, column] @ products).T
         return found
+
+    def _forms(self, sources: slice, scores: np.ndarray, jacobians: np.ndarray) -> np.ndarray:
+        """The matrices of `shares` by source feature: float32 (sources, r, r).
+
+        ``scores`` (n, r) and ``jacobians`` (n, r, k_source) are on the basis B.
+        """
+        x, weights = self.x[:, sources], self.w_in[sources]
+        by_cell = sparse.csc_matrix((np.arange(x.nnz), x.indices, x.indptr), x.shape).tocsr()
+        slopes = np.empty((x.nnz, scores.shape[1]), dtype=np.float32)  # B' J_i w_p where x_ip is not 0
+        for cell, (low, high) in enumerate(pairwise(by_cell.indptr)):
+            slopes[by_cell.data[low:high]] = weights[by_cell.indices[low:high]] @ jacobians[cell].T
+        moment = np.tensordot(scores, jacobians, (0, 0))  # (r, r, k_source)
+        forms = -np.tensordot(weights * self.x_base[sources, None], moment, (1, 2))
+        for i, (low, high) in enumerate(pairwise(x.indptr)):
+            pulled = scores[x.indices[low:high]] * x.data[low:high, None]
+            forms[i] += pulled.T @ slopes[low:high]
+        return forms
 
     def effects(self, targets: np.ndarray) -> np.ndarray:
         """Change of a target, in its sd, per sd of a source feature: float32 (targets, p_source)."""
@@ -290,10 +339,7 @@ class Explained:
 
     def typical_share(self, targets: np.ndarray) -> np.ndarray:
         """Root mean square over the targets of each source feature's share: float32 (p_source,)."""
-        total = np.zeros(len(self.sources))
-        for part in np.array_split(targets, -(-len(targets) // 64)):
-            total += (self.shares(part) ** 2).sum(axis=0)
-        return np.sqrt(total / len(targets)).astype(np.float32)
+        return np.sqrt((self.shares(targets) ** 2).mean(axis=0))
 
     def specific(self, shares: np.ndarray) -> np.ndarray:
         """Shares over what each feature is worth to any target: (targets, p_source), rms 1 a row."""

@@ -14,6 +14,7 @@ from jamie.regulation.attribution import Explained, Influence
 from jamie.regulation.links import Null, Window, by_gene, measured_correlation, permuted_p
 
 DRIVERS = 20  # source features listed for each target
+TOGETHER = 32  # targets whose gradients in each cell are held at a time
 MIN_PAIRS = 20  # known pairs: with fewer a measured correlation says nothing
 LINK_COLUMNS = (
     "gene",
@@ -207,9 +208,7 @@ def link_table(pooled: Pooled, genes: pd.DataFrame, peaks: pd.DataFrame, window_
             z[pairs] = null.z_scores(r, chrom[gene], judged)
     table = table.assign(p_value=p, p_correlation=p_correlation, signac_z=z, p_permuted=np.nan)
     if pooled.pairs_of_first is not None and n:
-        r = measured_correlation(*pooled.pairs_of_first)[at]
-        rng = np.random.default_rng(0)
-        table["p_permuted"] = permuted_p(*pooled.pairs_of_first, window, r, rng)
+        table["p_permuted"] = permuted_p(*pooled.pairs_of_first, window, np.random.default_rng(0))
     return table
 
 
@@ -231,9 +230,12 @@ def by_group(fit: Fit, targets: np.ndarray, sources: np.ndarray) -> pd.DataFrame
     names, group = np.unique(fit.influence.group, return_inverse=True)
     member = np.equal.outer(np.arange(len(names)), group) / np.bincount(group)[:, None]
     found = np.empty((len(rows), len(names)), dtype=np.float32)
-    for target in np.unique(rows):
-        mine = np.flatnonzero(rows == target)
-        found[mine] = (member @ explained.attributions(target, cols[mine])).T
+    each = np.unique(rows)
+    for part in np.array_split(each, -(-len(each) // TOGETHER)):
+        gradients = explained.gradients(part)
+        for i, target in enumerate(part):
+            mine = np.flatnonzero(rows == target)
+            found[mine] = (member @ explained.attributions(target, cols[mine], gradients[:, i])).T
     return pd.concat(
         [pd.DataFrame({"target": targets, "source": sources}), pd.DataFrame(found, columns=names)], axis=1
     )
