@@ -1,6 +1,6 @@
 # `make` lists the targets. Settings: CONFIG="FILE ..." (overlays on config/config.yaml), ARGS="..." (for snakemake).
 .DELETE_ON_ERROR:
-.PHONY: help report readme test benchmark benchmark-workflow lint lock docs clean
+.PHONY: help report readme test test-slow benchmark benchmark-workflow lint lock docs clean
 
 # the Pythons that the locks serve; a new .venv gets the first that is one of them
 SERVED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -33,8 +33,14 @@ readme: .venv/.runtime ## run config/examples/benchmark.yaml and put its table o
 	$(BIN)/snakemake $(ARGS) --configfile $(or $(CONFIG),config/examples/benchmark.yaml)
 	PYTHONPATH=workflow_scripts $(BIN)/python -m jamie.report.results_table results/table.md README.md
 
-test: .venv/.test ## run the tests
-	$(BIN)/python -m pytest
+# one worker a core; tests that look at one run of the workflow stay together (tests/conftest.py)
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
+
+test: .venv/.test ## run the tests, but for the slow ones
+	$(PYTEST)
+
+test-slow: .venv/.test ## run the slow tests: several whole runs, and the commands of the documents
+	$(PYTEST) -m slow
 
 # the short form: make benchmark SIZES="1000 3000"; STAGES and OPTIONS are those of tests/benchmarks/scaling.py
 SIZES ?= 1000 3000 10000 30000 100000
@@ -55,6 +61,7 @@ lint: .venv/.test ## check style and formal faults
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
+	PYTHONPATH=workflow_scripts $(BIN)/lint-imports
 
 docs: .venv/.runtime ## write config/README.md from the code
 	PYTHONPATH=workflow_scripts $(BIN)/python -m jamie.report.describe > config/README.md

@@ -1,12 +1,7 @@
-"""What `make lint` demands holds, and so do the house rules that no linter knows."""
+"""The house rules that no linter knows."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[2]
 RULE_FILES = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
@@ -14,28 +9,17 @@ SCRIPTS = sorted((ROOT / "workflow_scripts").glob("*.py"))
 PACKAGE = sorted((ROOT / "workflow_scripts/jamie").rglob("*.py"))
 OURS = [*SCRIPTS, *PACKAGE, *RULE_FILES, *sorted((ROOT / "tests").rglob("*.py"))]
 LINT = re.search(r"^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
-COMMANDS = [line.strip().removeprefix("$(BIN)/") for line in LINT.splitlines()]
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_make_lint_finds_nothing(command):
-    result = subprocess.run(
-        command.split(),
-        cwd=ROOT,
-        env=os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
+COMMANDS = [line.strip().replace("$(BIN)/", "") for line in LINT.splitlines()]
 
 
 def test_make_lint_asks_every_linter():
+    """It is `make lint` that asks them, not the tests."""
     assert [command.split()[:2] for command in COMMANDS] == [
         ["ruff", "check"],
         ["ruff", "format"],
         ["snakefmt", "--check"],
         ["snakemake", "--lint"],
+        ["PYTHONPATH=workflow_scripts", "lint-imports"],
     ]
 
 
@@ -52,8 +36,8 @@ def test_every_rule_has_its_script_and_every_script_its_rule():
 
 
 def test_budgets_of_lines():
-    """A file that has outgrown these wants to be two (for a module 300 is the aim, docstrings included)."""
-    budget = dict.fromkeys(SCRIPTS, 60) | dict.fromkeys(PACKAGE, 310) | dict.fromkeys(RULE_FILES, 180)
+    """A file that has outgrown these wants to be two; a module holds one thought, which seldom takes 300."""
+    budget = dict.fromkeys(SCRIPTS, 60) | dict.fromkeys(PACKAGE, 400) | dict.fromkeys(RULE_FILES, 180)
     budget[ROOT / "Snakefile"] = 60
     budget[ROOT / "config/config.yaml"] = 150
     n_lines = {path: len(path.read_text().splitlines()) for path in budget}
@@ -78,3 +62,17 @@ def test_no_finding_is_silenced_and_nothing_is_left_open():
 
 def test_no_module_is_named_for_nothing_in_particular():
     assert {"utils", "helpers", "misc", "common"}.isdisjoint(path.stem for path in [*SCRIPTS, *PACKAGE])
+
+
+def test_no_test_file_imports_another_and_none_is_timed():
+    """What tests share lies in tests/shared; how fast something is, a benchmark says."""
+    files = {path.stem: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
+    names = [*files, "conftest"]
+    found = [
+        f"{file} imports {name}"
+        for file, text in files.items()
+        for name in names
+        if file != name and re.search(rf"^\s*(from|import) {name}\b", text, re.MULTILINE)
+    ]
+    clock = r"\btime\.(perf_counter|process_time|monotonic|time)\("
+    assert found + [f"{file} reads a clock" for file, text in files.items() if re.search(clock, text)] == []
