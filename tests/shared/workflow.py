@@ -20,5 +20,5 @@ def snakemake(folder: Path, *arguments: str, overlay: dict | None = None) -> sub
         path.write_text(yaml.safe_dump(overlay))
         command += ["--configfile", str(path)]
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=900, env=os.environ | {"COLUMNS": "200"}
+        command, cwd=folder, capture_output=True, text=True, timeout=3600, env=os.environ | {"COLUMNS": "200"}
     )
