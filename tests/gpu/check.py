@@ -113,7 +113,9 @@ def measure(name: str, arguments, sending) -> None:
 def judged(part: str, what: str, result, wanted: str = "", holds: bool | None = None) -> Row:
     """A row; ``holds`` says whether the result is as wanted, None: nothing is demanded."""
     verdict = {None: MEASURED, True: OK, False: FAILED}[None if holds is None else bool(holds)]
-    return Row(part, what, result if isinstance(result, str) else f"{result:,.4g}", wanted, verdict)
+    if not isinstance(result, str):
+        result = f"{result:,.0f}" if abs(result) >= 1_000 else f"{result:.4g}"
+    return Row(part, what, result, wanted, verdict)
 
 
 def heading(rows: list[Row], arguments) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -27,8 +26,10 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 from floor import copy_bytes_per_s, flops_of, matmul_flops_per_s
 
 SAME_EMBEDDING, SAME_IMPUTATION = 1e-3, 1e-2  # largest difference of CPU and GPU, values have variance 1
-AS_GOOD = 0.03  # largest difference in quality of two fits
+AS_GOOD = 0.01  # largest difference in quality of two fits
 N_FACTORS, N_OWN_FACTORS = 8, 4  # of the made-up data: shared by the modalities, and of one alone
+SCORES = ("FOSCTTM, held-out cells", "mean Pearson r of imputed components, held-out cells")
+NOISE = 1.5  # standard deviation, of values that are at most 1: no fit is perfect, and a worse one is seen
 
 
 class NotHere(Exception):
@@ -51,6 +52,8 @@ class Size:
         Of the fits whose quality is measured.
     matched, embedded
         Cells for UnionCom's matching, which is cubic, and for the methods other than JAMIE.
+    foscttm
+        What the fits reach at least; 0.5 is chance.
     compiles
         Whether to try `torch.compile`, which takes a minute.
     square, copied_mb
@@ -64,6 +67,7 @@ class Size:
     epochs: int
     matched: int
     embedded: int
+    foscttm: float
     compiles: bool = True
     square: int | None = None
     copied_mb: int | None = None
@@ -74,8 +78,8 @@ class Size:
         return flops, copy_bytes_per_s(device, size_mb=self.copied_mb)
 
 
-REAL = Size((10_000, 100_000, 1_000_000), 100, 8_000, 300, 12, 600, 600)
-QUICK = Size((200, 400), 12, 160, 4, 3, 40, 60, False, 128, 4)
+REAL = Size((10_000, 100_000, 1_000_000), 100, 8_000, 300, 12, 600, 600, 0.1)
+QUICK = Size((200, 400), 12, 160, 4, 3, 40, 60, 1.0, False, 128, 4)
 
 
 def views(n: int, p: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -87,7 +91,7 @@ def views(n: int, p: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     for w in loadings:
         own = rng.standard_normal((n, N_OWN_FACTORS), dtype=np.float32)
         signal = np.tanh(np.hstack([shared, 0.5 * own]) @ w / 2)
-        signal += 0.5 * rng.standard_normal(signal.shape, dtype=np.float32)
+        signal += NOISE * rng.standard_normal(signal.shape, dtype=np.float32)
         x.append(signal / signal.std())
     return tuple(x)
 
@@ -219,16 +223,11 @@ def agreement(device: str, size: Size) -> Iterator:
         limit = SAME_EMBEDDING if name.startswith("embedding") else SAME_IMPUTATION
         gap = float(np.abs(values - moved[name]).max())
         yield f"{name}, largest difference of one model", gap, f"<= {limit:g}", gap <= limit
-    on_cpu.trainer.device = torch.device(device)  # where its model is now
-    for name, a, b in zip(
-        ("FOSCTTM", "Pearson r of imputed"), on_cpu.quality(), there.quality(), strict=True
-    ):
-        yield (
-            f"{name}, held-out cells: fit on the CPU, on {device}",
-            f"{a:.4f}, {b:.4f}",
-            f"within {AS_GOOD}",
-            abs(a - b) <= AS_GOOD,
-        )
+    scores = on_cpu.quality(), there.quality()
+    yield f"{SCORES[0]}, fit on the CPU", scores[0][0], f"<= {size.foscttm:g}", scores[0][0] <= size.foscttm
+    for name, a, b in zip(SCORES, *scores, strict=True):
+        what = f"{name}: fit on the CPU, on {device}"
+        yield what, f"{a:.4f}, {b:.4f}", f"within {AS_GOOD}", abs(a - b) <= AS_GOOD
 
 
 def waiting(device: str, size: Size) -> Iterator:
@@ -245,18 +244,17 @@ def waiting(device: str, size: Size) -> Iterator:
     n_steps = min(20, trainer.batches.n_batches)
     with profile(activities=activities) as prof:
         seconds = steps(trainer, n_steps)
-    events = Counter()
-    for event in prof.key_averages():
-        events[event.key] += event.count
+    events = prof.key_averages()
     if device == "cpu":
-        yield "operations a step, nested ones included", sum(events.values()) / n_steps
+        yield "operations a step, nested ones included", sum(e.count for e in events) / n_steps
         return
-    launches = sum(v for k, v in events.items() if "LaunchKernel" in k)
-    copies = sum(v for k, v in events.items() if k.startswith("cudaMemcpy"))
-    busy_s = sum(e.self_device_time_total for e in prof.key_averages()) / 1e6
-    yield "kernel launches a step", launches / n_steps
-    yield "copies a step", copies / n_steps
-    yield "share of the time in which the GPU computes, while it is watched", f"{busy_s / seconds:.1%}"
+    for name, part in (("kernel launches", "LaunchKernel"), ("copies", "cudaMemcpy")):
+        yield f"{name} a step", sum(e.count for e in events if part in e.key) / n_steps
+    kernels = [
+        e for e in events if e.device_type == torch.autograd.DeviceType.CUDA and not e.is_user_annotation
+    ]
+    busy_s = sum(e.self_device_time_total for e in kernels) / 1e6
+    yield "share of the time in which the GPU computes, while it is profiled", f"{busy_s / seconds:.1%}"
 
 
 def first_wait(trainer: Trainer, n: int) -> str:
@@ -343,15 +341,18 @@ class ReducedOverhead(Trainer):
 
 
 def graphs(device: str, size: Size) -> Iterator:
-    """CUDA graphs by `torch.compile(mode="reduce-overhead")`, which JAMIE does not use, against none."""
+    """CUDA graphs by `torch.compile(mode="reduce-overhead")` against none: a trial, which may fail."""
     if not size.compiles or device != "cuda":
         raise NotHere("CUDA graphs need a GPU")
-    yield from compared(
-        {
-            "float32": Fitted.of(size, device),
-            "float32, reduce-overhead": Fitted.of(size, device, ReducedOverhead),
-        }
-    )
+    name = "reduce-overhead (a trial: no option of JAMIE)"
+    try:
+        fits = {"float32": Fitted.of(size, device), name: Fitted.of(size, device, ReducedOverhead)}
+    except Exception as error:  # that it does not work is the result
+        traceback.print_exc()
+        yield name, f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        return
+    for what, result, *_ in compared(fits):
+        yield what, result
 
 
 def compared(fits: dict[str, Fitted]) -> Iterator:
@@ -359,13 +360,9 @@ def compared(fits: dict[str, Fitted]) -> Iterator:
     first = next(iter(fits.values())).quality()
     for name, fit in fits.items():
         yield f"{name}: steps per second, {fit.trainer.options.batch_size} cells", fit.steps_per_s
-        for score, have, best in zip(("FOSCTTM", "Pearson r of imputed"), fit.quality(), first, strict=True):
-            yield (
-                f"{name}: {score}, held-out cells",
-                f"{have:.4f}",
-                f"within {AS_GOOD} of {best:.4f}",
-                abs(have - best) <= AS_GOOD,
-            )
+        for score, have, best in zip(SCORES, fit.quality(), first, strict=True):
+            wanted = f"within {AS_GOOD} of {best:.4f}"
+            yield f"{name}: {score}", f"{have:.4f}", wanted, abs(have - best) <= AS_GOOD
 
 
 def matching(device: str, size: Size) -> Iterator:

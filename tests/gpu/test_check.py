@@ -83,7 +83,7 @@ def check(monkeypatch):
     import measures
 
     def works(device, size):
-        yield "what", 1234.5
+        yield "what", 1_234_567.0
         yield "good", "1", "1", True
 
     def bad_value(device, size):
@@ -114,7 +114,7 @@ def check(monkeypatch):
 @pytest.mark.parametrize(
     ("part", "wanted"),
     [
-        ("works", [("what", "1,234", "measured"), ("good", "1", "ok")]),
+        ("works", [("what", "1,234,567", "measured"), ("good", "1", "ok")]),
         ("bad_value", [("bad", "2", "FAILED")]),
         ("breaks", [("before", "1", "measured"), ("", "ValueError: first | line", "FAILED")]),
         ("hangs", [("before", "1", "measured"), ("", "stopped after 1 s", "FAILED")]),
