@@ -64,7 +64,8 @@ class Feed:
             if size_mb >= GROUP_MB:
                 yield from self._copied(group)
                 group, size_mb = [], 0.0
-        yield from self._copied(group)
+        if group:
+            yield from self._copied(group)
 
     def _copied(self, group: list[Batch]) -> Iterator[DeviceBatch]:
         indices = iter(together([part for batch in group for part in self._indices(batch)], self.device))

@@ -49,7 +49,7 @@ def submatrix(f: sparse.csr_matrix, rows) -> sparse.csr_matrix:
 
 
 class Means:
-    """Mean of each term over the batches in which it applies; read from the device at the end."""
+    """Mean of each term over the batches in which it applies; read from the device once, at the end."""
 
     def __init__(self):
         self.terms: dict[str, list[torch.Tensor]] = {}
@@ -59,9 +59,11 @@ class Means:
             self.terms.setdefault(name, []).append(value.detach())
 
     def values(self) -> dict[str, float]:
-        read = {name: torch.stack(values).cpu().numpy() for name, values in self.terms.items()}
+        read = torch.cat([torch.stack(values) for values in self.terms.values()]).cpu().numpy()
+        parts = np.split(read, np.cumsum([len(values) for values in self.terms.values()])[:-1])
         # added one by one, so that a mean does not hang on how a sum is split
-        return {name: float(np.add.accumulate(values)[-1]) / len(values) for name, values in read.items()}
+        sums = (float(np.add.accumulate(part)[-1]) for part in parts)
+        return {name: s / len(values) for (name, values), s in zip(self.terms.items(), sums, strict=True)}
 
 
 class Watch:
