@@ -203,7 +203,12 @@ def machine(device: str, size: Size) -> Iterator:
     for name, value in flops_per_s.items():
         yield f"large matrix product, {name}, TFLOP/s", value / 1e12
     yield "large copy, read and written, GB/s", bytes_per_s / 1e9
-    small, n = torch.ones(8, device=device), 2_000
+    yield "one small operation, microseconds", small_operation_s(device) * 1e6
+
+
+def small_operation_s(device: str, n: int = 2_000) -> float:
+    """Seconds from one launch to the next where nothing else is done."""
+    small = torch.ones(8, device=device)
     for _ in range(2):  # the first one warms up
         wait(device)
         start = time.perf_counter()
@@ -211,7 +216,7 @@ def machine(device: str, size: Size) -> Iterator:
             small.add_(1)
         wait(device)
         seconds = time.perf_counter() - start
-    yield "one small operation, microseconds", seconds / n * 1e6
+    return seconds / n
 
 
 def agreement(device: str, size: Size) -> Iterator:
@@ -248,8 +253,12 @@ def waiting(device: str, size: Size) -> Iterator:
     if device == "cpu":
         yield "operations a step, nested ones included", sum(e.count for e in events) / n_steps
         return
-    for name, part in (("kernel launches", "LaunchKernel"), ("copies", "cudaMemcpy")):
-        yield f"{name} a step", sum(e.count for e in events if part in e.key) / n_steps
+    launches, copies = (
+        sum(e.count for e in events if part in e.key) / n_steps for part in ("LaunchKernel", "cudaMemcpy")
+    )
+    yield "kernel launches a step", launches
+    yield "copies a step", copies
+    yield "steps per second that launches alone would allow", 1 / max(1, launches) / small_operation_s(device)
     kernels = [
         e for e in events if e.device_type == torch.autograd.DeviceType.CUDA and not e.is_user_annotation
     ]
@@ -273,30 +282,33 @@ def first_wait(trainer: Trainer, n: int) -> str:
 
 
 def speed(device: str, size: Size) -> Iterator:
-    """Steps per second and memory by number of cells, and against the floor."""
-    flops_per_s, bytes_per_s = size.ceilings(device)
-    largest = size.cells[-1]
-    cases = [(n, 128, "float32") for n in size.cells] + [(largest, 1_024, p) for p in ("float32", "mixed")]
-    x: tuple = ()
-    for n, batch_size, precision in cases:
-        if not x or len(x[0]) != n:
-            x = views(n, size.components)
-        what = f"{n:,} cells x {size.components}, batches of {batch_size}, {precision}"
-        if device == "cuda":
-            torch.cuda.reset_peak_memory_stats()
-        options = Options.of(device=device, batch_size=batch_size, precision=precision)
-        trainer, ready_s = timed(Trainer, x, identity(n, n // 2), options)
-        steps(trainer, max(2, size.steps // 10))
-        per_s = size.steps / steps(trainer, size.steps)
-        yield f"{what}: steps per second", per_s
-        yield f"{what}: seconds until the first step", ready_s
-        if device == "cuda":
-            yield f"{what}: peak memory, GB", torch.cuda.max_memory_allocated() / 1e9
-        batch = next(batches_of(trainer, 1))
-        arithmetic_s = flops_of(trainer.step, batch, weights(options, 1.0)) / flops_per_s[precision]
-        traffic_s = bytes_of_step(trainer, batch) / bytes_per_s
-        yield f"{what}: share of the arithmetic floor", f"{per_s * arithmetic_s:.2%}"
-        yield f"{what}: share of the memory-traffic floor", f"{per_s * traffic_s:.2%}"
+    """Steps per second and memory by number of cells, and against the floors."""
+    ceilings = size.ceilings(device)
+    for n in size.cells:
+        x = views(n, size.components)
+        yield from speed_of(x, size, ceilings, device=device)
+    for precision in ("float32", "mixed"):
+        yield from speed_of(x, size, ceilings, device=device, batch_size=1_024, precision=precision)
+
+
+def speed_of(x, size: Size, ceilings, **options) -> Iterator:
+    """The same of one trainer, whose memory is free again afterwards."""
+    chosen, n = Options.of(**options), len(x[0])
+    what = f"{n:,} cells x {size.components}, batches of {chosen.batch_size}, {chosen.precision}"
+    if chosen.device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    trainer, ready_s = timed(Trainer, x, identity(n, n // 2), chosen)
+    steps(trainer, max(2, size.steps // 10))
+    per_s = size.steps / steps(trainer, size.steps)
+    yield f"{what}: steps per second", per_s
+    yield f"{what}: seconds until the first step", ready_s
+    if chosen.device == "cuda":
+        yield f"{what}: peak memory, GB", torch.cuda.max_memory_allocated() / 1e9
+    batch = next(batches_of(trainer, 1))
+    arithmetic_s = flops_of(trainer.step, batch, weights(chosen, 1.0)) / ceilings[0][chosen.precision]
+    traffic_s = bytes_of_step(trainer, batch) / ceilings[1]
+    yield f"{what}: share of the arithmetic floor", f"{per_s * arithmetic_s:.2%}"
+    yield f"{what}: share of the memory-traffic floor", f"{per_s * traffic_s:.2%}"
 
 
 def bytes_of_step(trainer: Trainer, batch) -> int:
