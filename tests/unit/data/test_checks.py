@@ -9,6 +9,7 @@ from scipy import sparse
 from jamie.data import checks
 from jamie.errors import InputError
 from jamie.io import together
+from jamie.linear import blocks
 
 N = 24
 
@@ -126,7 +127,9 @@ def test_methylation_range(value):
     assert f"{value:g} (cell cell0" in message and "[0, 1]" in message
 
 
-def test_empty_cells_and_features_are_listed_and_dropped(caplog):
+@pytest.mark.parametrize("block_values", [blocks.BLOCK_VALUES, 12])
+def test_empty_cells_and_features_are_listed_and_dropped(caplog, monkeypatch, block_values):
+    monkeypatch.setattr(blocks, "BLOCK_VALUES", block_values)
     matrix = np.ones((N, 5))
     matrix[[4, 6]] = 0
     matrix[:, 3] = 0

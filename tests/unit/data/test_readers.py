@@ -1,6 +1,7 @@
 """Every format gives the same cells, features and values; what does not fit is named."""
 
 import gzip
+import importlib
 from pathlib import Path
 
 import anndata
@@ -126,6 +127,65 @@ def test_h5ad_and_layers(tmp_path, layer):
         readers.read(dataset, files)
 
 
+def unreadable(path, *places):
+    """Make parts of an HDF5 file something no library knows how to read."""
+    with h5py.File(path, "r+") as f:
+        for place in places:
+            f[place].attrs["encoding-type"] = "nobody knows"
+
+
+def test_modalities_and_layers_that_are_not_used_are_not_read(tmp_path):
+    contents = rna_and_ephys()
+    rna, path = contents["rna"], tmp_path / "x.h5mu"
+    rna.layers["counts"], rna.layers["spliced"], rna.raw = rna.X.copy(), rna.X * 2, rna.copy()
+    rna.obsm["X_pca"] = MEASURED
+    mudata.MuData(contents | {"extra": adata(np.ones((N, 1)), ["x"])}).write(path)
+    unused = ["X", "layers/spliced", "raw/X", "obsm/X_pca", "uns"]
+    unreadable(path, "mod/extra/X", "mod/extra/obs", "obs", "var", *(f"mod/rna/{place}" for place in unused))
+    with pytest.raises(Exception, match="nobody knows"):
+        mudata.read_h5mu(path)
+    dataset = entry("h5mu", rna=spec("rna", layer="counts"), ephys=spec("continuous"))
+    mdata = readers.read(dataset, {"data": path})
+    assert np.array_equal(mdata["rna"].X.toarray(), COUNTS)
+    dataset["modalities"]["rna"]["layer"] = "unspliced"
+    with pytest.raises(InputError, match="no values in layer unspliced") as error:
+        readers.read(dataset, {"data": path})
+    assert error.value.found == "null (X), counts, spliced, raw"
+
+
+def test_layers_of_h5ad_that_are_not_used_are_not_read(tmp_path):
+    contents = rna_and_ephys()
+    contents["rna"].layers["spliced"] = contents["rna"].X * 2
+    files = {name: tmp_path / f"{name}.h5ad" for name in contents}
+    for name, one in contents.items():
+        one.write(files[name])
+    unreadable(files["rna"], "layers/spliced")
+    with pytest.raises(Exception, match="nobody knows"):
+        anndata.read_h5ad(files["rna"])
+    assert np.array_equal(readers.read(entry("h5ad"), files)["rna"].X.toarray(), COUNTS)
+
+
+def test_h5ad_of_an_old_anndata(tmp_path):
+    files = {"rna": tmp_path / "old.h5ad", "ephys": tmp_path / "ephys.h5ad"}
+    rna_and_ephys()["ephys"].write(files["ephys"])
+    with h5py.File(files["rna"], "w") as f:  # tables as records, before anndata 0.7
+        f["X"] = COUNTS.astype(np.float32)
+        f["obs"] = np.array([(cell.encode(),) for cell in CELLS], dtype=[("index", "S9")])
+        f["var"] = np.array([(gene.encode(),) for gene in GENES], dtype=[("index", "S9")])
+    rna = readers.read(entry("h5ad"), files)["rna"]
+    assert list(rna.obs_names) == CELLS and list(rna.var_names) == GENES
+    assert np.array_equal(rna.X.toarray(), COUNTS)
+
+
+def test_a_cell_named_twice_matters_only_where_it_is_used(tmp_path):
+    extra = adata(np.ones((2, 1)), ["x"], ["twin", "twin"])
+    mudata.MuData(rna_and_ephys() | {"extra": extra}).write(tmp_path / "x.h5mu")
+    assert list(readers.read(entry("h5mu"), {"data": tmp_path / "x.h5mu"}).mod) == ["rna", "ephys"]
+    dataset = entry("h5mu", rna=spec("rna"), ephys=spec("continuous", source="extra"))
+    with pytest.raises(InputError, match="extra holds a cell name more than once"):
+        readers.read(dataset, {"data": tmp_path / "x.h5mu"})
+
+
 def test_labels_keep_nan_and_names_of_the_contract_are_not_confused():
     rna, ephys = rna_and_ephys().values()
     for one in (rna, ephys):
@@ -247,6 +307,20 @@ def test_10x(tmp_path, form):
     dataset["modalities"] = {"genes": spec("rna"), "tags": spec("protein")}
     with pytest.raises(InputError, match="Gene Expression, Peaks"):
         readers.read(dataset, {"data": path})
+
+
+@pytest.mark.parametrize(
+    ("form", "module", "reads"), [("h5", "scanpy", "read_10x_h5"), ("mtx", "jamie.data.formats", "mmread")]
+)
+def test_10x_is_read_once_for_both_modalities(tmp_path, monkeypatch, form, module, reads):
+    path = tmp_path / "data"
+    {"h5": write_10x_h5, "mtx": write_10x_mtx}[form](path)
+    module, calls = importlib.import_module(module), []
+    read = getattr(module, reads)
+    monkeypatch.setattr(module, reads, lambda *args, **options: calls.append(args) or read(*args, **options))
+    mdata = readers.read(entry(f"10x_{form}", genes=spec("rna"), open=spec("atac")), {"data": path})
+    assert len(calls) == 1 and list(mdata.mod) == ["genes", "open"]
+    assert mdata["genes"].X.dtype == np.float32
 
 
 def test_10x_antibody_may_be_named_as_its_gene(tmp_path):

@@ -16,6 +16,7 @@ from scipy import sparse
 from jamie import contract as c
 from jamie.errors import InputError
 from jamie.io import together
+from jamie.linear.blocks import row_blocks
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,16 @@ VALUES, NORMALISED = "values", "normalised"  # mod[m].uns: key; its value, unles
 MIN_CELLS = 20
 NAN_ALLOWED = (c.CONTINUOUS, c.METHYLATION)
 MOSTLY_ZERO = 0.5
-UNREADABLE = (OSError, EOFError, KeyError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (
+    OSError,
+    EOFError,
+    KeyError,
+    TypeError,
+    ValueError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def check_dataset(mdata, dataset_name: str, *, labels: bool) -> None:
@@ -123,10 +133,13 @@ def _has_values(matrix) -> tuple[np.ndarray, np.ndarray]:
     if not sparse.issparse(matrix):
         present = np.asarray(matrix) != 0
         return present.any(axis=1), present.any(axis=0)
-    matrix = matrix.tocoo()
-    present = matrix.data != 0
-    cells = np.bincount(matrix.row[present], minlength=matrix.shape[0]) > 0
-    return cells, np.bincount(matrix.col[present], minlength=matrix.shape[1]) > 0
+    cells, features = (np.zeros(n, dtype=bool) for n in matrix.shape)
+    for rows in row_blocks(*matrix.shape):
+        block = matrix[rows].tocoo()
+        present = block.data != 0
+        cells[rows.start + block.row[present]] = True
+        features[block.col[present]] = True
+    return cells, features
 
 
 def _some(names) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gzip
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,6 @@ from scipy import sparse
 from scipy.io import mmread
 
 from jamie import contract as c
-from jamie import io
 from jamie.data import checks
 from jamie.errors import InputError
 
@@ -36,40 +35,82 @@ def pick(contents: Mapping, modality: str, source: str, what: str):
     return contents[source]
 
 
+def find_layer(name: str, layer: str | None, *, x: bool, layers: Collection[str], raw: bool) -> str:
+    """Where the values of modality ``name`` are in an AnnData: "X", "layers/NAME" or "raw/X".
+
+    Layer "raw" is ``adata.raw`` unless one of the ``layers`` has that name; ``x`` and ``raw``: whether there
+    is such a thing. In memory as in a file.
+    """
+    if layer is None and x:
+        return "X"
+    if layer in layers:
+        return f"layers/{layer}"
+    if layer == "raw" and raw:
+        return "raw/X"
+    raise InputError(
+        f"{name} has no values in layer {layer}" if layer else f"{name} has no X",
+        expected="a layer of the file",
+        found=", ".join([*(["null (X)"] if x else []), *layers, *(["raw"] if raw else [])]) or "none",
+        change=f"`modalities.{name}.layer` of the dataset",
+    )
+
+
+def _read_part(group, name: str, layer: str | None):
+    """AnnData of what is used of one in a file (an HDF5 group): ``obs``, ``var``, and one layer or ``X``."""
+    import anndata
+    from anndata.io import read_elem
+
+    x = "X" in group and group["X"].attrs.get("encoding-type") != "null"
+    place = find_layer(name, layer, x=x, layers=list(group.get("layers", ())), raw="raw" in group)
+    values = read_elem(group[place])
+    if place == "X":
+        parts = {"X": values}
+    elif place == "raw/X":
+        parts = {"raw": {"X": values, "var": read_elem(group["raw/var"])}}
+    else:
+        parts = {"layers": {layer: values}}
+    return anndata.AnnData(obs=read_elem(group["obs"]), var=read_elem(group["var"]), **parts)
+
+
 def read_h5mu(dataset: dict, files: dict[str, Path]) -> dict:
-    """One .h5mu under ``data``; a label only in the joint ``obs`` is handed to the modality."""
-    _check_cell_names(files["data"])
-    mdata = io.read_h5mu(files["data"])
+    """One .h5mu under ``data``; a label only in the joint ``obs`` is handed to the modality.
+
+    Nothing else is read: no modality or layer that is not used.
+    """
+    import h5py
+    from anndata.io import read_elem
+
+    path = files["data"]
     contents = {}
-    for name, spec in dataset["modalities"].items():
-        adata = pick(mdata.mod, name, spec["source"] or name, "modality")
-        for column in (dataset.get("cell_type"), dataset.get("batch")):
-            if column in mdata.obs and column not in adata.obs and mdata.obs_names.is_unique:
-                adata.obs[column] = mdata.obs[column].reindex(adata.obs_names)
-        contents[name] = adata
+    with checks.readable(path, "a complete MuData file (.h5mu)"), h5py.File(path) as f:
+        stored = f["mod"]
+        order = stored.attrs.get("mod-order", ())
+        there = {m: stored[m] for m in (order if set(order) == set(stored) else stored)}
+        for name, spec in dataset["modalities"].items():
+            source = spec["source"] or name
+            adata = _read_part(pick(there, name, source, "modality"), name, spec["layer"])
+            checks.check_unique(adata.obs_names, source, "cell", f"the file {path}")
+            labels = [dataset[key] for key in ("cell_type", "batch") if dataset.get(key)]
+            wanted = [column for column in labels if column not in adata.obs]
+            joint = read_elem(f["obs"]) if wanted and "obs" in f else pd.DataFrame()
+            for column in wanted:
+                if column in joint and joint.index.is_unique:
+                    adata.obs[column] = joint[column].reindex(adata.obs_names)
+            contents[name] = adata
     return contents
 
 
-def _check_cell_names(path: Path) -> None:
-    """Repeated cell names, which MuData cannot read back, are told as what they are."""
+def read_h5ad(dataset: dict, files: dict[str, Path]) -> dict:
+    """One .h5ad under each modality's name; no layer is read that is not used."""
+    import anndata
     import h5py
 
-    if not path.is_file() or not h5py.is_hdf5(path):
-        return  # io.read_h5mu says what is wrong
-    with checks.readable(path, "a complete MuData file"), h5py.File(path) as f:
-        names = {m: pd.Index(g["obs"][g["obs"].attrs["_index"]][:].astype(str)) for m, g in f["mod"].items()}
-    for modality, index in names.items():
-        checks.check_unique(index, modality, "cell", f"the file {path}")
-
-
-def read_h5ad(dataset: dict, files: dict[str, Path]) -> dict:
-    """One .h5ad under each modality's name."""
-    import anndata
-
     contents = {}
-    for name in dataset["modalities"]:
-        with checks.readable(files[name], "an AnnData file (.h5ad)"):
-            contents[name] = anndata.read_h5ad(files[name])
+    for name, spec in dataset["modalities"].items():
+        with checks.readable(files[name], "an AnnData file (.h5ad)"), h5py.File(files[name]) as f:
+            # as anndata wrote it before 0.7, which it knows how to read as a whole only
+            whole = isinstance(f["obs"], h5py.Dataset)
+            contents[name] = anndata.read_h5ad(files[name]) if whole else _read_part(f, name, spec["layer"])
     return contents
 
 
@@ -106,7 +147,10 @@ def read_10x_mtx(dataset: dict, files: dict[str, Path]) -> dict:
     folder, form = files["data"], "a folder of Cell Ranger 3 or later: matrix.mtx, features.tsv, barcodes.tsv"
     with checks.readable(folder, form), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # repeated symbols, made unique below
-        matrix = sparse.csr_matrix(mmread(_one_of(folder, "matrix.mtx")).T)
+        entries = mmread(_one_of(folder, "matrix.mtx"))
+        entries.data = entries.data.astype(np.float32)  # counts come as int64, twice the size
+        matrix = sparse.csr_matrix(entries.T)
+        del entries
         features = pd.read_csv(_one_of(folder, "features.tsv"), sep="\t", header=None, keep_default_na=False)
         barcodes = pd.read_csv(_one_of(folder, "barcodes.tsv"), sep="\t", header=None, dtype=str)
         var = pd.DataFrame(

@@ -130,23 +130,12 @@ def _harmonise_one(adata, name: str, spec: dict, dataset: dict):
 
 def _layer(adata, name: str, layer: str | None) -> tuple:
     """Values (n_m, p_m) and their ``var``; layer "raw" is ``adata.raw`` unless a layer has that name."""
-    if layer is None and adata.X is not None:
-        return adata.X, adata.var
-    if layer and layer in adata.layers:
-        return adata.layers[layer], adata.var
-    if layer == "raw" and adata.raw is not None:
+    layers = [name for name in adata.layers if name]  # anndata 0.13 lists X as layer None
+    there = {"x": adata.X is not None, "layers": layers, "raw": adata.raw is not None}
+    place = formats.find_layer(name, layer, **there)
+    if place == "raw/X":
         return adata.raw.X, adata.raw.var
-    there = [
-        *([] if adata.X is None else ["null (X)"]),
-        *filter(None, adata.layers),  # anndata 0.13 lists X as layer None
-        *([] if adata.raw is None else ["raw"]),
-    ]
-    raise InputError(
-        f"{name} has no values in layer {layer}" if layer else f"{name} has no X",
-        expected="a layer of the file",
-        found=", ".join(there) or "none",
-        change=f"`modalities.{name}.layer` of the dataset",
-    )
+    return adata.X if place == "X" else adata.layers[layer], adata.var
 
 
 def _harmonise_obs(obs: pd.DataFrame, name: str, dataset: dict) -> pd.DataFrame:
