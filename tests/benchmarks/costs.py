@@ -171,15 +171,15 @@ def in_words(rules: pd.DataFrame, totals: dict | None) -> str:
     """The sums, and the share of start-up where the whole run was measured."""
     job_s, n_jobs = rules["cpu_s"].sum(), rules["jobs"].sum()
     words = [
-        f"{n_jobs} jobs: {job_s:.0f} CPU s, {rules['wall_s'].sum():.0f} s of wall time one after the other;"
+        f"{n_jobs} jobs: {job_s:.0f} CPU s, {rules['wall_s'].sum():.0f} s of wall time one after the other; "
+        f"highest peak {rules['peak_mb'].max():.0f} MB."
     ]
-    words += [f"highest peak {rules['peak_mb'].max():.0f} MB."]
     if totals:
         imports_s, own_s = rules["imports_s"].sum(), totals["cpu_s"] - job_s
         words += [
-            f"The run took {totals['wall_s'] / 60:.1f} min on {totals['n_cores']} cores,",
+            f"The run took {totals['wall_s'] / 60:.1f} min on {totals['n_cores']} cores, "
             f"{totals['cpu_s']:.0f} CPU s in all.",
-            f"Start-up of jobs: imports {imports_s:.0f} CPU s, Snakemake itself {own_s:.0f} CPU s,",
+            f"Start-up of jobs: imports {imports_s:.0f} CPU s, Snakemake itself {own_s:.0f} CPU s, "
             f"{(imports_s + own_s) / totals['cpu_s']:.0%} of all CPU time.",
         ]
     off = [

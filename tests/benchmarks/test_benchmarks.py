@@ -255,7 +255,7 @@ def test_start_up_is_imports_and_what_snakemake_itself_uses(tmp_path):
     assert "3 jobs: 316 CPU s" in words and "10.0 min on 2 cores, 336 CPU s in all" in words.replace(
         "\n", " "
     )
-    assert "imports 4 CPU s, Snakemake itself 20 CPU s, 7% of all CPU time" in words.replace("\n", " ")
+    assert "imports 4 CPU s, Snakemake itself 20 CPU s, 7% of all CPU time" in words
 
 
 def test_a_run_that_is_there_is_read_and_written_as_a_table(tmp_path):
