@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from jamie import contract, io
+from jamie import contract, entry, io
 from jamie.data.correspondence import Correspondence
 from jamie.metrics.base import load_metrics
 from shared.workflow import ROOT, snakemake
@@ -118,6 +118,21 @@ def test_run_info_says_how_it_ran(small_run):
     assert (
         info["wall_time_s"] > 0 and info["peak_rss_mb"] > 50 and info["n_cells"] == {"rna": 210, "atac": 210}
     )
+
+
+def test_every_job_has_a_benchmark_and_stayed_within_the_memory_it_asked_for(small_run):
+    benchmarks = sorted((small_run / "benchmarks").rglob("*.tsv"))
+    jobs = [path.relative_to(small_run / "benchmarks").with_suffix("") for path in benchmarks]
+    logs = [
+        path.relative_to(small_run / "logs").with_suffix("") for path in (small_run / "logs").rglob("*.log")
+    ]
+    assert jobs == sorted(logs) and {"fit_baseline", "score_methods", "write_table"} <= {
+        j.parts[0] for j in jobs
+    }
+    for job in jobs:
+        last = (small_run / "logs" / job.parent / f"{job.name}.log").read_text().splitlines()[-1]
+        used = json.loads(last.removeprefix(entry.USAGE))
+        assert 1.2 * used["peak_mb"] < used["mem_mb"], job
 
 
 def test_a_saved_model_completes_another_dataset(small_run, tmp_path):
