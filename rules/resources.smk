@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 MORE_MEMORY, MORE_TIME = 1.5, 2.0  # asked for each that was seen
-OWN_MB = 150  # Snakemake itself, inside a job on a cluster
-FLOOR_MB, FLOOR_MIN = 400, 10
+OWN_MB = 200  # Snakemake itself: two processes inside a job on a cluster
+FLOOR_MB, FLOOR_MIN = 500, 10
 
 
 class Need(NamedTuple):
@@ -35,7 +35,7 @@ NEEDS = {
     "split_cells": Need(130, 1.8, 1, 0.01, RAW),
     "preprocess": Need(190, 4.8, 2, 0.04, RAW),
     # correspondence
-    "make_correspondence": Need(90, 100, 1, 1, ("pairs",)),
+    "make_correspondence": Need(90, 30, 1, 0.5, ("pairs",)),
     "estimate_correspondence": Need(230, 2.3, 3, 0.045, PREPARED),
     # fits
     "tune_method": Need(180, 5.1, 2, 0.065, PREPARED),

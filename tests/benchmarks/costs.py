@@ -37,7 +37,7 @@ sys.path.insert(0, str(ROOT / "workflow_scripts"))
 WRITTEN = ("results", "resources", "logs", "benchmarks", ".snakemake")
 IMPORTS, TOTALS = "imports.jsonl", "totals.json"
 LOW, HIGH = 1.2, 3.0  # asked / used
-FLOOR_MB, FLOOR_MIN = 400, 10  # of rules/resources.smk
+FLOOR_MB, FLOOR_MIN = 500, 10  # of rules/resources.smk
 
 
 def main() -> None:

@@ -208,7 +208,7 @@ def made_up_run(folder: Path) -> Path:
         ),
         "write_table": (
             600.0,
-            {"cpu_s": 300.0, "peak_mb": 100.0, "mem_mb": 400, "runtime": 11, "read_mb": 50},
+            {"cpu_s": 300.0, "peak_mb": 100.0, "mem_mb": 500, "runtime": 11, "read_mb": 50},
         ),
     }
     for job, (seconds, used) in jobs.items():
@@ -231,8 +231,8 @@ def test_costs_of_a_run_are_added_up_by_rule(tmp_path):
 def test_a_rule_that_asks_for_too_little_or_too_much_is_marked_but_not_for_the_least_there_is(tmp_path):
     jobs = costs.read_jobs(made_up_run(tmp_path))
     rules = costs.per_rule(jobs, pd.Series(dtype=float)).set_index("rule")
-    # 2000 / 600 is too much, 400 / 100 and 10 min / 12.5 s the least there is, 11 min / 600 s too little
-    assert rules["asked/seen mb"].to_dict() == {"fit_baseline": "2.0-3.3 !", "write_table": "4.0-4.0"}
+    # 2000 / 600 is too much, 500 / 100 and 10 min / 12.5 s the least there is, 11 min / 600 s too little
+    assert rules["asked/seen mb"].to_dict() == {"fit_baseline": "2.0-3.3 !", "write_table": "5.0-5.0"}
     assert rules["asked/seen time"].to_dict() == {"fit_baseline": "48.0-80.0", "write_table": "1.1-1.1 !"}
     assert "(!): write_table, fit_baseline." in costs.in_words(rules.reset_index(), None)
 
