@@ -78,7 +78,7 @@ def test_files_of_several_fits_count_together_only_where_they_are_in_memory_toge
 
 
 def test_work_that_is_done_several_times_takes_as_long_and_no_more_memory(resources, tmp_path):
-    files = {"prepared": file_of(tmp_path, 4000)}
+    files = {"prepared": file_of(tmp_path, 400_000)}
     once, often = (resources.needs("tune_method", times=n) for n in (1, 12))
     assert once["mem_mb"](None, files, attempt=1) == often["mem_mb"](None, files, attempt=1)
     assert often["runtime"](None, files, attempt=1) == pytest.approx(
