@@ -19,7 +19,7 @@ def job_of(folder: Path) -> SimpleNamespace:
     )
 
 
-def test_log_of_a_job_ends_with_what_it_used_and_asked_for(tmp_path, capsys):
+def test_log_of_a_job_ends_with_what_it_used_and_asked_for(tmp_path, quiet_logging, capsys):
     with entry.job(job_of(tmp_path)):
         entry.log.info("at work")
     first, last = (tmp_path / "job.log").read_text().splitlines()
@@ -33,7 +33,7 @@ def test_log_of_a_job_ends_with_what_it_used_and_asked_for(tmp_path, capsys):
 @pytest.mark.parametrize(
     "error", [InputError("wrong", expected="a", found="b", change="c"), ValueError("broken")]
 )
-def test_log_of_a_job_that_failed_ends_with_the_error(tmp_path, error):
+def test_log_of_a_job_that_failed_ends_with_the_error(tmp_path, quiet_logging, error):
     with pytest.raises((SystemExit, ValueError)), entry.job(job_of(tmp_path)):
         raise error
     text = (tmp_path / "job.log").read_text()

@@ -231,23 +231,10 @@ def test_an_input_error_tells_everything_and_survives_a_process_border():
 # --- jobs
 
 
-@pytest.fixture
-def quiet_logging():
-    """Jobs set up logging anew: put back what was there."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    for handler in root.handlers:
-        if handler not in handlers:
-            handler.close()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
-
 def run_job(tmp_path, action) -> str:
     """The rule's log after a job."""
     try:
-        with entry.job(SimpleNamespace(log=[str(tmp_path / "rule.log")])):
+        with entry.job(SimpleNamespace(log=[str(tmp_path / "rule.log")], resources={})):
             action()
     finally:
         text = (tmp_path / "rule.log").read_text()
@@ -255,7 +242,8 @@ def run_job(tmp_path, action) -> str:
 
 
 def test_a_job_logs_what_the_package_says(tmp_path, quiet_logging):
-    assert run_job(tmp_path, lambda: logging.getLogger("jamie.data").info("12 cells")) == "12 cells\n"
+    text = run_job(tmp_path, lambda: logging.getLogger("jamie.data").info("12 cells"))
+    assert text.startswith(f"12 cells\n{entry.USAGE}")
 
 
 def test_an_input_error_ends_a_job_with_its_message_alone(tmp_path, quiet_logging, capsys):
