@@ -7,7 +7,7 @@ from jamie.methods.base import write_embedding, write_imputed
 
 with entry.job(snakemake):
     entry.use_threads(snakemake.threads)
-    prepared = io.read_h5mu(snakemake.input.prepared)
+    prepared = io.read_h5mu(snakemake.input.prepared, leave_out=("layers",))
     model = JAMIE.load(snakemake.input.model)
     write_embedding(snakemake.output.embedding, prepared, model.embed(prepared), snakemake.wildcards.method)
     imputers = {(a, b): model.imputer(prepared, a, b) for a, b in permutations(prepared.mod, 2)}

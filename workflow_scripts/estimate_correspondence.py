@@ -5,7 +5,7 @@ from jamie.data.correspondence import Correspondence
 from jamie.matching.prepared import estimate_prepared
 
 with entry.job(snakemake):
-    prepared = io.read_h5mu(snakemake.input.prepared)
+    prepared = io.read_h5mu(snakemake.input.prepared, leave_out=("layers",))
     known = Correspondence.load(snakemake.input.known, *(a.obs_names for a in prepared.mod.values()))
     estimated = estimate_prepared(
         prepared,

@@ -12,7 +12,7 @@ with entry.job(snakemake):
     name, seed = snakemake.wildcards.method, int(snakemake.wildcards.seed)
     spec = registry.specs()[snakemake.params.base]
     info = entry.RunInfo(seed=seed, code=snakemake.params.code)
-    prepared = io.read_h5mu(snakemake.input.prepared)
+    prepared = io.read_h5mu(snakemake.input.prepared, leave_out=() if spec.uses_counts else ("layers",))
     known = Correspondence.load(snakemake.input.known, *(a.obs_names for a in prepared.mod.values()))
     n_cells = max((a.obs[ROLE] == TRAIN).sum() for a in prepared.mod.values())
     options, tuned = tuning.with_chosen(snakemake.params.options, snakemake.input.get("tuning"))

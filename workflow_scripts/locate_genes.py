@@ -9,7 +9,7 @@ with entry.job(snakemake):
     p, dataset = snakemake.params, snakemake.params.entry
     files = io.read_json(snakemake.input.files) if snakemake.input.get("files") else {}
     source, target = coordinates.direction(dataset["modalities"], p.source)
-    mdata = io.read_h5mu(snakemake.input.data)
+    mdata = io.read_h5mu(snakemake.input.data, leave_out=("X", "layers"))
     genes, info = coordinates.find_genes(
         mdata,
         source,

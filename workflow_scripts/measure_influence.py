@@ -8,7 +8,7 @@ with entry.job(snakemake):
     info = io.read_json(snakemake.input.info)
     influence = attribution.measure_influence(
         JAMIE.load(snakemake.input.model),
-        io.read_h5mu(snakemake.input.prepared),
+        io.read_h5mu(snakemake.input.prepared, leave_out=("layers",)),
         info["source"],
         info["target"],
         n_cells=snakemake.params.n_cells,

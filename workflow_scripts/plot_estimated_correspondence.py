@@ -8,7 +8,7 @@ from jamie.plots import correspondence, style
 
 with entry.job(snakemake):
     infos = [io.read_json(path) for path in snakemake.input.info]
-    prepared = io.read_h5mu(snakemake.input.prepared[0])
+    prepared = io.read_h5mu(snakemake.input.prepared[0], leave_out=("X", "layers"))
     names = [a.obs_names for a in prepared.mod.values()]
     pairs = Correspondence.load(snakemake.input.pairs).align(*names)
     known = Correspondence.load(snakemake.input.known[0], *names)

@@ -11,7 +11,7 @@ with entry.job(snakemake):
     files, p = snakemake.input, snakemake.params
     links, genes = (collect.put_together([path]) for path in (files.links, files.genes))
     genes, info = genes.set_index("gene"), io.read_json(files.summary)
-    prepared, imputed = io.read_h5mu(files.prepared[0]), io.read_h5mu(files.imputed[0])
+    prepared = io.read_h5mu(files.prepared[0], leave_out=("layers",))
     names, words = loci.shown_names(genes), []
     with io.atomic(Path(snakemake.output.figures)) as folder:
         folder.mkdir()
@@ -29,7 +29,7 @@ with entry.job(snakemake):
                     of_gene,
                     loci.neighbours(genes, of_gene).rename(index=names),
                     loci.accessibility(prepared.mod[info["source"]], of_gene["peak"].to_numpy()),
-                    loci.expression(prepared, imputed, info["source"], info["target"], gene),
+                    loci.expression(prepared, files.imputed[0], info["source"], info["target"], gene),
                     q=info["q"],
                     about=f"{snakemake.wildcards.dataset}, {gene}"
                     if names[gene] != gene

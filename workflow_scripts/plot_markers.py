@@ -15,7 +15,7 @@ with entry.job(snakemake):
     entry.use_threads(snakemake.threads)
     out, modality = snakemake.output, snakemake.wildcards.modality
     model = JAMIE.load(snakemake.input.model[0])
-    prepared = io.read_h5mu(snakemake.input.prepared[0])
+    prepared = io.read_h5mu(snakemake.input.prepared[0], leave_out=("layers",))
     train = training_cells(prepared, layers=False)
     labels = cell_types(train.mod[modality])
     classifier = markers.fit_classifier(model.embed(train)[modality], labels)

@@ -18,7 +18,8 @@ with entry.job(snakemake):
     pairs = Correspondence.load(given.pairs)
     found, missing = [], {}
     for i, seed in enumerate(p.seeds):
-        prepared, known = io.read_h5mu(given.prepared[i]), Correspondence.load(given.known[i])
+        prepared = io.read_h5mu(given.prepared[i], leave_out=("X", "layers"))
+        known = Correspondence.load(given.known[i])
         for j, method in enumerate(p.methods):
             file = j * len(p.seeds) + i
             info = io.read_json(given.run_info[file])

@@ -12,7 +12,7 @@ from jamie.regulation.attribution import Influence
 
 
 def load(model, prepared, influence, known) -> pairs.Fit:
-    mdata = io.read_h5mu(prepared)
+    mdata = io.read_h5mu(prepared, leave_out=("layers",))
     cells = [a.obs_names for a in mdata.mod.values()]
     return pairs.Fit(model, mdata, Influence.load(influence), Correspondence.load(known, *cells))
 
@@ -27,15 +27,15 @@ with entry.job(snakemake):
     chunk, n_chunks = int(snakemake.wildcards.chunk), snakemake.params.n_chunks
     ordered = pairs.along_genome(targets, genes)
     targets = np.array_split(ordered, n_chunks)[chunk]
-    fits = [
-        partial(load, *one) for one in zip(models, files.prepared, files.influence, files.known, strict=True)
-    ]
+    first, *others = zip(models, files.prepared, files.influence, files.known, strict=True)
+    fit = load(*first)  # needed more than once; the others one after the other
+    fits = [lambda: fit, *(partial(load, *one) for one in others)]
     pooled = pairs.pool(fits, targets, sources)
     drivers = pairs.drivers(pooled)
     links = pairs.no_links()
     located = genes[genes.index.isin(targets)].loc[[t for t in targets if t in genes.index]]
     if len(located):
-        peaks = io.read_h5mu(files.prepared[0]).mod[info["source"]].var.loc[sources]
+        peaks = fit.prepared.mod[info["source"]].var.loc[sources]
         links = pairs.link_table(
             pairs.some_targets(pooled, located.index), located, peaks, snakemake.params.window_bp
         )
@@ -43,7 +43,7 @@ with entry.job(snakemake):
         [drivers[["target", "source"]], links[["gene", "peak"]].set_axis(["target", "source"], axis=1)]
     )
     wanted = wanted.drop_duplicates().sort_values(["target", "source"])
-    groups = pairs.by_group(fits[0](), wanted["target"].to_numpy(), wanted["source"].to_numpy())
+    groups = pairs.by_group(fit, wanted["target"].to_numpy(), wanted["source"].to_numpy())
     share = pooled.share[
         pd.Index(pooled.targets).get_indexer(groups["target"]),
         pd.Index(sources).get_indexer(groups["source"]),

@@ -9,7 +9,7 @@ with entry.job(snakemake):
     entry.use_threads(snakemake.threads)
     seed = int(snakemake.wildcards.seed)
     info = entry.RunInfo(seed=seed, code=snakemake.params.code)
-    prepared = io.read_h5mu(snakemake.input.prepared)
+    prepared = io.read_h5mu(snakemake.input.prepared, leave_out=("layers",))
     cells = [a.obs_names for a in prepared.mod.values()]
     known = Correspondence.load(snakemake.input.known, *cells)
     files = snakemake.input

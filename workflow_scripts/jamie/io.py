@@ -13,6 +13,8 @@ import numpy as np
 
 from jamie.errors import InputError
 
+BLOCK_VALUES = 16_000_000  # cells x columns written at a time: 64 MB
+
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
@@ -84,8 +86,15 @@ def write_h5mu(path: str | Path, mdata) -> None:
         mdata.write(str(temporary), compression="lzf")
 
 
-def read_h5mu(path: str | Path):
-    """Read a MuData; a file that is missing, truncated or of another format is an InputError."""
+def read_h5mu(path: str | Path, leave_out: tuple[str, ...] = ()):
+    """Read a MuData; a file that is missing, truncated or of another format is an InputError.
+
+    Parameters
+    ----------
+    leave_out
+        Parts of its modalities that are not read: "X", "layers", "obsm". `X` and the layers take almost all
+        of the time and memory.
+    """
     import h5py
     import mudata
 
@@ -101,7 +110,7 @@ def read_h5mu(path: str | Path):
     try:
         with h5py.File(path) as file:
             file["mod"]  # mudata 0.4 would read any HDF5 file, as one without modalities
-        return mudata.read_h5mu(str(path))
+        return _read_parts(path, leave_out) if leave_out else mudata.read_h5mu(str(path))
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise InputError(
             f"{path} cannot be read as .h5mu",
@@ -111,13 +120,28 @@ def read_h5mu(path: str | Path):
         ) from error
 
 
+def _read_parts(path: Path, leave_out: tuple[str, ...]):
+    """The modalities of an .h5mu without some of their parts."""
+    import h5py
+    from anndata import AnnData
+    from anndata.io import read_elem
+
+    modalities = {}
+    with h5py.File(path, "r") as f:
+        for name in f["mod"].attrs.get("mod-order", list(f["mod"])):
+            group = f["mod"][name]
+            parts = [key for key in ("X", "obs", "var", "uns", "obsm", "layers") if key not in leave_out]
+            modalities[name] = AnnData(**{key: read_elem(group[key]) for key in parts if key in group})
+    return together(modalities)
+
+
 def append_array(
     path: str | Path,
     location: str,
     shape: tuple[int, int],
     rows: Callable[[slice], np.ndarray],
     *,
-    chunk_rows: int = 4096,
+    chunk_rows: int | None = None,
 ) -> None:
     """Write a dense array into an existing ``.h5mu``, chunk by chunk of cells.
 
@@ -129,6 +153,8 @@ def append_array(
         (n_cells, n_columns).
     rows
         Called with a slice of cells; returns float32 (n_slice, n_columns). Only one chunk is in memory.
+    chunk_rows
+        Cells of a chunk; None: up to 4,096, of 64 MB at most.
 
     Raises
     ------
@@ -150,6 +176,8 @@ def append_array(
         )
         data.attrs["encoding-type"] = "array"
         data.attrs["encoding-version"] = "0.2.0"
+        if chunk_rows is None:  # whole chunks of the file
+            chunk_rows = max(data.chunks[0], min(4096, BLOCK_VALUES // n_columns // 1024 * 1024))
         for start in range(0, n, chunk_rows):
             part = slice(start, min(start + chunk_rows, n))
             values = np.asarray(rows(part), dtype=np.float32)

@@ -38,6 +38,8 @@ class Spec:
         Fitted by its own rule with a GPU where there is one.
     uses_pairs
         Whether it learns from known pairs; False: unsupervised, and marked so in tables and figures.
+    uses_counts
+        Whether it reads the counts beside the prepared values.
     max_cells
         A function of its options: the largest number of training cells in a modality it takes; None: any.
     cost
@@ -60,6 +62,7 @@ class Spec:
     uses_truth: bool = False
     trains: bool = False
     uses_pairs: bool = True
+    uses_counts: bool = False
     max_cells: Callable[[Mapping[str, object]], int | None] = lambda options: None
     cost: str = ""
     builds_on: tuple[str, ...] = ()

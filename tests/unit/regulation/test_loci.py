@@ -1,6 +1,7 @@
 """Which genes' loci are drawn, which genes lie beside them, and what is measured and imputed there."""
 
 import anndata
+import mudata
 import numpy as np
 import pandas as pd
 import pytest
@@ -108,13 +109,15 @@ def test_accessibility_of_cells_without_types_has_one_column():
     assert found.columns.tolist() == ["all cells"] and found.loc["p", "all cells"] == 0.5
 
 
-def test_expression_has_measured_cells_of_one_modality_and_imputed_ones_of_the_other():
+def test_expression_has_measured_cells_of_one_modality_and_imputed_ones_of_the_other(tmp_path):
     rna = cells(["T", "B"], [[7, 0.5], [8, 0]], ["other", "gene"])
     atac = cells(["B", "T", None], np.ones((3, 1)), ["p"], "atac")
     imputed = atac.copy()
     imputed.obsm[c.imputed_key("rna")] = np.array([[1, -9], [2, -9], [3, -9]], dtype=np.float32)
     imputed.uns[c.imputed_key("rna")] = np.array(["gene", "other"])  # of another order than the measured
-    found = loci.expression(Mods(rna=rna, atac=atac), Mods(rna=rna, atac=imputed), "atac", "rna", "gene")
+    path = tmp_path / "imputed.h5mu"
+    mudata.MuData({"atac": imputed}).write(path)
+    found = loci.expression(Mods(rna=rna, atac=atac), path, "atac", "rna", "gene")
     assert found.columns.tolist() == ["cell_type", "source", "value"]
     assert found.values.tolist() == [
         ["T", "measured", 0.5],

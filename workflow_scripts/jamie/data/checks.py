@@ -16,7 +16,7 @@ from scipy import sparse
 from jamie import contract as c
 from jamie.errors import InputError
 from jamie.io import together
-from jamie.linear.blocks import row_blocks
+from jamie.linear.blocks import count_nonzero, row_blocks
 
 log = logging.getLogger(__name__)
 
@@ -130,16 +130,8 @@ def _fractional(values: np.ndarray) -> np.ndarray:
 
 def _has_values(matrix) -> tuple[np.ndarray, np.ndarray]:
     """bool (n_cells,), bool (n_features,): which hold at least one value that is not zero."""
-    if not sparse.issparse(matrix):
-        present = np.asarray(matrix) != 0
-        return present.any(axis=1), present.any(axis=0)
-    cells, features = (np.zeros(n, dtype=bool) for n in matrix.shape)
-    for rows in row_blocks(*matrix.shape):
-        block = matrix[rows].tocoo()
-        present = block.data != 0
-        cells[rows.start + block.row[present]] = True
-        features[block.col[present]] = True
-    return cells, features
+    cells, features = count_nonzero(matrix)
+    return cells > 0, features > 0
 
 
 def _some(names) -> str:

@@ -25,7 +25,7 @@ from scipy import sparse
 from jamie import contract as c
 from jamie.errors import InputError
 from jamie.io import together
-from jamie.linear.blocks import column_mean_sd, scaled_log1p
+from jamie.linear.blocks import column_mean_sd, count_nonzero, scaled_log1p
 
 log = logging.getLogger(__name__)
 
@@ -248,7 +248,7 @@ def _top_features(train, transformed, kind: str, counts: bool, n_top: int, keep:
         chosen = np.zeros(n_features, dtype=bool)
         chosen[np.flatnonzero(keep)] = table["highly_variable"].to_numpy()
         return chosen
-    n_cells = np.where(keep, train.getnnz(axis=0), -1)
+    n_cells = np.where(keep, count_nonzero(train)[1], -1)
     chosen = np.zeros(n_features, dtype=bool)
     chosen[np.argsort(-n_cells, kind="stable")[:n_top]] = True
     return chosen

@@ -23,6 +23,30 @@ def dense(matrix) -> np.ndarray:
     return matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
 
 
+def count_nonzero(matrix) -> tuple[np.ndarray, np.ndarray]:
+    """How many values of each row and of each column are not 0: int (n,) and (p,), of CSR or an array."""
+    n, p = matrix.shape
+    of_row, of_column = np.zeros(n, dtype=np.int64), np.zeros(p, dtype=np.int64)
+    for rows in row_blocks(n, p):
+        present = matrix[rows] != 0
+        of_row[rows] += np.asarray(present.sum(axis=1)).ravel()
+        of_column += np.asarray(present.sum(axis=0)).ravel()
+    return of_row, of_column
+
+
+def moments(x, y: np.ndarray) -> np.ndarray:
+    """x' y: float32 (p, k) of x (n, p), sparse or dense, and y (n, k), dense.
+
+    Dense block by block: a value costs a sparse product many times what it costs a dense one.
+    """
+    x = sparse.csc_matrix(x) if sparse.issparse(x) else x
+    y = np.asarray(y, dtype=np.float32)
+    found = np.empty((x.shape[1], y.shape[1]), dtype=np.float32)
+    for columns in row_blocks(x.shape[1], x.shape[0]):
+        found[columns] = dense(x[:, columns]).astype(np.float32, copy=False).T @ y
+    return found
+
+
 def scaled_log1p(counts: sparse.csr_matrix, per_row: np.ndarray, per_column: np.ndarray | None = None):
     """log1p(row factor x count) x column factor: CSR float32 (n, p), computed in float64.
 

@@ -27,6 +27,7 @@ SPEC = Spec(
     "cross-entropy for accessibility, Gaussian otherwise.",
     citation="Wu et al., PNAS 118, e2023070118 (2021)",
     min_pairs=20,
+    uses_counts=True,
     cost="linear in cells; a batch is dense in features",
     builds_on=("device.py",),
     options={

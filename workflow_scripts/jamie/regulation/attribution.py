@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from jamie import contract as c
 from jamie import io
+from jamie.linear.blocks import moments
 from jamie.linear.projection import Projection
 
 log = logging.getLogger(__name__)
@@ -154,7 +155,7 @@ def measure_influence(
     chosen = np.sort(stratified(labels, min(n_cells, LARGEST // size), rng))
     cells = train[chosen]
     log.info("%s to %s: explaining %d of %d training cells", source, target, len(cells), len(train))
-    scores = torch.as_tensor(model.model_input(prepared, source)[cells])
+    scores = torch.as_tensor(model.projections[source].transform(adata.X[cells]))
     found = Influence(
         source,
         target,
@@ -247,7 +248,7 @@ class Explained:
         self.w_in = linear_in(projection)[0]
         self.w_out = linear_out(model.projections[influence.target])[0]
         imputation = Imputation(model, influence.source, influence.target)
-        scores = torch.as_tensor(model.model_input(prepared, influence.source)[rows])
+        scores = torch.as_tensor(projection.transform(adata.X[rows]))
         with torch.no_grad():
             parts = [imputation.core(part.to(imputation.w_in.device)).cpu() for part in scores.split(8192)]
             base = imputation.core(torch.zeros_like(scores[:1], device=imputation.w_in.device)).cpu().numpy()
@@ -333,7 +334,7 @@ class Explained:
     def correlations(self, targets: np.ndarray) -> np.ndarray:
         """Pearson's r of imputed targets and measured source features: float32 (targets, p_source)."""
         values = self.values(targets)
-        moment = (self.x.T @ values).T / len(values)
+        moment = moments(self.x, values).T / len(values)
         scale = np.sqrt((values**2).mean(axis=0))[:, None] * self.x_sd
         return np.divide(moment, scale, out=np.zeros_like(moment), where=scale > 0)
 

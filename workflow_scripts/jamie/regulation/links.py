@@ -22,6 +22,7 @@ from scipy.stats import false_discovery_control, rankdata
 from sklearn.isotonic import IsotonicRegression
 
 from jamie.data.genome import pairs_in_window, tss_position
+from jamie.linear.blocks import moments
 from jamie.regulation.annotation import in_gene_body
 
 MATCHED = 300  # peaks of a class of accessibility: with fewer, its spread is too rough for small p-values
@@ -160,10 +161,10 @@ def measured_correlation(expression, accessibility) -> np.ndarray:
     float32 (n_genes, n_peaks); 0 where either is constant.
     """
     standard = _standard(np.asarray(expression, dtype=np.float32))
-    x = sparse.csr_matrix(accessibility, dtype=np.float32)
+    x = sparse.csc_matrix(accessibility, dtype=np.float32)
     mean = np.asarray(x.mean(axis=0)).ravel()
     sd = np.sqrt(np.maximum(np.asarray(x.multiply(x).mean(axis=0)).ravel() - mean**2, 0))
-    moment = (x.T @ standard).T / len(standard)
+    moment = moments(x, standard).T / len(standard)
     return np.divide(moment, sd, out=np.zeros_like(moment), where=sd > 1e-8)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pandas as pd
 
@@ -57,18 +58,17 @@ def expression(prepared, imputed, source: str, target: str, gene: str) -> pd.Dat
     """Measured and imputed expression of a gene, a row per cell: cell_type, source, value (scale of ``X``).
 
     Imputed values are those of the cells of the other modality; "measured" holds the cells of its own.
+    ``imputed`` is the path of imputed.h5mu, of which one column is read.
     """
-    measured, other = prepared.mod[target], imputed.mod[source]
-    names = pd.Index(imputed.mod[source].uns[c.imputed_key(target)])
+    measured, key = prepared.mod[target], c.imputed_key(target)
+    with h5py.File(imputed, "r") as f:
+        names = pd.Index(f[f"mod/{source}/uns/{key}"].asstr()[:])
+        column = f[f"mod/{source}/obsm/{key}"][:, names.get_loc(gene)]
     value = dense(measured.X[:, [measured.var_names.get_loc(gene)]])
     columns = ["cell_type", "source", "value"]
     parts = (
         (cell_types(measured), "measured", value.ravel()),
-        (
-            cell_types(prepared.mod[source]),
-            "imputed",
-            np.asarray(other.obsm[c.imputed_key(target)][:, names.get_loc(gene)]),
-        ),
+        (cell_types(prepared.mod[source]), "imputed", column),
     )
     return pd.concat(
         [pd.DataFrame(dict(zip(columns, part, strict=True))) for part in parts], ignore_index=True
