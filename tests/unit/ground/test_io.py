@@ -134,6 +134,42 @@ def test_a_dataset_comes_back(tmp_path):
         assert again.mod[name].obs_names.tolist() == adata.obs_names.tolist()
 
 
+def test_parts_can_be_left_out(tmp_path):
+    mdata = small_mudata()
+    for adata in mdata.mod.values():
+        adata.layers["counts"], adata.obsm["X"], adata.uns["kind"] = adata.X + 1, adata.X[:, :1], "rna"
+    io.write_h5mu(tmp_path / "a.h5mu", mdata)
+    values = io.read_h5mu(tmp_path / "a.h5mu", leave_out=("layers", "obsm"))
+    names = io.read_h5mu(tmp_path / "a.h5mu", leave_out=("X", "layers"))
+    assert list(values.mod) == list(names.mod) == ["rna", "adt"]
+    for name, adata in mdata.mod.items():
+        np.testing.assert_array_equal(values.mod[name].X, adata.X)
+        assert not values.mod[name].layers and not values.mod[name].obsm and names.mod[name].X is None
+        np.testing.assert_array_equal(names.mod[name].obsm["X"], adata.obsm["X"])
+        for found in (values.mod[name], names.mod[name]):
+            pd.testing.assert_frame_equal(found.obs, adata.obs)
+            pd.testing.assert_frame_equal(found.var, adata.var)
+            assert dict(found.uns) == {"kind": "rna"}
+    (tmp_path / "a.h5mu").write_bytes((tmp_path / "a.h5mu").read_bytes()[:3000])
+    with pytest.raises(InputError, match="cannot be read"):
+        io.read_h5mu(tmp_path / "a.h5mu", leave_out=("layers",))
+
+
+def test_wide_arrays_are_written_in_smaller_chunks(tmp_path, monkeypatch):
+    monkeypatch.setattr(io, "BLOCK_VALUES", 2048 * 30)
+    io.write_h5mu(tmp_path / "a.h5mu", small_mudata())
+    seen = []
+
+    def rows(part):
+        seen.append(part.stop - part.start)
+        return np.full((part.stop - part.start, 30), part.start)
+
+    io.append_array(tmp_path / "a.h5mu", "mod/rna/obsm/Y", (5000, 30), rows)
+    with h5py.File(tmp_path / "a.h5mu") as f:
+        written = f["mod/rna/obsm/Y"][:, 0]
+    assert seen == [2048, 2048, 904] and np.unique(written).tolist() == [0, 2048, 4096]
+
+
 def test_a_file_that_is_missing_is_an_input_error(tmp_path):
     with pytest.raises(InputError, match="is missing") as caught:
         io.read_h5mu(tmp_path / "a.h5mu")

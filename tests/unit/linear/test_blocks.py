@@ -43,3 +43,20 @@ def test_mean_and_sd_are_exact_and_0_for_a_constant_feature(counts):
     assert np.flatnonzero(~varies).tolist() == [3, 4]
     np.testing.assert_allclose(sd[varies], values.std(axis=0)[varies], rtol=1e-12)
     assert (sd[~varies] == 0).all()
+
+
+@pytest.mark.parametrize("form", [sparse.csr_matrix, lambda x: x.toarray()])
+def test_values_other_than_zero_are_counted_by_row_and_by_column(counts, form):
+    matrix = form(counts)
+    of_row, of_column = blocks.count_nonzero(matrix)
+    present = counts.toarray() != 0
+    assert of_row.tolist() == present.sum(axis=1).tolist() and of_row[7] == 1
+    assert of_column.tolist() == present.sum(axis=0).tolist() and of_column[3] == 0
+
+
+@pytest.mark.parametrize("form", [sparse.csr_matrix, lambda x: x.toarray()])
+def test_moments_are_the_product_of_the_whole(counts, form):
+    y = np.random.default_rng(1).normal(size=(N, 3))
+    found = blocks.moments(form(counts), y)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, counts.toarray().T @ y, rtol=1e-4, atol=1e-4)

@@ -64,8 +64,26 @@ def test_attributions_of_a_cell_sum_to_its_change_from_the_mean_cell(
         assert off < error and explained.completeness_error(target) == pytest.approx(off, rel=0.02)
 
 
-def test_shares_are_the_covariance_of_attributions_with_the_imputed_values(explained):
-    targets = np.array([2, 11, 40])
+def test_a_jacobian_is_the_mean_along_the_path(model, prepared_multiome):
+    influence = measure_influence(model, prepared_multiome, "atac", "rna", n_cells=60)
+    imputation = Imputation(model, "atac", "rna")
+    end = of_explained(prepared_multiome, influence)[4] @ imputation.w_in + imputation.b_in
+    steps = (np.arange(attribution.POINTS) + 0.5) / attribution.POINTS
+
+    def core(scores):
+        return imputation.core(scores[None])[0]
+
+    wanted = [torch.autograd.functional.jacobian(core, end * float(step)).numpy() for step in steps]
+    np.testing.assert_allclose(influence.jacobians[4], np.mean(wanted, axis=0), atol=1e-5)
+
+
+@pytest.mark.parametrize("n_targets", [3, 40])  # fewer and more than the target has components
+@pytest.mark.parametrize("at_once", [attribution._SLOPES, 20_000])  # one block of features and several
+def test_shares_are_the_covariance_of_attributions_with_the_imputed_values(
+    explained, n_targets, at_once, monkeypatch
+):
+    monkeypatch.setattr(attribution, "_SLOPES", at_once)
+    targets = np.random.default_rng(0).permutation(len(explained.targets))[:n_targets]
     shares, values = explained.shares(targets), explained.values(targets)
     for row, target in enumerate(targets):
         phi = explained.attributions(target, np.arange(len(explained.sources)))
