@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from jamie.metrics.base import FEATURE_INPUTS, load_metrics
 from jamie.metrics.imputation import binarise
 
 _BLOCK_ENTRIES = 8_000_000  # cells x features read at once: 64 MB as float64
+_PIECE_ENTRIES = 500_000  # cells x features scored at once
 
 
 def cell_types(adata) -> np.ndarray | None:
@@ -67,15 +69,23 @@ def score_features(
     parts = [[empty] if len(chosen) < MIN_CELLS else [] for chosen in pairs]
     truth = _truth_reader(target)
     for block, imputed in _imputed_blocks(path, source, target, names, block_features):
-        whole = truth(block)
-        for part, chosen in zip(parts, pairs, strict=True):
-            if len(chosen) < MIN_CELLS:
-                continue
-            inputs = _inputs(whole, imputed, chosen)
-            scores = {m.name: m.function(**{need: inputs[need] for need in m.needs}) for m in metrics}
-            features = target.var_names[block].to_numpy()
-            part.append(pd.DataFrame({"feature": features, **scores}, columns=columns))
+        for piece in _pieces(block, target.n_obs):
+            whole, values = truth(piece), imputed[:, piece.start - block.start : piece.stop - block.start]
+            for part, chosen in zip(parts, pairs, strict=True):
+                if len(chosen) < MIN_CELLS:
+                    continue
+                inputs = _inputs(whole, values, chosen)
+                scores = {m.name: m.function(**{need: inputs[need] for need in m.needs}) for m in metrics}
+                features = target.var_names[piece].to_numpy()
+                part.append(pd.DataFrame({"feature": features, **scores}, columns=columns))
     return [pd.concat(part, ignore_index=True) for part in parts]
+
+
+def _pieces(block: slice, n_cells: int) -> Iterator[slice]:
+    """Parts of a block of features, alike in size, so small that metrics work in the cache."""
+    size = max(64, _PIECE_ENTRIES // n_cells)
+    edges = np.linspace(block.start, block.stop, -(-(block.stop - block.start) // size) + 1).astype(int)
+    return (slice(*bounds) for bounds in pairwise(edges.tolist()))
 
 
 def _inputs(whole: dict, imputed: np.ndarray, chosen: np.ndarray) -> dict:

@@ -17,14 +17,26 @@ MIN_VALUES = 3  # measured values a feature needs
 _FLAT = 1e-6  # relative to the largest value: a range below it is rounding of float32
 
 
-def _valid(measured, missing) -> np.ndarray:
-    return np.ones(measured.shape, dtype=bool) if missing is None else ~np.asarray(missing, dtype=bool)
+def _valid(missing) -> np.ndarray | None:
+    """Which entries are truth: bool (n_cells, p), or None where all are, which saves most of the time."""
+    return None if missing is None else ~np.asarray(missing, dtype=bool)
+
+
+def _masked(values, valid):
+    """``values`` with 0 where not valid; rows are contiguous either way, so that sums round alike."""
+    return np.ascontiguousarray(values) if valid is None else np.where(valid, values, 0)
+
+
+def _number(measured, valid) -> np.ndarray:
+    """Valid values per feature: int (p,)."""
+    return np.full(measured.shape[1], len(measured)) if valid is None else valid.sum(axis=0)
 
 
 def _range(values, valid) -> tuple[np.ndarray, np.ndarray]:
     """Smallest and largest valid value per feature, (p,) each; inf and -inf without any."""
-    low = np.min(values, axis=0, where=valid, initial=np.inf)
-    return low, np.max(values, axis=0, where=valid, initial=-np.inf)
+    where = True if valid is None else valid
+    low = np.min(values, axis=0, where=where, initial=np.inf)
+    return low, np.max(values, axis=0, where=where, initial=-np.inf)
 
 
 def _is_flat(values, valid) -> np.ndarray:
@@ -42,7 +54,7 @@ def _ratio(numerator, denominator, defined) -> np.ndarray:
 
 def _undefined(measured, valid) -> np.ndarray:
     """bool (p,): too few measured values, or the truth is constant."""
-    return (valid.sum(axis=0) < MIN_VALUES) | _is_flat(measured, valid)
+    return (_number(measured, valid) < MIN_VALUES) | _is_flat(measured, valid)
 
 
 @metric(
@@ -69,11 +81,11 @@ def pearson(measured, imputed, missing=None) -> np.ndarray:
     float (p,). A constant imputed feature has no linear information: 0. A feature whose truth is constant, or
     has fewer than 3 values, is undefined: NaN.
     """
-    valid = _valid(measured, missing)
-    n = np.maximum(valid.sum(axis=0), 1)
+    valid = _valid(missing)
+    n = np.maximum(_number(measured, valid), 1)
 
     def centred(values):
-        if missing is None:
+        if valid is None:
             return values - values.mean(axis=0, dtype=np.float64)
         values = np.where(valid, values, 0).astype(np.float64)
         return np.where(valid, values - values.sum(axis=0) / n, 0)
@@ -100,10 +112,10 @@ def binarise(measured, counts=None, missing=None) -> np.ndarray:
     -------
     bool (n_cells, p); False where missing.
     """
-    valid = _valid(measured, missing)
+    valid = _valid(missing)
     if counts is not None:
-        return (np.asarray(counts) > 0) & valid
-    if valid.all():
+        return _masked(np.asarray(counts) > 0, valid).astype(bool)
+    if valid is None or valid.all():
         return measured > np.median(measured, axis=0)
     with warnings.catch_warnings():  # a feature without any value: all False, which auroc leaves out
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
@@ -134,11 +146,11 @@ def auroc(positive, imputed, missing=None) -> np.ndarray:
     -------
     float (p,), NaN where the truth has one class only.
     """
-    valid = _valid(positive, missing)
-    positive = np.asarray(positive, dtype=bool) & valid
-    n, n_positive = valid.sum(axis=0), positive.sum(axis=0)
+    valid = _valid(missing)
+    positive = _masked(np.asarray(positive, dtype=bool), valid).astype(bool)
+    n, n_positive = _number(positive, valid), positive.sum(axis=0)
     # missing entries take the lowest ranks, which are then taken off again
-    values = np.asarray(imputed) if missing is None else np.where(valid, imputed, -np.inf)
+    values = np.asarray(imputed) if valid is None else np.where(valid, imputed, -np.inf)
     ranks = _rank_sums(values.T, positive.T) - n_positive * (len(positive) - n)
     u = ranks - n_positive * (n_positive + 1) / 2
     return _ratio(u, n_positive * (n - n_positive), n >= MIN_VALUES)
@@ -187,9 +199,9 @@ def rmse(measured, imputed, missing=None, sd=1.0) -> np.ndarray:
     -------
     float (p,), NaN where ``sd`` is 0 or there are fewer than 3 values.
     """
-    valid = _valid(measured, missing)
-    n = valid.sum(axis=0)
-    error = np.where(valid, np.subtract(measured, imputed, dtype=np.float64), 0)
+    valid = _valid(missing)
+    n = _number(measured, valid)
+    error = _masked(np.subtract(measured, imputed, dtype=np.float64), valid)
     root = np.sqrt((error**2).sum(axis=0) / np.maximum(n, 1))
     return _ratio(root, np.broadcast_to(sd, root.shape), n >= MIN_VALUES)
 
@@ -217,9 +229,9 @@ def r2(measured, imputed, missing=None, mean=0.0) -> np.ndarray:
     -------
     float (p,), NaN where the truth is constant in these cells or has fewer than 3 values.
     """
-    valid = _valid(measured, missing)
-    error = np.where(valid, np.subtract(measured, imputed, dtype=np.float64), 0)
-    baseline = np.where(valid, np.subtract(measured, mean, dtype=np.float64), 0)
+    valid = _valid(missing)
+    error = _masked(np.subtract(measured, imputed, dtype=np.float64), valid)
+    baseline = _masked(np.subtract(measured, mean, dtype=np.float64), valid)
     return 1 - _ratio((error**2).sum(axis=0), (baseline**2).sum(axis=0), ~_undefined(measured, valid))
 
 
@@ -231,7 +243,7 @@ def _histograms(values, low, width, groups, valid, n_bins) -> np.ndarray:
     np.clip(bins, 0, n_bins - 1, out=bins)
     flat = bins.astype(np.int64)
     flat += (groups[:, None] * shape[1] + np.arange(shape[1])) * n_bins
-    flat = flat.ravel() if valid.all() else flat[valid]
+    flat = flat.ravel() if valid is None or valid.all() else flat[valid]
     return np.bincount(flat, minlength=np.prod(shape)).reshape(shape)
 
 
@@ -264,7 +276,7 @@ def js_distance(measured, imputed, missing=None, cell_types=None, n_bins=20, min
     -------
     float (p,), NaN where no cell type has enough values.
     """
-    valid = _valid(measured, missing)
+    valid = _valid(missing)
     cell_types = np.zeros(len(measured), dtype=int) if cell_types is None else np.asarray(cell_types)
     both = [np.asarray(values, dtype=np.float64) for values in (measured, imputed)]
     low, high = np.array([_range(values, valid) for values in both]).transpose(1, 0, 2)
@@ -274,7 +286,8 @@ def js_distance(measured, imputed, missing=None, cell_types=None, n_bins=20, min
     low = np.where(np.isfinite(low), low, 0)
     rows = np.flatnonzero(cell_types >= 0)
     groups = np.unique(cell_types[rows], return_inverse=True)[1]
-    histograms = [_histograms(values[rows], low, width, groups, valid[rows], n_bins) for values in both]
+    kept = None if valid is None else valid[rows]
+    histograms = [_histograms(values[rows], low, width, groups, kept, n_bins) for values in both]
     total, weight = np.zeros(len(low)), np.zeros(len(low))
     for p, q in zip(*histograms, strict=True):
         n = p.sum(axis=1)
