@@ -8,7 +8,7 @@ from jamie.plots import style, umap
 from jamie.report.complete import groups_of
 
 with entry.job(snakemake):
-    completed = io.read_h5mu(snakemake.input.completed[0])
+    completed = io.read_h5mu(snakemake.input.completed[0], leave_out=("X", "layers"))
     split = io.read_table(snakemake.input.split[0], dtype=str)
     group_name, groups = groups_of(completed)
     raw, joint = {}, []

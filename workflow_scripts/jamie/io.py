@@ -93,7 +93,7 @@ def read_h5mu(path: str | Path, leave_out: tuple[str, ...] = ()):
     ----------
     leave_out
         Parts of its modalities that are not read: "X", "layers", "obsm". `X` and the layers take almost all
-        of the time and memory.
+        of the time and memory. Of what concerns all modalities together, ``obs`` alone is read then.
     """
     import h5py
     import mudata
@@ -132,7 +132,9 @@ def _read_parts(path: Path, leave_out: tuple[str, ...]):
             group = f["mod"][name]
             parts = [key for key in ("X", "obs", "var", "uns", "obsm", "layers") if key not in leave_out]
             modalities[name] = AnnData(**{key: read_elem(group[key]) for key in parts if key in group})
-    return together(modalities)
+        mdata = together(modalities)
+        mdata.obs = read_elem(f["obs"]).reindex(mdata.obs_names)
+    return mdata
 
 
 def append_array(

@@ -138,10 +138,12 @@ def test_parts_can_be_left_out(tmp_path):
     mdata = small_mudata()
     for adata in mdata.mod.values():
         adata.layers["counts"], adata.obsm["X"], adata.uns["kind"] = adata.X + 1, adata.X[:, :1], "rna"
+    mdata.obs["leiden"] = [str(i % 3) for i in range(mdata.n_obs)]
     io.write_h5mu(tmp_path / "a.h5mu", mdata)
     values = io.read_h5mu(tmp_path / "a.h5mu", leave_out=("layers", "obsm"))
     names = io.read_h5mu(tmp_path / "a.h5mu", leave_out=("X", "layers"))
     assert list(values.mod) == list(names.mod) == ["rna", "adt"]
+    assert names.obs["leiden"].tolist() == mdata.obs["leiden"].tolist()
     for name, adata in mdata.mod.items():
         np.testing.assert_array_equal(values.mod[name].X, adata.X)
         assert not values.mod[name].layers and not values.mod[name].obsm and names.mod[name].X is None
