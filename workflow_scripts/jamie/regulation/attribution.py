@@ -41,7 +41,7 @@ TYPICAL_TARGETS = 300  # by which the usual share of a source feature is measure
 LARGEST = 100_000_000  # values of all Jacobians, 400 MB: with more components fewer cells are explained
 REPORTED = 100  # targets from which on progress is shown
 _AT_ONCE = 256  # cells whose Jacobians are taken together
-_SLOPES = 32_000_000  # values held at a time where shares are summed, 128 MB
+_SLOPES = 32_000_000  # values held at a time where shares are summed: 128 MB
 
 
 class Imputation(nn.Module):
@@ -297,19 +297,21 @@ class Explained:
         weight = np.divide(1, variance, out=np.zeros_like(variance), where=variance > 1e-12)
         products = loads[row] * loads[column] * weight
         products[row == column] /= 2  # below, the form and its transpose are added
+        mean = np.tensordot(scores, jacobians, (0, 0))  # the part of mean x: (r, r, k_source)
         p = len(self.sources)
         found = np.empty((len(targets), p), dtype=np.float32)
-        at_once = max(1, _SLOPES * p // (self.x.nnz * len(loads) + 1))
+        at_once = max(1, _SLOPES // (len(loads) * max(self.x.nnz // p, 2 * len(loads))))
         few = len(targets) < REPORTED
         for start in tqdm(range(0, p, at_once), "attributions", disable=few, unit="block", mininterval=5):
             block = slice(start, start + at_once)
             forms = self._forms(block, scores, jacobians)
+            forms -= np.tensordot(self.w_in[block] * self.x_base[block, None], mean, (1, 2))
             forms += forms.swapaxes(1, 2).copy()
             found[:, block] = (forms[:, row, column] @ products).T
         return found
 
     def _forms(self, sources: slice, scores: np.ndarray, jacobians: np.ndarray) -> np.ndarray:
-        """The matrices of `shares` by source feature: float32 (sources, r, r).
+        """The matrices of `shares` by source feature, with x_ip in place of its difference: (sources, r, r).
 
         ``scores`` (n, r) and ``jacobians`` (n, r, k_source) are on the basis B.
         """
@@ -318,11 +320,10 @@ class Explained:
         slopes = np.empty((x.nnz, scores.shape[1]), dtype=np.float32)  # B' J_i w_p where x_ip is not 0
         for cell, (low, high) in enumerate(pairwise(by_cell.indptr)):
             slopes[by_cell.data[low:high]] = weights[by_cell.indices[low:high]] @ jacobians[cell].T
-        moment = np.tensordot(scores, jacobians, (0, 0))  # (r, r, k_source)
-        forms = -np.tensordot(weights * self.x_base[sources, None], moment, (1, 2))
+        forms = np.empty((x.shape[1], *[scores.shape[1]] * 2), dtype=np.float32)
         for i, (low, high) in enumerate(pairwise(x.indptr)):
             pulled = scores[x.indices[low:high]] * x.data[low:high, None]
-            forms[i] += pulled.T @ slopes[low:high]
+            forms[i] = pulled.T @ slopes[low:high]
         return forms
 
     def effects(self, targets: np.ndarray) -> np.ndarray:
