@@ -4,10 +4,12 @@ import pandas as pd
 
 from jamie import contract, entry, io
 from jamie.data.correspondence import Correspondence
+from jamie.metrics.feature_scores import by_feature
 from jamie.metrics.score import add_win_rates, score_method
 
 with entry.job(snakemake):
     prepared = io.read_h5mu(snakemake.input.prepared)
+    by_feature(prepared)
     names = [a.obs_names for a in prepared.mod.values()]
     known = Correspondence.load(snakemake.input.known, *names)
     pairs = Correspondence.load(snakemake.input.pairs, *names)
