@@ -16,7 +16,7 @@ from scipy import sparse
 from jamie import contract as c
 from jamie.errors import InputError
 from jamie.io import together
-from jamie.linear.blocks import count_nonzero, row_blocks
+from jamie.linear.blocks import count_nonzero
 
 log = logging.getLogger(__name__)
 
