@@ -10,7 +10,7 @@ import yaml
 
 from shared.workflow import snakemake
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 TUNED = {"jamie": "dropout", "knn": "n_components"}
 RUNS = "results/simulated_multiome/paired_50"

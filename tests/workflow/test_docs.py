@@ -93,6 +93,7 @@ def as_run_here(command: str) -> list[str]:
     return ["make", *settings, f"ARGS={' '.join(['-n', *given])}"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "command"), COMMANDS)
 def test_commands_in_the_documents_run(name, command, checkout):
     env = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "CONFIG", "ARGS")}
