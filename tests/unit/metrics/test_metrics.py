@@ -216,6 +216,15 @@ def test_cells_without_a_label_are_left_out():
     assert silhouette((TWO_BLOBS, TWO_BLOBS), (names, BLOB_NAMES)) == pytest.approx(1, abs=1e-3)
 
 
+def test_silhouette_is_the_same_with_few_distances_at_once(monkeypatch):
+    from sklearn import metrics as sklearn_metrics
+
+    cells, names = RNG.normal(size=(600, 3)), RNG.choice(["a", "b", "c"], 600)
+    whole = sklearn_metrics.silhouette_score(np.tile(cells, (2, 1)), np.tile(names, 2))
+    monkeypatch.setattr("jamie.metrics.structure.WORKING_MB", 1)  # 1,200 x 1,200 distances take 11
+    assert silhouette((cells, cells), (names, names)) == pytest.approx(whole, abs=1e-12)
+
+
 def test_silhouette_of_many_cells_is_repeatable_and_near_the_whole(monkeypatch):
     latents = RNG.normal(size=(300, 2)), RNG.normal(size=(300, 2)) + 3
     whole = modality_mixing(latents)

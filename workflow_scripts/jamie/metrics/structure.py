@@ -8,6 +8,7 @@ from jamie.metrics.alignment import MIN_CELLS, TOO_FEW
 from jamie.metrics.base import NotApplicable, metric
 
 MAX_CELLS = 20_000
+WORKING_MB = 256  # distances held at once; scikit-learn's own limit is 1 GB
 
 
 def _silhouette_values(latent: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -15,6 +16,7 @@ def _silhouette_values(latent: np.ndarray, codes: np.ndarray) -> tuple[np.ndarra
 
     ``latent`` is (n, d), ``codes`` (n,) of any type.
     """
+    from sklearn import config_context
     from sklearn.metrics import silhouette_samples
 
     if len(latent) > MAX_CELLS:
@@ -23,7 +25,8 @@ def _silhouette_values(latent: np.ndarray, codes: np.ndarray) -> tuple[np.ndarra
     n_codes = len(np.unique(codes))
     if not 2 <= n_codes < len(codes):
         raise NotApplicable("fewer than two labels" if n_codes < 2 else "no label has two cells")
-    return silhouette_samples(latent, codes), codes
+    with config_context(working_memory=WORKING_MB):
+        return silhouette_samples(latent, codes), codes
 
 
 def _stack(latents) -> np.ndarray:
