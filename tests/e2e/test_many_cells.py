@@ -1,0 +1,94 @@
+"""Whole runs past the sizes at which libraries take another way, as scanpy does at 8,192 cells."""
+
+from __future__ import annotations
+
+import mudata
+import numpy as np
+import pandas as pd
+import pytest
+
+from jamie import contract, io
+from jamie.data.simulate import simulate_multiome
+from shared.workflow import snakemake
+
+pytestmark = pytest.mark.e2e
+
+SMALL = {"n_genes": 60, "n_peaks": 120, "rna_depth": 200, "atac_depth": 60}
+SIZES = {"simulated_multiome": (4515, 4515, 8600), "unequal": (300, 9000, 9000)}  # rna, atac, either
+FIGURES = ("embedding", "scores")
+
+
+@pytest.fixture(scope="module")
+def many_cells(tmp_path_factory):
+    """Datasets of 4,515 cells in either modality, few in both, and of 300 and 9,000. Returns the folder."""
+    folder = tmp_path_factory.mktemp("many_cells")
+    mdata, _ = simulate_multiome(n_cells=9000, seed=1, **SMALL)
+    few = {"rna": mdata.mod["rna"][:300].copy(), "atac": mdata.mod["atac"]}
+    mudata.MuData(few).write(folder / "unequal.h5mu")
+    overlay = {
+        "run": {"datasets": list(SIZES), "scenarios": ["paired_50"], "methods": ["jamie"], "seeds": [0]},
+        "datasets": {
+            "simulated_multiome": {"options": {"n_cells": 8600, "paired_fraction": 0.05} | SMALL},
+            "unequal": {
+                "reader": "h5mu",
+                "files": {"data": {"path": "unequal.h5mu"}},
+                "modalities": {"rna": {"kind": "rna"}, "atac": {"kind": "atac"}},
+                "cell_type": "cell_type",
+                "drop_empty": True,
+            },
+        },
+        "methods": {"jamie": {"options": {"max_epochs": 1, "min_steps": 0}}},
+    }
+    wanted = [f"results/{dataset}/paired_50/figures/{name}.svg" for dataset in SIZES for name in FIGURES]
+    done = snakemake(folder, *wanted, "results/metrics.tsv", overlay=overlay)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return folder
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def completed(request, many_cells):
+    """Name of the dataset, and its completed form."""
+    return request.param, io.read_h5mu(
+        many_cells / f"results/{request.param}/paired_50/jamie/seed0/completed.h5mu"
+    )
+
+
+def test_every_cell_is_placed_grouped_and_completed(completed):
+    dataset, found = completed
+    n_rna, n_atac, n = SIZES[dataset]
+    assert (found.mod["rna"].n_obs, found.mod["atac"].n_obs, found.n_obs) == (n_rna, n_atac, n)
+    assert found.obsm["X_umap"].shape == (n, 2) and np.isfinite(found.obsm["X_umap"]).all()
+    assert found.obs["leiden"].notna().all() and 1 < found.obs["leiden"].nunique() < 100
+    for name, lacking in (("rna", n - n_rna), ("atac", n - n_atac)):
+        for key in ("X_umap", "X_umap_joint"):
+            assert np.isfinite(found.mod[name].obsm[key]).all()
+        assert (f"{name}_imputed" in found.mod) == (lacking > 0)
+        if lacking:
+            imputed = found.mod[f"{name}_imputed"]
+            assert imputed.n_obs == lacking and not set(imputed.obs_names) & set(found.mod[name].obs_names)
+            assert np.isfinite(imputed.X).all() and np.isfinite(imputed.layers["native"]).all()
+
+
+def test_neighbours_in_the_latent_space_stay_together_in_the_map_and_the_clusters(completed):
+    found = completed[1]
+    z, place = found.obsm["X_jamie"], found.obsm["X_umap"]
+    cells = np.random.default_rng(0).permutation(len(z))[:300]
+    distance = np.linalg.norm(z[cells, None] - z[None], axis=2)
+    distance[np.arange(300), cells] = np.inf
+    nearest = distance.argmin(axis=1)
+    apart = np.linalg.norm(place[cells] - place[nearest], axis=1)
+    by_chance = np.linalg.norm(place[cells] - place[np.roll(cells, 1)], axis=1)
+    assert np.median(apart) < np.median(by_chance) / 4
+    clusters = found.obs["leiden"].to_numpy()
+    assert (clusters[cells] == clusters[nearest]).mean() > 0.7
+
+
+def test_scores_and_figures_are_there_for_equal_and_unequal_sizes(many_cells):
+    table = pd.read_csv(many_cells / "results/metrics.tsv", sep="\t", keep_default_na=False, na_values=[""])
+    contract.check_metrics(table)
+    held_out = table[(table["cells"] == "test") & (table["metric"] == "foscttm")].set_index("dataset")
+    assert held_out["n_cells"].to_dict() == {"simulated_multiome": 86, "unequal": 60}
+    assert (held_out["status"] == "ok").all() and (held_out["value"] < 0.5).all()
+    for dataset in SIZES:
+        for name in FIGURES:
+            assert (many_cells / f"results/{dataset}/paired_50/figures/{name}.svg").stat().st_size > 10_000
