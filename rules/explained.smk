@@ -4,7 +4,7 @@ EXPLAIN = CONFIG["explain"]
 FIRST = {"scenario": RUN["scenarios"][0], "method": SHOWN[0]} if EXPLAINED else {}
 FOUND = "results/{dataset}/explained"
 CHUNKS = range(EXPLAIN["chunks"])
-ATTRIBUTION = "regulation/attribution.py", "model/network.py", "linear/projection.py"
+ATTRIBUTION = "regulation/attribution.py", "model/network.py", "linear/projection.py", "linear/blocks.py"
 
 
 def has_peaks(dataset):
