@@ -98,7 +98,7 @@ class Null:
         place = rankdata(open_share, method="ordinal") - 1
         return cls(chrom, (place * n_classes // len(chrom)).astype(int))
 
-    def spread(self, values, elsewhere, *, centred: bool) -> tuple[np.ndarray, np.ndarray]:
+    def mean_and_rms(self, values, elsewhere, *, centred: bool) -> tuple[np.ndarray, np.ndarray]:
         """Mean (0 if not ``centred``) and rms about it of the values elsewhere, by peak's class."""
         of_class = self.peak_class[elsewhere]
         n = np.maximum(np.bincount(of_class, minlength=self.peak_class.max() + 1), 1)
@@ -119,14 +119,14 @@ class Null:
             Positions of the peaks to judge.
         """
         elsewhere = self.chrom != chrom
-        scaled = values / self.spread(values, elsewhere, centred=False)[1]
+        scaled = values / self.mean_and_rms(values, elsewhere, centred=False)[1]
         null = np.sort(scaled[elsewhere])
         as_large = len(null) - np.searchsorted(null, scaled[peaks], side="left")
         return (1 + as_large) / (1 + len(null))
 
     def z_scores(self, values: np.ndarray, chrom: str, peaks: np.ndarray) -> np.ndarray:
         """Distance from the mean of matched peaks elsewhere, in their sd, as in Signac's LinkPeaks."""
-        mean, sd = self.spread(values, self.chrom != chrom, centred=True)
+        mean, sd = self.mean_and_rms(values, self.chrom != chrom, centred=True)
         return ((values - mean) / sd)[peaks]
 
 
