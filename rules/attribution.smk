@@ -50,7 +50,7 @@ rule measure_influence:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        **needs("measure_influence"),
+        **needs("measure_influence", times=EXPLAIN["n_cells"] / 2000),
     script:
         "../workflow_scripts/measure_influence.py"
 
@@ -79,7 +79,7 @@ rule score_links:
         "../envs/environment.yaml"
     threads: 1
     resources:
-        **needs("score_links"),
+        **needs("score_links", times=4 / len(CHUNKS)),
     script:
         "../workflow_scripts/score_links.py"
 
