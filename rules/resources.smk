@@ -63,13 +63,13 @@ NEEDS = {
     "plot_pairing": FIGURE,
     "plot_ablation": FIGURE,
     "plot_alignment": FIGURE,
-    "plot_silhouettes": Need(240, 2.5, 3, 0.1, PREPARED),
+    "plot_silhouettes": Need(245, 0.1, 3, 0.005, PREPARED),
     "plot_baselines": Need(165, 2.0, 3, 0.08, ("scores",), at_once=True),
     # what drives the imputation
-    "locate_genes": Need(215, 0.24, 2, 0.002, RAW),
+    "locate_genes": Need(215, 0.15, 2, 0.002, RAW),
     "measure_influence": Need(705, 1.4, 8, 0.15, PREPARED),
     "score_links": Need(460, 2.9, 5, 0.075, PREPARED),
-    "check_attributions": Need(535, 1.8, 7, 0.2, PREPARED),
+    "check_attributions": Need(535, 2.2, 7, 0.15, PREPARED),
     "collect_attributions": Need(215, 2.2, 2, 0.2, ("drivers", "groups"), at_once=True),
     "plot_drivers": Need(370, 5.0, 4, 0.1, ("drivers",)),
     "plot_markers": Need(525, 3.1, 7, 0.11, PREPARED),
@@ -77,7 +77,7 @@ NEEDS = {
     "plot_distance": Need(200, 5.0, 2, 0.2, ("links",)),
     "plot_truth": Need(200, 5.0, 2, 0.2, ("links", "truth")),
     "plot_known_links": Need(200, 5.0, 2, 0.2, ("links",)),
-    "plot_loci": Need(280, 2.5, 7, 0.1, PREPARED),
+    "plot_loci": Need(280, 0.75, 7, 0.03, PREPARED),
 }
 
 
