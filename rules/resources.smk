@@ -33,7 +33,7 @@ NEEDS = {
     "simulate_dataset": Need(145, 1.5, 1, 0.038),  # of the counts drawn
     "ingest_dataset": Need(130, 2.9, 1, 0.02),  # of the files as they came
     "split_cells": Need(130, 0.07, 1, 0.001, RAW),
-    "preprocess": Need(190, 4.2, 2, 0.036, RAW),
+    "preprocess": Need(190, 4.6, 2, 0.05, RAW),
     # correspondence
     "make_correspondence": Need(90, 30, 1, 0.5, ("pairs",)),
     "estimate_correspondence": Need(230, 1.7, 3, 0.075, PREPARED),
