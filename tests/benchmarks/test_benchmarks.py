@@ -31,6 +31,7 @@ def run(script: str, *words: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
 
 
+@pytest.mark.slow
 def test_short_form_of_the_scaling_benchmark_prints_its_tables_and_draws_them(tmp_path):
     options = [word for key, value in TINY.items() for word in (f"--{key.replace('_', '-')}", str(value))]
     words = (
@@ -164,6 +165,7 @@ def test_scores_are_those_of_the_workflow(
     assert seconds > 0
 
 
+@pytest.mark.slow
 def test_settings_are_compared_on_small_parts_of_a_dataset(tmp_path):
     words = ["--cells", "60", "--seeds", "0", "--set", "max_epochs=1,min_steps=1"]
     result = run("choose_settings.py", str(tmp_path), "simulated_multiome", *words)

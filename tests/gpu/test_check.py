@@ -44,6 +44,7 @@ def table(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
+@pytest.mark.slow
 def test_a_dry_run_on_the_cpu_fills_every_part_with_few_packages(tmp_path):
     out = tmp_path / "docs/gpu.md"
     result = run_check("--device", "cpu", "--quick", "--minutes", 60, "--out", out)

@@ -37,6 +37,7 @@ def test_two_sets_of_a_hundred_thousand_cells_are_still_compared_exactly():
     assert neighbours.is_exact(10_000_000, 1_000)
 
 
+@pytest.mark.slow
 def test_beyond_its_limit_the_search_finds_nearly_all_neighbours_each_time(cells, monkeypatch):
     monkeypatch.setattr(neighbours, "EXACT_PAIRS", 0)
     monkeypatch.setattr(neighbours, "_exact", None)  # nothing is left to it
