@@ -65,6 +65,19 @@ def read_table(path: str | Path, **options):
     return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=["", "nan"], **options)
 
 
+def around(adata):
+    """A new AnnData around the same arrays: nothing is copied but names and labels."""
+    import anndata
+
+    parts = {
+        name: {key: value for key, value in getattr(adata, name).items() if key}  # 0.13 lists X as layer None
+        for name in ("obsm", "varm", "layers", "obsp", "varp")
+    }
+    if adata.raw is not None:
+        parts["raw"] = {"X": adata.raw.X, "var": adata.raw.var, "varm": dict(adata.raw.varm)}
+    return anndata.AnnData(adata.X, adata.obs.copy(), adata.var.copy(), dict(adata.uns), **parts)
+
+
 def together(modalities: dict):
     """A MuData of these AnnData, whose own ``obs`` and ``var`` hold no copies of their columns."""
     import mudata

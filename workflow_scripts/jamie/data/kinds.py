@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jamie import contract as c
+from jamie import io
 from jamie.errors import InputError
 
 NAMES_OF_KINDS = {
@@ -19,7 +20,7 @@ NAMES_OF_KINDS = {
 
 
 def with_kind(adata, name: str, state: dict | None = None):
-    """The AnnData with ``uns["kind"]`` and ``uns["values"]`` set, told from the model's state or its name."""
+    """A new AnnData of the same values with ``uns["kind"]`` and ``uns["values"]``, told by state or name."""
     kind = adata.uns.get(c.KIND) or (state or {}).get("kind") or NAMES_OF_KINDS.get(name.lower())
     if kind not in c.KINDS:
         raise InputError(
@@ -28,7 +29,7 @@ def with_kind(adata, name: str, state: dict | None = None):
             found=repr(kind),
             change=f"mdata.mod[{name!r}].uns['kind'] = 'rna' (or another kind)",
         )
-    adata = adata.copy()
+    adata = io.around(adata)
     adata.uns[c.KIND] = kind
     adata.uns.setdefault("values", (state or {}).get("values", "counts"))
     return adata

@@ -102,16 +102,9 @@ def apply(adata, state: dict):
     import anndata
 
     features = pd.Index(state["features"])
-    where = pd.Index(adata.var_names).get_indexer(features)
-    shared = where >= 0
-    _check_shared(adata, state, shared)
-    given = _values(adata, state)
-    picked = given[:, where[shared]]
-    sizes = _sizes(given, state) if state["values"] == "counts" else None
-    sub = {k: v[shared] if isinstance(v, np.ndarray) else v for k, v in state.items()}
-    values = _transform(picked, sizes, sub)
+    values, picked, sizes, shared = _scaled(adata, state)
     result = anndata.AnnData(
-        values if shared.all() else _into_place(values, shared, state["mean"]),
+        values,
         obs=adata.obs.copy(),
         var=adata.var.reindex(features) if shared.any() else pd.DataFrame(index=features),
     )
@@ -129,6 +122,25 @@ def apply(adata, state: dict):
     result.uns[c.KIND] = state["kind"]
     result.uns[c.PREPROCESSING] = state
     return result
+
+
+def scaled(adata, state: dict):
+    """``X`` of `apply` alone, for those who need nothing else: float32 (n_cells, p_kept)."""
+    return _scaled(adata, state)[0]
+
+
+def _scaled(adata, state: dict):
+    """Values of `apply`, the raw ones they are made from, sizes or None, and which features the cells have."""
+    where = pd.Index(adata.var_names).get_indexer(pd.Index(state["features"]))
+    shared = where >= 0
+    _check_shared(adata, state, shared)
+    given = _values(adata, state)
+    picked = given[:, where[shared]]
+    sizes = _sizes(given, state) if state["values"] == "counts" else None
+    values = _transform(
+        picked, sizes, {k: v[shared] if isinstance(v, np.ndarray) else v for k, v in state.items()}
+    )
+    return values if shared.all() else _into_place(values, shared, state["mean"]), picked, sizes, shared
 
 
 def by_name(adata, state: dict):

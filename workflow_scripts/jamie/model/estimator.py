@@ -119,6 +119,10 @@ class JAMIE:
 
         Cells need not have been seen in training; one modality is enough. Returns {modality: float32 (n, d)}.
         """
+        return {m: self.encode(x, m) for m, x in self.inputs(mdata).items()}
+
+    def inputs(self, mdata) -> dict[str, np.ndarray]:
+        """What `encode` takes, of each modality that the model knows: {modality: float32 (n, k)}."""
         known = [m for m in self.modalities if m in mdata.mod]
         if not known:
             raise InputError(
@@ -127,7 +131,7 @@ class JAMIE:
                 found=", ".join(mdata.mod),
                 change="the names of the data's modalities",
             )
-        return {m: self._encode(mdata, m) for m in known}
+        return {m: self.model_input(mdata, m) for m in known}
 
     def impute(self, mdata, source: str, target: str) -> np.ndarray:
         """Modality ``target`` imputed for each cell of ``source``: float32 (n_source, p_target).
@@ -140,8 +144,8 @@ class JAMIE:
         """The same for a slice of cells at a time, for outputs that do not fit in memory."""
         self._check_modality(source)
         self._check_modality(target)
-        latent = self._encode(mdata, source)
-        return lambda rows: self._decode(latent[rows], target)
+        latent = self.encode(self.model_input(mdata, source), source)
+        return lambda rows: self.decode(latent[rows], target)
 
     def feature_names(self, modality: str) -> np.ndarray:
         """Names of the features the model knows, in the order of its columns."""
@@ -257,15 +261,15 @@ class JAMIE:
         same = c.PREPROCESSING in adata.uns and same_state(adata.uns[c.PREPROCESSING], state)
         if same:
             return self.projections[modality].transform(preprocess.by_name(adata, state))
-        adata = preprocess.apply(raw_only(with_kind(adata, modality, state)), state)
-        return self.projections[modality].transform(adata.X)
+        raw = raw_only(with_kind(adata, modality, state))
+        return self.projections[modality].transform(preprocess.scaled(raw, state))
 
-    def _encode(self, mdata, modality: str) -> np.ndarray:
+    def encode(self, x: np.ndarray, modality: str) -> np.ndarray:
+        """Latent means, float32 (n, d), from scaled principal components (n, k) as of `model_input`."""
         import torch
 
         vae = self.model.vaes[self.modalities.index(modality)]
         device = next(vae.parameters()).device
-        x = self.model_input(mdata, modality)
         with torch.no_grad():
             parts = [
                 vae.encode(torch.as_tensor(x[i : i + CHUNK], device=device))[0].cpu().numpy()
@@ -273,7 +277,8 @@ class JAMIE:
             ]
         return np.concatenate(parts)
 
-    def _decode(self, latent: np.ndarray, target: str) -> np.ndarray:
+    def decode(self, latent: np.ndarray, target: str) -> np.ndarray:
+        """Modality ``target`` from latents (n, d): float32 (n, p_target), on the scale of prepared ``X``."""
         import torch
 
         vae = self.model.vaes[self.modalities.index(target)]

@@ -42,12 +42,13 @@ def write_completed(path: str | Path, mdata, pairs, model, scores: pd.DataFrame 
     scores
         Feature scores of the model (FEATURE_SCORE_COLUMNS), or None.
     """
-    latent = model.embed(mdata)
+    inputs = model.inputs(mdata)
+    latent = {name: model.encode(x, name) for name, x in inputs.items()}
     wanted = _lacking(mdata, pairs)
     completed = _with_skeletons(mdata, model, wanted, scores)
     for name, values in latent.items():
         completed.mod[name].obsm["X_jamie"] = values
-        completed.mod[name].obsm["X_umap"] = _umap(model.model_input(mdata, name))
+        completed.mod[name].obsm["X_umap"] = _umap(inputs.pop(name))
     together = _umap(np.concatenate(list(latent.values())))
     starts = np.cumsum([0, *(len(v) for v in latent.values())])
     for name, start in zip(latent, starts, strict=False):
@@ -59,17 +60,13 @@ def write_completed(path: str | Path, mdata, pairs, model, scores: pd.DataFrame 
     with io.atomic(path) as temporary:
         completed.write(str(temporary), compression="lzf")
         for target, (source, cells) in wanted.items():
-            impute = model.imputer(mdata, source, target)
+            impute = _imputer(model, latent[source][cells], target)
             shape = (len(cells), len(model.feature_names(target)))
             if not len(cells):
                 continue
-            io.append_array(temporary, f"mod/{target}_imputed/X", shape, _picked(impute, cells))
-            io.append_array(
-                temporary,
-                f"mod/{target}_imputed/layers/native",
-                shape,
-                _picked(impute, cells, lambda values, m=target: model.to_native(values, m)),
-            )
+            io.append_array(temporary, f"mod/{target}_imputed/X", shape, impute)
+            native = _imputer(model, latent[source][cells], target, native=True)
+            io.append_array(temporary, f"mod/{target}_imputed/layers/native", shape, native)
 
 
 def _lacking(mdata, pairs) -> dict[str, tuple[str, np.ndarray]]:
@@ -83,9 +80,14 @@ def _lacking(mdata, pairs) -> dict[str, tuple[str, np.ndarray]]:
     }
 
 
-def _picked(impute, cells: np.ndarray, change=None):
-    """Imputed values of some cells only, a slice of these at a time."""
-    return lambda rows: impute(cells[rows]) if change is None else change(impute(cells[rows]))
+def _imputer(model, latent: np.ndarray, target: str, native: bool = False):
+    """Function of a slice of cells: their imputed values, float32 (n_slice, p_target)."""
+
+    def impute(rows: slice) -> np.ndarray:
+        values = model.decode(latent[rows], target)
+        return model.to_native(values, target) if native else values
+
+    return impute
 
 
 def _with_skeletons(mdata, model, wanted: dict, scores):
@@ -93,7 +95,7 @@ def _with_skeletons(mdata, model, wanted: dict, scores):
     import anndata
     from scipy import sparse
 
-    mods = {name: a.copy() for name, a in mdata.mod.items()}
+    mods = {name: io.around(a) for name, a in mdata.mod.items()}
     for target, (source, cells) in wanted.items():
         if not len(cells):
             continue
