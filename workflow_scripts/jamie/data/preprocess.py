@@ -130,7 +130,7 @@ def scaled(adata, state: dict):
 
 
 def _scaled(adata, state: dict):
-    """Values of `apply`, the raw ones they are made from, sizes or None, and which features the cells have."""
+    """Values of `apply`, the raw ones they come from, sizes or None, and which features the cells have."""
     where = pd.Index(adata.var_names).get_indexer(pd.Index(state["features"]))
     shared = where >= 0
     _check_shared(adata, state, shared)
