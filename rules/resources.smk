@@ -43,8 +43,8 @@ NEEDS = {
     "train_jamie": Need(480, 1.5, 17, 0.17, PREPARED),
     "fit_baseline": Need(180, 2.7, 2, 0.12, PREPARED),
     "embed_impute": Need(345, 1.7, 2, 0.053, PREPARED),
-    "complete_dataset": Need(620, 6.3, 14, 0.17, RAW),
-    "apply_model": Need(620, 6.3, 14, 0.17, RAW),
+    "complete_dataset": Need(620, 3.6, 14, 0.17, RAW),
+    "apply_model": Need(620, 3.6, 14, 0.17, RAW),
     # scores
     "score_methods": Need(270, 2.9, 4, 0.42, PREPARED),
     "collect_scores": Need(105),
