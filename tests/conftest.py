@@ -10,6 +10,7 @@ for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist puts the groups into the names of tests, and looks but once
 def pytest_collection_modifyitems(items):
     """Keep tests on one worker that share an expensive fixture, and begin with what takes longest.
 
