@@ -33,8 +33,8 @@ readme: .venv/.runtime ## run config/examples/benchmark.yaml and put its table o
 	$(BIN)/snakemake $(ARGS) --configfile $(or $(CONFIG),config/examples/benchmark.yaml)
 	PYTHONPATH=workflow_scripts $(BIN)/python -m jamie.report.results_table results/table.md README.md
 
-# one worker a core; tests that look at one run of the workflow stay together (tests/conftest.py)
-PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup
+# one worker a core; a file stays with one, so that what its tests share is made once
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 
 test: .venv/.test ## run the tests, but for the slow ones
 	$(PYTEST)

@@ -10,16 +10,8 @@ for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist puts the groups into the names of tests, and looks but once
 def pytest_collection_modifyitems(items):
-    """Keep tests on one worker that share an expensive fixture, and begin with what takes longest.
-
-    Workers of pytest-xdist have fixtures of their own, so the tests of a file stay together, and so do those
-    of all files that look at one run of the workflow.
-    """
-    for item in items:
-        runs = [name for name in item.fixturenames if name.endswith("_run")]
-        item.add_marker(pytest.mark.xdist_group(runs[-1] if runs else str(item.path)))
+    """Begin with what takes longest: each worker of pytest-xdist takes one file after the other."""
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
 
 

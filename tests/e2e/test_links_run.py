@@ -111,15 +111,6 @@ def test_a_second_run_has_nothing_to_do(links_run):
     assert "Nothing to be done" in again.stdout + again.stderr
 
 
-def test_attribution_of_a_dataset_without_enough_peaks_says_why_there_are_no_links(small_run):
-    explained = small_run / FOUND / "explained"
-    assert len(io.read_table(small_run / FOUND / "drivers.tsv")) == 20 * 80
-    for name in ("distance", "truth", "loci"):
-        assert "a null needs 200" in (explained / f"{name}.rst").read_text(), name
-    page = (small_run / "results/summary.rst").read_text()
-    assert "Peaks were not linked to genes: " in page
-
-
 # what is given -> words of the message
 WRONG = {
     "another genome": (

@@ -135,6 +135,15 @@ def test_every_job_has_a_benchmark_and_stayed_within_the_memory_it_asked_for(sma
         assert 1.2 * used["peak_mb"] < used["mem_mb"], job
 
 
+def test_attribution_of_a_dataset_without_enough_peaks_says_why_there_are_no_links(small_run):
+    results = small_run / "results/simulated_multiome"
+    assert len(io.read_table(results / "drivers.tsv")) == 20 * 80
+    for name in ("distance", "truth", "loci"):
+        assert "a null needs 200" in (results / f"explained/{name}.rst").read_text(), name
+    page = (small_run / "results/summary.rst").read_text()
+    assert "Peaks were not linked to genes: " in page
+
+
 def test_a_saved_model_completes_new_cells_and_refuses_other_features(small_run, tmp_path):
     new = io.read_h5mu(small_run / "results/simulated_multiome/ingested.h5mu")
     mods = {m: a[:100].copy() for m, a in new.mod.items()}
