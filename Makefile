@@ -34,7 +34,7 @@ readme: .venv/.runtime ## run config/examples/benchmark.yaml and put its table o
 	PYTHONPATH=workflow_scripts $(BIN)/python -m jamie.report.results_table results/table.md README.md
 
 # one worker a core; a file stays with one, so that what its tests share is made once
-PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test: .venv/.test ## run the tests, but for the slow ones
 	$(PYTEST)
