@@ -23,6 +23,7 @@ def small_run(tmp_path_factory):
             }
         },
         "methods": {"jamie": {"options": {"max_epochs": 4, "min_steps": 20}}},
+        "explain": {"chunks": 1},
     }
     done = snakemake(folder, overlay=overlay)
     assert done.returncode == 0, done.stderr[-4000:]

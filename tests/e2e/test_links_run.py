@@ -11,7 +11,7 @@ import pytest
 from jamie import io
 from shared.workflow import snakemake
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 FOUND = "results/simulated_multiome"
 SIMULATION = {"n_cells": 260, "n_genes": 100, "n_peaks": 700, "n_types": 4}

@@ -101,6 +101,7 @@ def test_dropout_drops_its_share_and_keeps_the_mean(p):
     assert torch.equal(layer.eval()(x), x) and torch.equal(Dropout(0.0)(x), x)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_compiled_networks_end_near_the_others_and_keep_the_names_of_their_weights(small_options):
     # without dropout: compiled code draws its own random numbers
