@@ -1,6 +1,4 @@
 # JAMIE: train (on a GPU where there is one), embed and impute every cell, complete the dataset.
-from jamie.model.options import PRESETS
-
 JAMIE_CODE = code_digest(
     "model",
     "methods/jamie.py",
@@ -11,13 +9,6 @@ JAMIE_CODE = code_digest(
     "data/correspondence.py",
     *PROJECTION_CODE,
 )
-
-
-def times_of_fit(wildcards):
-    """How many times the work of a fit with the default's limit on steps: without one, some 60 (CPU, 10,000 cells)."""
-    options = CONFIG["methods"][wildcards.method]["options"]
-    preset = PRESETS.get(options.get("preset"), PRESETS["default"])  # an unknown one is the job's to refuse
-    return 1 if options.get("max_steps", preset.max_steps) else 60
 
 
 rule train_jamie:

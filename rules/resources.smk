@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from jamie.model.options import PRESETS
+
 MORE_MEMORY, MORE_TIME = 1.5, 2.0  # asked for each that was seen
 OWN_MB = 200  # Snakemake itself: two processes inside a job on a cluster
 FLOOR_MB, FLOOR_MIN = 500, 10
@@ -117,6 +119,13 @@ def of_sources(wildcards, input):
         files = [file for path in sources for file in (path.rglob("*") if path.is_dir() else [path])]
     size_mb = sum(file.stat().st_size for file in files if not file.is_dir()) / 2**20
     return size_mb, size_mb
+
+
+def times_of_fit(wildcards):
+    """How many times the work of a fit with the default's limit on steps: without one, some 60 (CPU, 10,000 cells)."""
+    options = CONFIG["methods"][wildcards.method]["options"]
+    preset = PRESETS.get(options.get("preset"), PRESETS["default"])  # an unknown one is the job's to refuse
+    return 1 if options.get("max_steps", preset.max_steps) else 60
 
 
 def needs(rule, times=1, sizes=None):
