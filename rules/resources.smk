@@ -5,6 +5,7 @@
 import json
 import math
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,9 @@ from jamie.model.options import PRESETS
 
 MORE_MEMORY, MORE_TIME = 1.5, 2.0  # asked for each that was seen
 OWN_MB = 200  # Snakemake itself: two processes inside a job on a cluster
+CUDA_MB = (
+    320 if find_spec("nvidia") else 0
+)  # what a CUDA build of torch takes more than a CPU build, by its import
 FLOOR_MB, FLOOR_MIN = 500, 10
 
 
@@ -83,6 +87,28 @@ NEEDS = {
 }
 
 
+WITH_TORCH = {
+    "estimate_correspondence",
+    "tune_jamie",
+    "train_jamie",
+    "embed_impute",
+    "complete_dataset",
+    "apply_model",
+    "measure_influence",
+    "score_links",
+    "check_attributions",
+    "plot_drivers",
+    "plot_markers",
+}
+
+
+def loads_torch(rule, wildcards):
+    """Whether a job imports torch: of the other methods those that may use a GPU."""
+    if rule in ("fit_baseline", "tune_method"):
+        return "device.py" in spec(wildcards.method).builds_on
+    return rule in WITH_TORCH
+
+
 def of_inputs(need):
     """Function of a job: MB of the inputs that count, those in memory at a time, and all that are read."""
 
@@ -142,6 +168,7 @@ def needs(rule, times=1, sizes=None):
 
     def mem_mb(wildcards, input, attempt):
         seen = need.mb + need.mb_per_mb * sizes_mb(wildcards, input)[0]
+        seen += CUDA_MB if loads_torch(rule, wildcards) else 0
         return attempt * max(FLOOR_MB, round(OWN_MB + MORE_MEMORY * seen))
 
     def runtime(wildcards, input, attempt):
