@@ -8,10 +8,13 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from jamie import registry
+
 ROOT = Path(__file__).parents[2]
 TEXT = "\n".join(file.read_text() for file in sorted((ROOT / "rules").glob("*.smk")))
 BLOCKS = re.split(r"^(?:rule|use rule \w+ as) (\w+)(?: with)?:$", TEXT, flags=re.MULTILINE)[1:]
 RULES = dict(zip(BLOCKS[::2], BLOCKS[1::2], strict=True))
+KNN = SimpleNamespace(method="knn")
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +22,7 @@ def resources():
     """What rules/resources.smk defines: it is plain Python, but for the configuration."""
     text = (ROOT / "rules/resources.smk").read_text()
     names = {"CONFIG": {"datasets": {"d": {"options": {"n_cells": 1000}}}}, "__name__": "resources"}
+    names["spec"] = registry.specs().get  # of a method
     exec(compile(text, "resources.smk", "exec"), names)
     return SimpleNamespace(**names)
 
@@ -56,7 +60,7 @@ def test_a_rule_asks_for_more_where_it_reads_more(resources, tmp_path):
         asked = resources.needs(rule)
         small, large = ({name: file_of(tmp_path, mb) for name in need.reads} for mb in (1, 400_000))
         for what, slope in (("mem_mb", need.mb_per_mb), ("runtime", need.s_per_mb)):
-            few, many = (asked[what](None, files, attempt=1) for files in (small, large))
+            few, many = (asked[what](KNN, files, attempt=1) for files in (small, large))
             assert isinstance(few, int), rule
             assert (many > few) == bool(slope and need.reads), (rule, what)
 
@@ -65,7 +69,7 @@ def test_a_repeated_attempt_asks_for_as_much_again_and_never_for_less_than_snake
     for rule in resources.NEEDS:
         asked = resources.needs(rule)
         kinds = ("mem_mb", "runtime")
-        first, second, third = ([asked[kind](None, {}, attempt=n) for kind in kinds] for n in (1, 2, 3))
+        first, second, third = ([asked[kind](KNN, {}, attempt=n) for kind in kinds] for n in (1, 2, 3))
         assert second == [2 * x for x in first] and third == [3 * x for x in first], rule
         assert first[0] >= 400 and first[1] >= 10, rule
 
@@ -80,9 +84,9 @@ def test_files_of_several_fits_count_together_only_where_they_are_in_memory_toge
 def test_work_that_is_done_several_times_takes_as_long_and_no_more_memory(resources, tmp_path):
     files = {"prepared": file_of(tmp_path, 400_000)}
     once, often = (resources.needs("tune_method", times=n) for n in (1, 12))
-    assert once["mem_mb"](None, files, attempt=1) == often["mem_mb"](None, files, attempt=1)
-    assert often["runtime"](None, files, attempt=1) == pytest.approx(
-        12 * once["runtime"](None, files, attempt=1), abs=12
+    assert once["mem_mb"](KNN, files, attempt=1) == often["mem_mb"](KNN, files, attempt=1)
+    assert often["runtime"](KNN, files, attempt=1) == pytest.approx(
+        12 * once["runtime"](KNN, files, attempt=1), abs=12
     )
 
 
@@ -113,3 +117,17 @@ def test_sources_count_wherever_they_are(resources, tmp_path):
     assert resources.of_sources(None, Inputs(simulation=file_of(tmp_path, 5)))[0] == 5
     with pytest.raises(FileNotFoundError):  # to Snakemake: to be determined
         resources.of_sources(None, Inputs(files=str(tmp_path / "none.json")))
+
+
+def test_jobs_that_load_torch_ask_for_what_a_cuda_build_takes(resources, tmp_path):
+    babel = SimpleNamespace(method="babel")
+    assert resources.loads_torch("train_jamie", babel) and not resources.loads_torch("ingest_dataset", KNN)
+    assert resources.loads_torch("fit_baseline", babel) and not resources.loads_torch("fit_baseline", KNN)
+    asked = resources.needs("train_jamie")["mem_mb"]
+    files = {"prepared": file_of(tmp_path, 100)}
+    before, names = asked(KNN, files, attempt=1), asked.__globals__
+    names["CUDA_MB"] += 1000
+    try:
+        assert asked(KNN, files, attempt=1) - before == 1000 * resources.MORE_MEMORY
+    finally:
+        names["CUDA_MB"] -= 1000
