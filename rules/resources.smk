@@ -102,11 +102,11 @@ WITH_TORCH = {
 }
 
 
-def loads_torch(rule, wildcards):
+def loads_torch(name, wildcards):
     """Whether a job imports torch: of the other methods those that may use a GPU."""
-    if rule in ("fit_baseline", "tune_method"):
+    if name in ("fit_baseline", "tune_method"):
         return "device.py" in spec(wildcards.method).builds_on
-    return rule in WITH_TORCH
+    return name in WITH_TORCH
 
 
 def of_inputs(need):
