@@ -11,6 +11,7 @@ report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/needs.smk"
 include: "rules/resources.smk"
 include: "rules/compared.smk"
 include: "rules/tuned.smk"

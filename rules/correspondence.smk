@@ -46,3 +46,28 @@ rule estimate_correspondence:
         **needs("estimate_correspondence"),
     script:
         "../workflow_scripts/estimate_correspondence.py"
+
+
+rule plot_estimated_correspondence:
+    input:
+        prepared=expand(f"{DATA}/prepared.h5mu", seed=RUN["seeds"][:1], allow_missing=True),
+        pairs=f"{DATASET}/pairs.npz",
+        known=expand(f"{DATA}/correspondence.npz", seed=RUN["seeds"][:1], allow_missing=True),
+        estimated=expand(f"{DATA}/estimated_correspondence.npz", seed=RUN["seeds"][:1], allow_missing=True),
+        info=expand(f"{DATA}/estimated_correspondence.json", seed=RUN["seeds"], allow_missing=True),
+    output:
+        figure=figure("estimated_correspondence", "known and estimated correspondence", "Correspondence"),
+        numbers=f"{FIGURES}/estimated_correspondence.rst",
+    params:
+        about=about_run,
+        code=code_digest("matching/compare.py", "plots/correspondence.py", *STYLE),
+    log:
+        "logs/plot_estimated_correspondence/{dataset}.{scenario}.log",
+    benchmark:
+        "benchmarks/plot_estimated_correspondence/{dataset}.{scenario}.tsv"
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        **needs("plot_estimated_correspondence"),
+    script:
+        "../workflow_scripts/plot_estimated_correspondence.py"

@@ -1,13 +1,12 @@
 # What each rule asks for, mem_mb and runtime (minutes), by the size of what it reads and the attempt.
 #
-# The table holds what was seen at 1,000, 10,000 and 100,000 cells; `make benchmark-workflow` prints what was asked
+# What was seen stands in rules/needs.smk; `make benchmark-workflow` prints what was asked
 # beside what was seen. A repeated attempt, which the profile's `retries` allow, asks for as much again.
 import json
 import math
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
 
 from jamie.model.options import PRESETS
 
@@ -17,89 +16,6 @@ CUDA_MB = (
     320 if find_spec("nvidia") else 0
 )  # what a CUDA build of torch takes more than a CPU build, by its import
 FLOOR_MB, FLOOR_MIN = 500, 10
-
-
-class Need(NamedTuple):
-    """Peak memory in MB and CPU time in s that were seen: without input, and for each MB of the input that counts."""
-
-    mb: float
-    mb_per_mb: float = 0.0
-    s: float = 10.0
-    s_per_mb: float = 0.0
-    reads: tuple[str, ...] = ()  # names of the inputs that count: the compressed files with the cells' values
-    at_once: bool = False  # whether the files of one name are in memory together, not one after the other
-
-
-RAW, PREPARED = ("data",), ("prepared",)
-FIGURE = Need(180)
-NEEDS = {
-    # data
-    "fetch_dataset": Need(100),
-    "fetch_annotation": Need(100),
-    "simulate_dataset": Need(145, 1.5, 1, 0.038),  # of the counts drawn
-    "ingest_dataset": Need(130, 2.9, 1, 0.02),  # of the files as they came
-    "split_cells": Need(130, 0.07, 1, 0.001, RAW),
-    "preprocess": Need(190, 4.6, 2, 0.05, RAW),
-    # correspondence
-    "make_correspondence": Need(90, 30, 1, 0.5, ("pairs",)),
-    "estimate_correspondence": Need(230, 1.7, 3, 0.075, PREPARED),
-    # fits
-    "tune_method": Need(180, 2.7, 2, 0.12, PREPARED),
-    "tune_jamie": Need(480, 1.5, 17, 0.17, PREPARED),
-    "train_jamie": Need(480, 1.5, 17, 0.17, PREPARED),
-    "fit_baseline": Need(180, 2.7, 2, 0.12, PREPARED),
-    "embed_impute": Need(345, 1.7, 2, 0.053, PREPARED),
-    "complete_dataset": Need(620, 3.6, 14, 0.17, RAW),
-    "apply_model": Need(620, 3.6, 14, 0.17, RAW),
-    # scores
-    "score_methods": Need(270, 2.9, 4, 0.42, PREPARED),
-    "collect_scores": Need(105),
-    "collect_settings": Need(105),
-    "summarise_run": Need(190),
-    "write_table": Need(170),
-    "rank_methods": Need(185),
-    # figures
-    "plot_embedding": Need(210, 0.05, 2, 0.004, ("completed",)),
-    "plot_history": FIGURE,
-    "plot_scores": FIGURE,
-    "plot_features": Need(165, 1.9, 2, 0.05, ("scores",), at_once=True),
-    "plot_distributions": Need(215, 1.5, 3, 0.01, PREPARED),
-    "plot_js_curves": Need(160, 1.8, 2, 0.05, ("scores",), at_once=True),
-    "plot_estimated_correspondence": Need(230, 0.03, 2, 0.001, PREPARED),
-    "plot_pairing": FIGURE,
-    "plot_ablation": FIGURE,
-    "plot_alignment": FIGURE,
-    "plot_silhouettes": Need(245, 0.1, 3, 0.005, PREPARED),
-    "plot_baselines": Need(165, 2.0, 3, 0.08, ("scores",), at_once=True),
-    # what drives the imputation
-    "locate_genes": Need(215, 0.15, 2, 0.002, RAW),
-    "measure_influence": Need(705, 1.4, 8, 0.15, PREPARED),
-    "score_links": Need(460, 2.9, 5, 0.075, PREPARED),
-    "check_attributions": Need(535, 2.2, 7, 0.15, PREPARED),
-    "collect_attributions": Need(215, 2.2, 2, 0.2, ("drivers", "groups"), at_once=True),
-    "plot_drivers": Need(370, 5.0, 4, 0.1, ("drivers",)),
-    "plot_markers": Need(525, 3.1, 7, 0.11, PREPARED),
-    "collect_links": Need(200, 5.0, 4, 0.2, ("links",), at_once=True),
-    "plot_distance": Need(200, 5.0, 2, 0.2, ("links",)),
-    "plot_truth": Need(200, 5.0, 2, 0.2, ("links", "truth")),
-    "plot_known_links": Need(200, 5.0, 2, 0.2, ("links",)),
-    "plot_loci": Need(280, 0.75, 7, 0.03, PREPARED),
-}
-
-
-WITH_TORCH = {
-    "estimate_correspondence",
-    "tune_jamie",
-    "train_jamie",
-    "embed_impute",
-    "complete_dataset",
-    "apply_model",
-    "measure_influence",
-    "score_links",
-    "check_attributions",
-    "plot_drivers",
-    "plot_markers",
-}
 
 
 def loads_torch(name, wildcards):

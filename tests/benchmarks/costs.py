@@ -6,7 +6,7 @@
 
 The first runs Snakemake with these overlays in an empty folder under build/benchmark; words it does not know,
 such as `--cores 1`, are passed on. The second reads a run that is there, with its benchmarks/ and logs/. The
-third prints, from runs of different sizes, the numbers for the table of rules/resources.smk.
+third prints, from runs of different sizes, the numbers for the table of rules/needs.smk.
 
 Wall time is that of Snakemake's benchmark files. CPU time and peak memory are what each job says of itself
 in the last line of its log: Snakemake only samples them, and misses peaks and ends. Start-up is CPU time:

@@ -19,8 +19,8 @@ KNN = SimpleNamespace(method="knn")
 
 @pytest.fixture(scope="module")
 def resources():
-    """What rules/resources.smk defines: it is plain Python, but for the configuration."""
-    text = (ROOT / "rules/resources.smk").read_text()
+    """What rules/needs.smk and resources.smk define: plain Python, but for the configuration."""
+    text = "".join((ROOT / f"rules/{name}.smk").read_text() for name in ("needs", "resources"))
     names = {"CONFIG": {"datasets": {"d": {"options": {"n_cells": 1000}}}}, "__name__": "resources"}
     names["spec"] = registry.specs().get  # of a method
     exec(compile(text, "resources.smk", "exec"), names)
