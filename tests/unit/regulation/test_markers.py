@@ -197,6 +197,20 @@ def test_knock_out_is_the_naive_one(planted, modality):
         assert row.change == pytest.approx(accuracy(data) - before, abs=1e-12)
 
 
+def test_of_many_cells_the_same_ones_are_asked_about_every_feature(planted, monkeypatch):
+    features = list(planted.model.feature_names("rna"))
+    whole = knock_out(planted.model, planted.prepared, "rna", features)
+    fewest = min(a.n_obs for a in planted.train.mod.values())
+    monkeypatch.setattr("jamie.regulation.knock_out.MOST_CELLS", fewest - 1)
+    most = knock_out(planted.model, planted.prepared, "rna", features)
+    np.testing.assert_allclose(most["change"], whole["change"], atol=0.03)
+    monkeypatch.setattr("jamie.regulation.knock_out.MOST_CELLS", 30)
+    few = knock_out(planted.model, planted.prepared, "rna", features)
+    n_asked = few["lta_without"] * 60
+    np.testing.assert_allclose(n_asked, n_asked.round(), atol=1e-9)  # 30 cells each way
+    assert (few["lta_without"] - few["change"]).nunique() == 1
+
+
 def test_knocking_out_the_marker_costs_most(planted):
     features = list(planted.model.feature_names("rna"))
     change = knock_out(planted.model, planted.prepared, "rna", features).set_index("feature")["change"]
