@@ -21,6 +21,7 @@ from jamie.metrics.alignment import foscttm
 from jamie.model.losses import weights
 from jamie.model.options import Options
 from jamie.model.trainer import Trainer
+from jamie.model.watch import Means
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 from floor import copy_bytes_per_s, flops_of, matmul_flops_per_s
@@ -29,6 +30,8 @@ SAME_EMBEDDING, SAME_IMPUTATION = 1e-3, 1e-2  # largest difference of CPU and GP
 AS_GOOD, BABEL_AS_GOOD = 0.01, 0.03  # largest difference in quality of two fits; BABEL has few cells here
 N_FACTORS, N_OWN_FACTORS = 8, 4  # of the made-up data: shared by the modalities, and of one alone
 SCORES = ("FOSCTTM, held-out cells", "mean Pearson r of imputed components, held-out cells")
+LAUNCHES = ("LaunchKernel", "cudaGraphLaunch", "cudaMemcpy")  # calls of the host, by their names in a profile
+SAME_TERMS = 1e-2  # largest relative difference of a term's mean over some steps, by graphs and without
 NOISE = 1.5  # standard deviation, of values that are at most 1: no fit is perfect, and a worse one is seen
 
 
@@ -44,12 +47,12 @@ class Size:
     ----------
     cells, components
         Of the measurements of speed: several numbers of cells.
-    quality
-        Training cells of the fits whose quality is measured; a quarter as many are held out.
+    quality, epochs
+        Training cells of the fits whose quality is measured, and passes over them; a quarter is held out.
+    agreed, agreed_epochs
+        The same of the fits on the CPU and on the GPU.
     steps
         Timed optimiser steps.
-    epochs
-        Of the fits whose quality is measured.
     matched, embedded
         Cells for UnionCom's matching, which is cubic, and for the methods other than JAMIE.
     foscttm
@@ -63,8 +66,10 @@ class Size:
     cells: tuple[int, ...]
     components: int
     quality: int
-    steps: int
     epochs: int
+    agreed: int
+    agreed_epochs: int
+    steps: int
     matched: int
     embedded: int
     foscttm: float
@@ -78,8 +83,8 @@ class Size:
         return flops, copy_bytes_per_s(device, size_mb=self.copied_mb)
 
 
-REAL = Size((10_000, 100_000, 1_000_000), 100, 8_000, 300, 12, 400, 400, 0.1)
-QUICK = Size((200, 400), 12, 160, 4, 3, 40, 60, 1.0, False, 128, 4)
+REAL = Size((10_000, 100_000, 1_000_000), 100, 8_000, 12, 2_000, 24, 300, 400, 400, 0.1)
+QUICK = Size((200, 400), 12, 160, 3, 160, 3, 4, 40, 60, 1.0, False, 128, 4)
 
 
 def views(n: int, p: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -174,14 +179,14 @@ class Fitted:
 
     @classmethod
     def of(cls, size: Size, device: str, kind: type[Trainer] = Trainer, **options) -> Fitted:
-        x = views(size.quality * 5 // 4, size.components)
-        train, held_out = (
-            tuple(v[part] for v in x) for part in (np.s_[: size.quality], np.s_[size.quality :])
-        )
-        chosen = Options.of(
-            device=device, max_epochs=size.epochs, min_steps=0, validation_fraction=0.0, **options
-        )
-        trainer = kind(train, identity(size.quality, size.quality // 2), chosen)
+        return cls.fit(size.quality, size.components, device, kind, max_epochs=size.epochs, **options)
+
+    @classmethod
+    def fit(cls, n: int, p: int, device: str, kind: type[Trainer] = Trainer, **options) -> Fitted:
+        x = views(n * 5 // 4, p)
+        train, held_out = (tuple(v[part] for v in x) for part in (np.s_[:n], np.s_[n:]))
+        chosen = Options.of(device=device, min_steps=0, validation_fraction=0.0, **options)
+        trainer = kind(train, identity(n, n // 2), chosen)
         n_steps = trainer.n_epochs * trainer.batches.n_batches
         warm_up = n_steps // 3  # compiles, where it is asked for
         steps(trainer, warm_up)
@@ -221,7 +226,11 @@ def small_operation_s(device: str, n: int = 2_000) -> float:
 
 def agreement(device: str, size: Size) -> Iterator:
     """A model fitted on the CPU gives the same on the GPU; fits on both are as good."""
-    on_cpu, there = Fitted.of(size, "cpu"), Fitted.of(size, device)
+    torch.set_num_threads(min(4, torch.get_num_threads()))  # more wait for each other in so small products
+    on_cpu, there = (
+        Fitted.fit(size.agreed, size.components, where, max_epochs=size.agreed_epochs)
+        for where in ("cpu", device)
+    )
     found = outputs(on_cpu.trainer.model, on_cpu.held_out, "cpu")
     moved = outputs(on_cpu.trainer.model, on_cpu.held_out, device)
     for name, values in found.items():
@@ -241,7 +250,7 @@ def waiting(device: str, size: Size) -> Iterator:
 
     n = min(size.cells)
     trainer = Trainer(views(n, size.components), identity(n, n // 2), Options.of(device=device))
-    steps(trainer, 3)
+    steps(trainer, 12)  # graphs are captured in the first ones
     if device == "cuda":
         found = first_wait(trainer, 10)
         yield "what the host waits for in 10 steps", found or "nothing", "nothing", not found
@@ -253,15 +262,13 @@ def waiting(device: str, size: Size) -> Iterator:
     if device == "cpu":
         yield "operations a step, nested ones included", sum(e.count for e in events) / n_steps
         return
-    launches, copies = (
-        sum(e.count for e in events if part in e.key) / n_steps for part in ("LaunchKernel", "cudaMemcpy")
-    )
-    yield "kernel launches a step", launches
-    yield "copies a step", copies
-    yield "steps per second that launches alone would allow", 1 / max(1, launches) / small_operation_s(device)
+    launches = sum(e.count for e in events if any(part in e.key for part in LAUNCHES)) / n_steps
     kernels = [
         e for e in events if e.device_type == torch.autograd.DeviceType.CUDA and not e.is_user_annotation
     ]
+    yield "launches and copies a step", launches
+    yield "kernels and copies a step, those of graphs too", sum(e.count for e in kernels) / n_steps
+    yield "steps per second that launches alone would allow", 1 / max(1, launches) / small_operation_s(device)
     busy_s = sum(e.self_device_time_total for e in kernels) / 1e6
     yield "share of the time in which the GPU computes, while it is profiled", f"{busy_s / seconds:.1%}"
 
@@ -305,7 +312,8 @@ def speed_of(x, size: Size, ceilings, **options) -> Iterator:
     if chosen.device == "cuda":
         yield f"{what}: peak memory, GB", torch.cuda.max_memory_allocated() / 1e9
     batch = next(batches_of(trainer, 1))
-    arithmetic_s = flops_of(trainer.step, batch, weights(chosen, 1.0)) / ceilings[0][chosen.precision]
+    # launch by launch, as the operations of a graph cannot be counted
+    arithmetic_s = flops_of(trainer.gradients, batch, weights(chosen, 1.0)) / ceilings[0][chosen.precision]
     traffic_s = bytes_of_step(trainer, batch) / ceilings[1]
     yield f"{what}: share of the arithmetic floor", f"{per_s * arithmetic_s:.2%}"
     yield f"{what}: share of the memory-traffic floor", f"{per_s * traffic_s:.2%}"
@@ -339,32 +347,36 @@ def compiled(device: str, size: Size) -> Iterator:
     yield from compared({"float32": plain, "float32, compiled": fit})
 
 
-class ReducedOverhead(Trainer):
-    """Networks compiled with CUDA graphs: tried here, not part of the package."""
+class LaunchByLaunch(Trainer):
+    """The same mini-batches and steps, without graphs."""
 
-    def _network(self, x, f):
-        model = super()._network(x, f)
-        model.compile_networks("reduce-overhead")
-        return model
-
-    def step(self, batch, weight):
-        torch.compiler.cudagraph_mark_step_begin()
-        return super().step(batch, weight)
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.graphs = None
 
 
 def graphs(device: str, size: Size) -> Iterator:
-    """CUDA graphs by `torch.compile(mode="reduce-overhead")` against none: a trial, which may fail."""
-    if not size.compiles or device != "cuda":
+    """Steps by CUDA graphs, as they are on a GPU, against the same launch by launch."""
+    if device != "cuda":
         raise NotHere("CUDA graphs need a GPU")
-    name = "reduce-overhead (a trial: no option of JAMIE)"
-    try:
-        fits = {"float32": Fitted.of(size, device), name: Fitted.of(size, device, ReducedOverhead)}
-    except Exception as error:  # that it does not work is the result
-        traceback.print_exc()
-        yield name, f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
-        return
-    for what, result, *_ in compared(fits):
-        yield what, result
+    n = size.quality
+    x, pairs = views(n, size.components), identity(n, n // 2)
+    estimated = 0.5 * (identity(n, n) - pairs)
+    means = []
+    for kind in (LaunchByLaunch, Trainer):
+        trainer = kind(x, pairs, Options.of(device=device), estimated)
+        weight, mean = weights(trainer.options, 0.5), Means()
+        for batch in batches_of(trainer, 30):
+            mean.add(trainer.step(batch, weight))
+        means.append(mean.values())
+    for name, plain in means[0].items():
+        gap = abs(means[1][name] / plain - 1)
+        what = f"{name}: mean over 30 steps, launch by launch and by graphs"
+        yield what, f"{plain:.5f}, {means[1][name]:.5f}", f"within {SAME_TERMS:.0%}", gap <= SAME_TERMS
+    yield "graphs captured in 30 steps", len(trainer.graphs.captured)
+    yield from compared(
+        {"launch by launch": Fitted.of(size, device, LaunchByLaunch), "by graphs": Fitted.of(size, device)}
+    )
 
 
 def compared(fits: dict[str, Fitted]) -> Iterator:
@@ -474,13 +486,13 @@ class Part:
 # the most important first: those at the end may find no time left
 PARTS = {
     "machine": Part(machine, 40),
-    "agreement": Part(agreement, 60),
+    "agreement": Part(agreement, 90),
     "waiting": Part(waiting, 40),
     "speed": Part(speed, 120),
+    "graphs": Part(graphs, 60),
     "precision": Part(precision, 40),
     "matching": Part(matching, 60),
     "other methods": Part(other_methods, 60),
     "estimator": Part(estimator, 40),
-    "compiled": Part(compiled, 90),
-    "graphs": Part(graphs, 90),
+    "compiled": Part(compiled, 150),
 }

@@ -82,3 +82,13 @@ def test_mixed_precision_leaves_weights_and_outputs_in_float32(mdata):
     assert set(floats) == {torch.float32}
     latent = model.embed(mdata)["rna"]
     assert latent.dtype == np.float32 and np.isfinite(latent).all()
+
+
+def test_steps_by_graphs_are_those_launch_by_launch(mdata, monkeypatch):
+    fits = [JAMIE(device="cuda", max_epochs=5, min_steps=40, progress=False).fit(mdata)]
+    monkeypatch.setattr(
+        "jamie.model.graphs.Graphs.__call__", lambda self, function, batch, weight: function(batch, weight)
+    )
+    fits.append(JAMIE(device="cuda", max_epochs=5, min_steps=40, progress=False).fit(mdata))
+    for name, latent in fits[0].embed(mdata).items():
+        np.testing.assert_allclose(fits[1].embed(mdata)[name], latent, atol=0.02)

@@ -8,6 +8,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from jamie.model import feed
 from jamie.model.batches import Batch, Batches
+from jamie.model.level import IndexedBatch
 from jamie.model.losses import weights
 from jamie.model.options import Options
 from jamie.model.trainer import Trainer
@@ -78,11 +79,27 @@ def test_groups_hold_every_batch_in_order(monkeypatch, n, wanted_sizes):
         assert listed(batch.rows) == [r.tolist() for r in rows]
 
 
-def test_arrays_that_travel_together_arrive_apart():
-    arrays = [np.arange(6.0).reshape(2, 3), np.empty((0, 4)), np.array([7.0])]
-    arrived = feed.apart(torch.from_numpy(feed.flat(arrays)), arrays)
-    for have, want in zip(arrived, arrays, strict=True):
-        np.testing.assert_array_equal(have, want)
+@pytest.mark.parametrize("f_estimated", [None, F_ESTIMATED])
+def test_arrays_that_travel_together_arrive_apart(f_estimated):
+    rows = tuple(map(np.arange, F.shape))
+    batch = IndexedBatch.of(Batch(rows, N_OWN, F, f_estimated), Options())
+    flat = [
+        torch.from_numpy(np.concatenate([a.ravel() for a in part()]))
+        for part in (batch.indices, batch.blocks)
+    ]
+    arrived, plain = feed.DeviceBatch.views(*flat, batch.shape), fed(f_estimated=f_estimated)
+    for name in ("rows", "with_mass", "pairs", "mutual"):
+        assert listed(getattr(arrived, name)) == listed(getattr(plain, name)), name
+    assert (arrived.n_own, arrived.shape) == (plain.n_own, plain.shape)
+    np.testing.assert_array_equal(arrived.f, F)
+    if f_estimated is None:
+        assert arrived.f_estimated is None
+    else:
+        np.testing.assert_array_equal(arrived.f_estimated, f_estimated)
+    copy = arrived.clone()
+    arrived.indices.zero_()
+    arrived.blocks.zero_()
+    assert listed(copy.rows) == listed(plain.rows) and not arrived.f.any() and copy.f.equal(plain.f)
 
 
 def waits(prof) -> list[str]:

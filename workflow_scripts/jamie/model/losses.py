@@ -13,8 +13,12 @@ import torch.nn.functional as functional
 
 from jamie.model.aggregate import aggregate
 from jamie.model.feed import DeviceBatch
+from jamie.model.level import LEAST_PAIRS
 from jamie.model.network import JointVAE, sample
 from jamie.model.options import Options
+
+TINY = 1e-30
+FAR = 1e4  # a similarity so much smaller has no share in a softmax
 
 
 @dataclass
@@ -73,10 +77,11 @@ def alignment(
     """||M^X - F~ M^Y||^2 over the cells of X, at least one, for which F~ (b_X, b_Y) holds any mass.
 
     The rows of F~ are scaled to sum to 1, so that the target is a mean of latents; a row counts by its mass.
+    Rows of ``with_mass`` that have none fill a mini-batch up and do not count.
     """
     mass = f_estimated.sum(1)[with_mass]
-    target = (f_estimated[with_mass] / mass[:, None]) @ mixed_y
-    return ((_rows(mixed_x, with_mass) - target).square().mean(1) * mass).mean()
+    target = (f_estimated[with_mass] / mass.clamp_min(TINY)[:, None]) @ mixed_y
+    return ((_rows(mixed_x, with_mass) - target).square().mean(1) * mass).sum() / (mass > 0).sum()
 
 
 def cross_reconstruction(y: torch.Tensor, decoded: torch.Tensor, confidence: torch.Tensor) -> torch.Tensor:
@@ -89,13 +94,14 @@ def contrastive(
 ) -> torch.Tensor:
     """Symmetric InfoNCE over known pairs (van den Oord et al. 2018; as in CLIP).
 
-    ``mu_x``, ``mu_y`` (k, d): row i of both is a pair; similarity is the cosine over the temperature.
+    ``mu_x``, ``mu_y`` (k, d): row i of both is a pair; similarity is the cosine over the temperature. Pairs
+    without confidence fill a mini-batch up: they neither count nor are negatives of others.
     """
     similarity = functional.normalize(mu_x, dim=1) @ functional.normalize(mu_y, dim=1).T / temperature
     target = torch.arange(len(mu_x), device=mu_x.device)
-    both = functional.cross_entropy(similarity, target, reduction="none") + functional.cross_entropy(
-        similarity.T, target, reduction="none"
-    )
+    no_negative = FAR * (confidence == 0)
+    both = functional.cross_entropy(similarity - no_negative, target, reduction="none")
+    both = both + functional.cross_entropy(similarity.T - no_negative, target, reduction="none")
     return (both * confidence).sum() / confidence.sum() / 2
 
 
@@ -126,7 +132,7 @@ class JointLoss:
         )
         if "alignment" in where and options.gamma:
             terms.alignment = _both_sides(mixed, batch)
-        if len(batch.pairs[0]) >= 2:
+        if len(batch.pairs[0]) >= LEAST_PAIRS:
             self._pair_terms(terms, model, x, encoded, latent, batch)
         return terms
 
@@ -163,8 +169,8 @@ def _first(values: torch.Tensor, n: int) -> torch.Tensor:
 def _both_sides(mixed, batch: DeviceBatch) -> torch.Tensor | None:
     """The alignment term seen from X and from Y: equal where F~ is one-to-one, so their mean."""
     sides = [
-        alignment(_first(mixed[k], n), mixed[1 - k], f[:n], batch.with_mass[k])
-        for k, (n, f) in enumerate(zip(batch.n_own, (batch.f_estimated, batch.f_estimated.T), strict=True))
+        alignment(mixed[k], mixed[1 - k], f, batch.with_mass[k])
+        for k, f in enumerate((batch.f_estimated, batch.f_estimated.T))
         if len(batch.with_mass[k])
     ]
     return sum(sides) / len(sides) if sides else None

@@ -93,14 +93,11 @@ class JointVAE(nn.Module):
         for vae, values in zip(self.vaes, axes, strict=True):
             vae.axes.copy_(torch.as_tensor(values))
 
-    def compile_networks(self, mode: str | None = None) -> None:
-        """Compile both directions of each network; the weights and their names stay as they are.
-
-        ``mode`` is that of `torch.compile`.
-        """
+    def compile_networks(self) -> None:
+        """Compile both directions of each network; the weights and their names stay as they are."""
         for vae in self.vaes:
-            vae.encode = torch.compile(vae.encode, dynamic=True, mode=mode)
-            vae.decode = torch.compile(vae.decode, dynamic=True, mode=mode)
+            vae.encode = torch.compile(vae.encode, dynamic=True)
+            vae.decode = torch.compile(vae.decode, dynamic=True)
 
     @property
     def delta(self) -> torch.Tensor:

@@ -91,7 +91,8 @@ class Options:
         "float32", or "mixed": the networks train in bfloat16 where torch holds it safe; the loss, and what is
         computed after training, stay float32.
     compile
-        Compile the networks (`torch.compile`): a slow start, then faster steps on large data.
+        Compile the networks (`torch.compile`), on a GPU in place of CUDA graphs, which are faster there
+        (docs/gpu.md).
     """
 
     n_components: int | None = None

@@ -20,6 +20,7 @@ from jamie.device import choose_device
 from jamie.model.canonical import input_axes
 from jamie.model.checkpoint import Checkpoint, digest_of
 from jamie.model.feed import DeviceBatch, Feed
+from jamie.model.graphs import Graphs
 from jamie.model.losses import LossTerms, weights
 from jamie.model.network import JointVAE
 from jamie.model.options import Options
@@ -122,7 +123,10 @@ class Trainer:
         )
         self.data = self._tensors(fitted)
         self.watch = Watch(self._tensors(watched), submatrix(f, watch_rows), self.loss)
-        self.feed = Feed(options, self.device)
+        self.graphs = None
+        if self.device.type == "cuda" and not options.compile:
+            self.graphs = Graphs(self.model.parameters(), self.device)
+        self.feed = Feed(options, self.device, level=self.graphs is not None)
         self.history: list[tuple] = []
 
     def _network(self, x: tuple[np.ndarray, np.ndarray], f: sparse.csr_matrix) -> JointVAE:
@@ -194,13 +198,21 @@ class Trainer:
 
     def step(self, batch: DeviceBatch, weight: dict[str, float]) -> LossTerms:
         """One step of both networks; returns the terms of the mini-batch."""
+        if self.graphs is None:
+            terms = self.gradients(batch, weight)
+        else:
+            terms = self.graphs(self.gradients, batch, weight)
+        self.optimizer.step()
+        if self.schedule is not None:
+            self.schedule.step()
+        return terms
+
+    def gradients(self, batch: DeviceBatch, weight: dict[str, float | torch.Tensor]) -> LossTerms:
+        """The terms of the mini-batch; leaves the gradients of their weighted sum, clipped."""
         terms = self.loss(self.model, self.data, batch)
         self.optimizer.zero_grad(set_to_none=True)
         terms.total(weight).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.gradient_clip)
-        self.optimizer.step()
-        if self.schedule is not None:
-            self.schedule.step()
         return terms
 
     def _out_of_time(self, epoch: int, elapsed_s: float) -> bool:

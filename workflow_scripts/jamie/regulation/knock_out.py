@@ -14,7 +14,6 @@ from jamie.metrics.alignment import label_transfer_accuracy
 from jamie.metrics.feature_scores import cell_types
 from jamie.regulation.attribution import linear_in
 
-
 MOST_CELLS = 5_000  # of each modality: every feature needs the neighbours of all, which is quadratic
 
 
