@@ -14,7 +14,7 @@ def small_run(tmp_path_factory):
     overlay = {
         "run": {
             "scenarios": ["paired_50", "paired_0"],
-            "methods": ["jamie", "knn", "cca", "floor_mean", "ceiling"],
+            "methods": ["jamie", "cca", "floor_mean", "ceiling"],
             "seeds": [0, 1],
         },
         "datasets": {

@@ -21,7 +21,7 @@ LEAST_PAIRS = 2  # with fewer the terms on pairs do not apply
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of the arrays of an `IndexedBatch`."""
+    """Sizes of the arrays of an `IndexedBatch`, and whether it was filled up."""
 
     n_rows: tuple[int, int]
     n_own: tuple[int, int]
@@ -29,6 +29,7 @@ class Shape:
     n_pairs: int
     n_mutual: int
     estimated: bool
+    filled: bool
 
     @property
     def index_sizes(self) -> list[int]:
@@ -51,11 +52,14 @@ class IndexedBatch(Batch):
         Rows and columns of the pairs the terms on pairs are about, two (k,); empty if no such term is on.
     mutual
         Those of them that are each other's best partner, so that no cell is its own negative.
+    filled
+        Whether `Levels` has filled it up.
     """
 
     with_mass: tuple[np.ndarray, np.ndarray]
     pairs: tuple[np.ndarray, np.ndarray]
     mutual: tuple[np.ndarray, np.ndarray]
+    filled: bool = False
 
     @classmethod
     def of(cls, batch: Batch, options: Options) -> IndexedBatch:
@@ -96,6 +100,7 @@ class IndexedBatch(Batch):
             n_pairs=len(self.pairs[0]),
             n_mutual=len(self.mutual[0]),
             estimated=self.f_estimated is not None,
+            filled=self.filled,
         )
 
 
@@ -141,7 +146,7 @@ class Levels:
             pairs = tuple(np.concatenate(both) for both in zip(pairs, empty, strict=True))
             n = self.n_mutual if len(mutual[0]) else 0
             mutual = tuple(_up_to(part, n, last - 1) for part, last in zip(mutual, self.n_rows, strict=True))
-        return IndexedBatch(rows, batch.n_own, *blocks, with_mass, pairs, mutual)
+        return IndexedBatch(rows, batch.n_own, *blocks, with_mass, pairs, mutual, filled=True)
 
     def _no_pairs(self, blocks: list[np.ndarray | None], n: int) -> tuple[np.ndarray, np.ndarray]:
         """``n`` entries that are zero, over all of the block: decoders see many cells, not one many times."""

@@ -90,18 +90,23 @@ def cross_reconstruction(y: torch.Tensor, decoded: torch.Tensor, confidence: tor
 
 
 def contrastive(
-    mu_x: torch.Tensor, mu_y: torch.Tensor, confidence: torch.Tensor, temperature: float
+    mu_x: torch.Tensor,
+    mu_y: torch.Tensor,
+    confidence: torch.Tensor,
+    temperature: float,
+    filled: bool = False,
 ) -> torch.Tensor:
     """Symmetric InfoNCE over known pairs (van den Oord et al. 2018; as in CLIP).
 
-    ``mu_x``, ``mu_y`` (k, d): row i of both is a pair; similarity is the cosine over the temperature. Pairs
-    without confidence fill a mini-batch up: they neither count nor are negatives of others.
+    ``mu_x``, ``mu_y`` (k, d): row i of both is a pair; similarity is the cosine over the temperature. Where
+    ``filled``, pairs without confidence fill a mini-batch up: they are no negatives of others.
     """
     similarity = functional.normalize(mu_x, dim=1) @ functional.normalize(mu_y, dim=1).T / temperature
+    sides = [similarity, similarity.T]
+    if filled:
+        sides = [side - FAR * (confidence == 0) for side in sides]
     target = torch.arange(len(mu_x), device=mu_x.device)
-    no_negative = FAR * (confidence == 0)
-    both = functional.cross_entropy(similarity - no_negative, target, reduction="none")
-    both = both + functional.cross_entropy(similarity.T - no_negative, target, reduction="none")
+    both = sum(functional.cross_entropy(side, target, reduction="none") for side in sides)
     return (both * confidence).sum() / confidence.sum() / 2
 
 
@@ -153,7 +158,7 @@ class JointLoss:
         if options.contrastive:
             i, j = batch.mutual
             mu = _rows(encoded[0][0], i), _rows(encoded[1][0], j)
-            terms.contrastive = contrastive(*mu, f[i, j], options.temperature)
+            terms.contrastive = contrastive(*mu, f[i, j], options.temperature, batch.shape.filled)
 
 
 def _rows(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
@@ -168,9 +173,10 @@ def _first(values: torch.Tensor, n: int) -> torch.Tensor:
 
 def _both_sides(mixed, batch: DeviceBatch) -> torch.Tensor | None:
     """The alignment term seen from X and from Y: equal where F~ is one-to-one, so their mean."""
+    n_rows = batch.shape.n_rows if batch.shape.filled else batch.n_own
     sides = [
-        alignment(mixed[k], mixed[1 - k], f, batch.with_mass[k])
-        for k, f in enumerate((batch.f_estimated, batch.f_estimated.T))
+        alignment(_first(mixed[k], n), mixed[1 - k], f[:n], batch.with_mass[k])
+        for k, (n, f) in enumerate(zip(n_rows, (batch.f_estimated, batch.f_estimated.T), strict=True))
         if len(batch.with_mass[k])
     ]
     return sum(sides) / len(sides) if sides else None
