@@ -3,10 +3,12 @@
     python tests/benchmarks/costs.py config/examples/whole_genome.yaml
     python tests/benchmarks/costs.py --read FOLDER
     python tests/benchmarks/costs.py --fit FOLDER FOLDER FOLDER
+    python tests/benchmarks/costs.py --slope FOLDER FOLDER --times 10
 
 The first runs Snakemake with these overlays in an empty folder under build/benchmark; words it does not know,
 such as `--cores 1`, are passed on. The second reads a run that is there, with its benchmarks/ and logs/. The
-third prints, from runs of different sizes, the numbers for the table of rules/needs.smk.
+third prints, from runs of different sizes, the numbers for the table of rules/needs.smk. The fourth prints
+how CPU time and peak memory grow from the first run to the second, which has so many times as many cells.
 
 Wall time is that of Snakemake's benchmark files. CPU time and peak memory are what each job says of itself
 in the last line of its log: Snakemake only samples them, and misses peaks and ends. Start-up is CPU time:
@@ -47,7 +49,12 @@ def main() -> None:
     parser.add_argument("overlays", nargs="*", type=Path, help="on top of config/config.yaml")
     parser.add_argument("--read", type=Path, metavar="FOLDER", help="of a finished run")
     parser.add_argument("--fit", type=Path, nargs="+", metavar="FOLDER", help="of finished runs")
+    parser.add_argument("--slope", type=Path, nargs=2, metavar="FOLDER", help="of finished runs")
+    parser.add_argument("--times", type=float, default=10.0, help="cells of the second run over the first's")
     arguments, more = parser.parse_known_args()
+    if arguments.slope:
+        print(slopes(*map(read_jobs, arguments.slope), arguments.times))
+        return
     if arguments.fit:
         print(fitted([read_jobs(folder) for folder in arguments.fit]).to_string(index=False))
         return
@@ -165,6 +172,38 @@ def fitted(runs: list[pd.DataFrame]) -> pd.DataFrame:
             row |= dict(zip(names, nnls(terms / part[[what]].to_numpy(), np.ones(len(part)))[0], strict=True))
         rows.append(row)
     return pd.DataFrame(rows).round({"mb": 0, "mb_per_mb": 2, "s": 1, "s_per_mb": 3})
+
+
+def slopes(first: pd.DataFrame, second: pd.DataFrame, times: float) -> str:
+    """The exponents of CPU time and peak memory in the number of cells, by rule and in all, as markdown.
+
+    1 is linear, 2 quadratic. Rules of less than 10 CPU s in both runs are start-up, and are left out.
+    """
+    table = pd.concat({name: summed(jobs) for name, jobs in (("few", first), ("many", second))}, axis=1)
+    table = table[table.xs("cpu_s", axis=1, level=1).max(axis=1) >= 10]
+    table = table.sort_values(("many", "cpu_s"), ascending=False)
+    for what in ("cpu_s", "peak_mb"):
+        table["slope", what] = np.log(table["many", what] / table["few", what]) / np.log(times)
+    lines = ["| rule | CPU s | | slope | peak MB | | slope |", "|---|--:|--:|--:|--:|--:|--:|"]
+    for name, row in table.iterrows():
+        numbers = [
+            cell
+            for what in ("cpu_s", "peak_mb")
+            for cell in (
+                f"{row['few', what]:.0f}",
+                f"{row['many', what]:.0f}",
+                f"{row['slope', what] + 0.0:.2f}",
+            )
+        ]
+        lines.append(f"| {name} | {' | '.join(numbers)} |")
+    return "\n".join(lines)
+
+
+def summed(jobs: pd.DataFrame) -> pd.DataFrame:
+    """CPU time of all jobs and highest peak, by rule and in all."""
+    table = jobs.groupby("rule").agg(cpu_s=("cpu_s", "sum"), peak_mb=("peak_mb", "max"))
+    table.loc["all"] = table["cpu_s"].sum(), table["peak_mb"].max()
+    return table
 
 
 def in_words(rules: pd.DataFrame, totals: dict | None) -> str:

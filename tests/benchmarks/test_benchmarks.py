@@ -251,6 +251,19 @@ def test_rows_of_the_table_of_needs_are_fitted_to_the_costliest_job_of_each_run(
     assert row["mb"] + row["mb_per_mb"] == pytest.approx(203, abs=1)
 
 
+def test_slopes_are_exponents_of_the_number_of_cells(tmp_path):
+    jobs = costs.read_jobs(made_up_run(tmp_path))
+    more = jobs.assign(cpu_s=jobs["cpu_s"] * [100, 100, 0.01], peak_mb=jobs["peak_mb"] * 10)
+    more = pd.concat([more, more.tail(1).assign(rule="quick")])  # in the second run alone, and short
+    table = costs.slopes(jobs, more, 10)
+    rows = {
+        row[0]: row[1:] for row in ([x.strip() for x in line.split("|")[1:-1]] for line in table.splitlines())
+    }
+    assert list(rows)[2:] == ["all", "fit_baseline", "write_table"]
+    assert rows["fit_baseline"] == ["16", "1550", "2.00", "1000", "10000", "1.00"]
+    assert rows["write_table"][:3] == ["300", "3", "-2.00"]
+
+
 def test_start_up_is_imports_and_what_snakemake_itself_uses(tmp_path):
     rules = costs.per_rule(costs.read_jobs(made_up_run(tmp_path)), pd.Series({"fit_baseline": 4.0}))
     words = costs.in_words(rules, {"wall_s": 600.0, "cpu_s": 335.5, "n_cores": 2})

@@ -68,6 +68,14 @@ def test_the_table_quotes_means_and_spreads_and_who_is_best():
     ]
 
 
+@pytest.mark.parametrize(
+    ("foscttm", "said"), [(0.00031, "0.031%"), (0.018, "1.8%"), (0.125, "12%"), (0.0, "0%")]
+)
+def test_the_main_number_has_two_digits_however_small(foscttm, said):
+    text = page(table(changed("jamie", "foscttm", "", (foscttm, foscttm))))
+    assert f"on average {said} of the other modality's cells lie closer" in text
+
+
 def test_one_seed_has_no_spread():
     rows = cells_of(page(table(GOOD, n_seeds=1), seeds=[0]))
     assert rows[1][2:] == ["0.100", "0.200 (CCA)", "0.500", "0.000"]

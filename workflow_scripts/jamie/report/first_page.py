@@ -183,8 +183,8 @@ def _verdict(values: dict, name: str, cells: str) -> str:
         foscttm = values["foscttm", ""].mean()
         grade = ("well", "moderately well", "poorly")[int(np.digitize(foscttm, (0.1, 0.25)))]
         said.append(
-            f"{where}{label(name)} aligned the modalities {grade}: on average {foscttm:.1%} of the other "
-            "modality's cells lie closer to a cell than its true partner (50% would be chance)"
+            f"{where}{label(name)} aligned the modalities {grade}: on average {100 * foscttm:.2g}% of the "
+            "other modality's cells lie closer to a cell than its true partner (50% would be chance)"
         )
     r = [f"r = {v.mean():.2f} for {label(m)}" for (metric, m), v in values.items() if metric == "pearson"]
     if r:
