@@ -1,4 +1,4 @@
-"""Whole runs past the sizes at which libraries take another way, as scanpy does at 8,192 cells."""
+"""Whole runs past the sizes at which libraries take another way, as scanpy does at 8,192 and 10,000 cells."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from shared.workflow import snakemake
 pytestmark = pytest.mark.e2e
 
 SMALL = {"n_genes": 60, "n_peaks": 120, "rna_depth": 200, "atac_depth": 60}
-SIZES = {"simulated_multiome": (4515, 4515, 8600), "unequal": (300, 9000, 9000)}  # rna, atac, either
+SIZES = {"simulated_multiome": (5303, 5302, 10_100), "unequal": (300, 10_100, 10_100)}  # rna, atac, either
 
 
 @pytest.fixture(scope="module")
 def many_cells_run(tmp_path_factory):
-    """Datasets of 4,515 cells in either modality, few in both, and of 300 and 9,000. Returns the folder.
+    """Datasets of 5,300 cells in either modality, few in both, and of 300 and 10,100. Returns the folder.
 
     The first is run to its report, the second to its scores and the figure of its completed form.
     """
     folder = tmp_path_factory.mktemp("many_cells")
-    mdata, _ = simulate_multiome(n_cells=9000, seed=1, **SMALL)
+    mdata, _ = simulate_multiome(n_cells=10_100, seed=1, **SMALL)
     few = {"rna": mdata.mod["rna"][:300].copy(), "atac": mdata.mod["atac"]}
     mudata.MuData(few).write(folder / "unequal.h5mu")
     overlay = {
@@ -35,7 +35,7 @@ def many_cells_run(tmp_path_factory):
             "explain": False,
         },
         "datasets": {
-            "simulated_multiome": {"options": {"n_cells": 8600, "paired_fraction": 0.05} | SMALL},
+            "simulated_multiome": {"options": {"n_cells": 10_100, "paired_fraction": 0.05} | SMALL},
             "unequal": {
                 "reader": "h5mu",
                 "files": {"data": {"path": "unequal.h5mu"}},
@@ -92,7 +92,7 @@ def test_neighbours_in_the_latent_space_stay_together_in_the_map_and_the_cluster
     assert (clusters[cells] == clusters[nearest]).mean() > 0.7
 
 
-@pytest.mark.parametrize(("dataset", "n_held_out"), [("simulated_multiome", 86), ("unequal", 60)])
+@pytest.mark.parametrize(("dataset", "n_held_out"), [("simulated_multiome", 101), ("unequal", 60)])
 def test_scores_and_figures_are_there_for_equal_and_unequal_sizes(many_cells_run, dataset, n_held_out):
     folder = many_cells_run / f"results/{dataset}/paired_50"
     table = io.read_table(folder / "jamie/seed0/metrics.tsv")
@@ -105,4 +105,4 @@ def test_scores_and_figures_are_there_for_equal_and_unequal_sizes(many_cells_run
 
 def test_the_report_of_many_cells_is_one_page_with_their_number(many_cells_run):
     page = (many_cells_run / "report.html").read_text()
-    assert "4,515" in page and page.count("figures/") >= 5
+    assert "5,303" in page and page.count("figures/") >= 5
