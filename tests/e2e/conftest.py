@@ -10,13 +10,18 @@ from shared.workflow import snakemake
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory):
     """The default config made small: two seeds, few cells, a short fit. Returns its folder."""
-    folder = tmp_path_factory.mktemp("run")
+    return small(tmp_path_factory.mktemp("run"), scenarios=["paired_50"], seeds=[0, 1])
+
+
+@pytest.fixture(scope="session")
+def run_without_pairs(tmp_path_factory):
+    """The same with one seed, and no known pair. Returns its folder."""
+    return small(tmp_path_factory.mktemp("without_pairs"), scenarios=["paired_0"], seeds=[0])
+
+
+def small(folder, **run):
     overlay = {
-        "run": {
-            "scenarios": ["paired_50", "paired_0"],
-            "methods": ["jamie", "cca", "floor_mean", "ceiling"],
-            "seeds": [0, 1],
-        },
+        "run": {"methods": ["jamie", "cca", "floor_mean", "ceiling"], **run},
         "datasets": {
             "simulated_multiome": {
                 "options": {"n_cells": 240, "n_genes": 80, "n_peaks": 200, "paired_fraction": 0.75}

@@ -46,13 +46,16 @@ def test_estimated_correspondence_keeps_known_pairs_and_has_its_figure(small_run
     assert f"{info['confidence']:.2f}" in (figures / "estimated_correspondence.rst").read_text()
 
 
-def test_without_pairs_methods_that_need_them_are_excluded_with_the_reason(small_run):
-    table = pd.read_csv(small_run / "results/metrics.tsv", sep="\t", keep_default_na=False)
+@pytest.mark.slow
+def test_without_pairs_methods_that_need_them_are_excluded_with_the_reason(run_without_pairs):
+    table = pd.read_csv(run_without_pairs / "results/metrics.tsv", sep="\t", keep_default_na=False)
     part = table[(table["scenario"] == "paired_0") & (table["method"] == "cca")]
     assert set(part["status"]) <= {"excluded", "not_applicable"}
     assert "known pairs" in part.loc[part["status"] == "excluded", "reason"].iloc[0]
     jamie = table[(table["scenario"] == "paired_0") & (table["method"] == "jamie")]
     assert (jamie.loc[jamie["metric"] == "foscttm", "status"] == "ok").all()
+    figures = run_without_pairs / "results/simulated_multiome/paired_0/figures"
+    assert {"scores", "baselines", "embedding"} <= {path.stem for path in figures.glob("*.svg")}
 
 
 def test_nothing_that_is_held_out_reaches_the_methods(small_run):
