@@ -98,6 +98,21 @@ def test_the_measured_correlation_is_judged_by_its_own_p():
     np.testing.assert_array_equal(found["q_correlation_unweighted"], turned["q_unweighted"])
 
 
+def test_pairs_without_a_p_value_are_not_judged_and_change_nothing_for_the_others():
+    whole = pairs(np.linspace(0.001, 1, 60))
+    some = whole.assign(p_value=whole["p_value"].where(np.arange(60) % 3 > 0))
+    found, kept = collect.judged(some), collect.judged(whole[np.arange(60) % 3 > 0])
+    columns = ["q_value", "score", "q_unweighted"]
+    assert found.loc[some["p_value"].isna(), columns].isna().all(axis=None)
+    pd.testing.assert_frame_equal(found.loc[some["p_value"].notna(), columns], kept[columns])
+
+
+def test_pairs_that_could_not_be_judged_are_said():
+    assert " 7 pairs could not be judged: their peak is open in none" in collect.in_words(
+        linked(n_without_p=7)
+    )
+
+
 @pytest.mark.parametrize("n", [1, 60])
 def test_pairs_on_one_chromosome_alone_are_judged(n):
     found = collect.judged(pairs(np.linspace(0.001, 1, n), chroms=("chr1",)))
@@ -106,11 +121,13 @@ def test_pairs_on_one_chromosome_alone_are_judged(n):
 
 
 def test_the_summary_counts_links_and_their_genes():
-    table = pd.DataFrame({"gene": list("aabbc"), "q_value": [0.1, 0.05, 0.1001, 0.01, 0.9]})
+    table = pd.DataFrame({"gene": list("aabbc"), "q_value": [0.1, 0.05, 0.1001, 0.01, np.nan]})
+    table["p_value"] = table["q_value"] / 2
     found = collect.summary(table.assign(effect=[1.0, -1.0, 1.0, 2.0, 1.0]), 0.1)
     assert found == {
         "q": 0.1,
         "n_pairs": 5,
+        "n_without_p": 1,
         "n_genes": 3,
         "n_links": 3,
         "n_linked_genes": 2,
@@ -147,7 +164,7 @@ def test_why_there_are_no_links_is_said_in_short():
 
 def linked(**changed):
     counts = {"q": 0.1, "n_pairs": 2_400, "n_genes": 58, "n_links": 1_030, "n_linked_genes": 41}
-    return ACCOUNT | counts | {"n_positive": 24} | changed
+    return ACCOUNT | counts | {"n_positive": 24, "n_without_p": 0} | changed
 
 
 def test_links_near_their_genes_are_said_in_short():

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
-from scipy.stats import false_discovery_control
+from scipy.stats import false_discovery_control, kstest
 from sklearn.metrics import average_precision_score
 
 from jamie.regulation import collect, links
@@ -84,7 +84,7 @@ def test_matching_on_accessibility_is_what_makes_them_uniform(planted):
     values = np.random.default_rng(1).normal(size=(150, 1200)) * (0.2 + open_share)
     wide = open_share[window.peak] > np.quantile(open_share, 0.8)
     matched = p_of(values, window, Null.of(window.peaks, open_share))[wide]
-    unmatched = p_of(values, window, Null.of(window.peaks, np.zeros(1200)))[wide]
+    unmatched = p_of(values, window, Null.of(window.peaks, np.ones(1200)))[wide]
     assert (unmatched <= 0.05).mean() > 0.06
     assert (matched <= 0.05).mean() < (unmatched <= 0.05).mean()
 
@@ -110,6 +110,68 @@ def test_z_is_the_distance_from_the_mean_of_matched_peaks():
     values = np.concatenate([[7.0], np.tile([1.0, 3.0], 200)])
     z = Null.of(peaks, np.full(401, 0.5)).z_scores(values, "a", np.array([0]))
     np.testing.assert_allclose(z, [(7 - 2) / 1])
+
+
+def nothing_linked(n_cells: int, n_genes: int = 60, n_peaks: int = 6_000):
+    """Genes and peaks sorted along a genome, half of it one chromosome; their values are independent.
+
+    Most peaks are open in few cells, so that many are open in as many. Returns the window, |r| of every gene
+    and peak, and the share of cells in which each peak is open.
+    """
+    rng = np.random.default_rng(n_cells)
+    chrom = np.array(["chr1", *(f"chr{i}" for i in range(2, 12))])
+    tables = []
+    for n in (n_genes, n_peaks):
+        place = np.sort(rng.choice(len(chrom), n, p=[0.5, *[0.05] * 10]))
+        start = np.concatenate([np.sort(rng.integers(0, 20_000_000, (place == i).sum())) for i in range(11)])
+        table = pd.DataFrame({"chrom": chrom[place], "start": start, "end": start + 500, "strand": "+"})
+        tables.append(table.set_index(pd.Index([f"{n}_{i}" for i in range(n)])))
+    rates = 10 ** rng.uniform(-3, -0.5, n_peaks)
+    x = sparse.csc_matrix(rng.random((n_cells, n_peaks)) < rates)
+    y = rng.gamma(1.0, size=(n_cells, n_genes))
+    values = np.abs(links.measured_correlation(y, x))
+    return Window.of(*tables, 2_000_000), values, np.asarray(x.mean(axis=0)).ravel()
+
+
+@pytest.mark.parametrize("n_cells", [40, 300, 500, 2_000])
+def test_where_nothing_is_linked_p_is_uniform_and_no_link_is_found_however_many_ties(n_cells):
+    window, values, open_share = nothing_linked(n_cells)
+    assert len(np.unique(open_share)) < len(open_share) / 3
+    p = p_of(values, window, Null.of(window.peaks, open_share))
+    judged = np.isfinite(p)
+    np.testing.assert_array_equal(judged, open_share[window.peak] > 0)
+    assert judged.sum() > 10_000
+    # pairs of one peak or gene are not independent, so that a test of uniformity takes one in twenty
+    assert kstest(p[judged][::20], "uniform").pvalue > 0.001
+    assert (p[judged] <= 0.001).mean() <= 0.0015
+    pairs = pd.DataFrame({"p_value": p, "distance_bp": window.distance_bp})
+    pairs = pairs.assign(chrom=window.genes["chrom"].to_numpy()[window.gene], p_correlation=np.nan)
+    found = collect.judged(pairs)
+    assert (found["q_value"] <= 0.1).sum() == 0 and found["q_value"].notna().sum() == judged.sum()
+
+
+def test_classes_reach_over_chromosomes_and_do_not_hang_on_the_order_of_the_file():
+    window, _, open_share = nothing_linked(40)
+    null = Null.of(window.peaks, open_share)
+    assert (null.peak_class[open_share == 0] == links.NOT_MATCHED).all()
+    for chrom in np.unique(null.chrom):
+        n = np.bincount(null.peak_class[null.elsewhere(chrom)])
+        assert (n >= links.MIN_MATCHED).all() and len(n) == null.peak_class.max() + 1 > 3
+    order = np.random.default_rng(0).permutation(len(open_share))
+    shuffled = Null.of(window.peaks.iloc[order], open_share[order])
+    np.testing.assert_array_equal(shuffled.peak_class, null.peak_class[order])
+
+
+def test_genes_of_a_chromosome_that_leaves_too_few_peaks_elsewhere_have_no_p():
+    peaks = pd.DataFrame({"chrom": ["a"] * 500 + ["b"] * (links.MIN_MATCHED - 1), "start": 0, "end": 1})
+    open_share = np.random.default_rng(0).uniform(0.1, 1, len(peaks))
+    null, values = Null.of(peaks, open_share), np.random.default_rng(1).normal(size=len(peaks))
+    asked = np.array([3, 550])
+    assert (
+        np.isnan(null.p_values(values, "a", asked)).all()
+        and np.isnan(null.z_scores(values, "a", asked)).all()
+    )
+    assert np.isfinite(null.p_values(values, "b", asked)).all()
 
 
 def test_few_peaks_elsewhere_are_said():

@@ -27,20 +27,20 @@ def judged(pairs: pd.DataFrame) -> pd.DataFrame:
     """Pairs with ``q_value`` and ``score``, and ``q_unweighted``, which knows no distance.
 
     Those of the measured correlation are ``q_correlation``, ``score_correlation`` and
-    ``q_correlation_unweighted``; NaN where it has no p-values.
+    ``q_correlation_unweighted``. A pair without a p-value has none of them either (NaN).
     """
     found = pairs.assign(q_value=np.nan, q_unweighted=np.nan, score=np.nan)
     found = found.assign(q_correlation=np.nan, q_correlation_unweighted=np.nan, score_correlation=np.nan)
-    if found.empty:
-        return found
-    distance, chrom = found["distance_bp"].to_numpy(), found["chrom"].to_numpy(str)
-    p = found["p_value"].to_numpy()
-    found["q_value"], found["score"] = judge(p, distance, chrom)
-    found["q_unweighted"] = false_discovery_control(p)
-    if found["p_correlation"].notna().all():
-        p = found["p_correlation"].to_numpy()
-        found["q_correlation"], found["score_correlation"] = judge(p, distance, chrom)
-        found["q_correlation_unweighted"] = false_discovery_control(p)
+    for p_value, q, score, unweighted in (
+        ("p_value", "q_value", "score", "q_unweighted"),
+        ("p_correlation", "q_correlation", "score_correlation", "q_correlation_unweighted"),
+    ):
+        own = found[p_value].notna().to_numpy()
+        if own.any():
+            p, distance = found.loc[own, p_value].to_numpy(), found.loc[own, "distance_bp"].to_numpy()
+            chrom = found.loc[own, "chrom"].to_numpy(str)
+            found.loc[own, q], found.loc[own, score] = judge(p, distance, chrom)
+            found.loc[own, unweighted] = false_discovery_control(p)
     return found
 
 
@@ -50,6 +50,7 @@ def summary(pairs: pd.DataFrame, q: float) -> dict:
     return {
         "q": q,
         "n_pairs": len(pairs),
+        "n_without_p": int(pairs["p_value"].isna().sum()),
         "n_genes": int(pairs["gene"].nunique()),
         "n_links": len(linked),
         "n_linked_genes": int(linked["gene"].nunique()),
@@ -132,6 +133,11 @@ def in_words(found: dict) -> str:
         f"{found['n_linked_genes']:,} among {found['n_genes']:,} genes; {found['n_positive']:,} raise "
         "expression."
     )
+    if found["n_without_p"]:
+        words += (
+            f" {found['n_without_p']:,} pairs could not be judged: their peak is open in none of the "
+            "explained cells, or too few peaks that are open as often lie on other chromosomes."
+        )
     if found["missing"]:
         some = ", ".join(found["missing"][:3]) + ", ..." * (len(found["missing"]) > 3)
         words += f" {len(found['missing']):,} of {found['n_targets']:,} genes have no coordinates ({some})."

@@ -3,7 +3,8 @@
 Every pair of a gene and a peak within a window of its TSS gets
 
 * an empirical p-value: how many peaks on other chromosomes, matched on accessibility, are worth as much to
-  this gene. It depends on this gene and all peaks alone, so it is the same whichever genes are asked for.
+  this gene. It depends on this gene and all peaks alone, so it is the same whichever genes are asked for. A
+  pair has none where its peak is never open, or where too few matched peaks are elsewhere.
 * a q-value: Benjamini-Hochberg over all pairs, with weights by distance to the TSS (Genovese, Roeder and
   Wasserman, Biometrika 93, 509-524, 2006) that are learned on the other chromosomes (as in Ignatiadis and
   Huber, J. R. Stat. Soc. B 83, 720-751, 2021), so that a pair's own p-value has no say in its weight.
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from scipy.stats import false_discovery_control, rankdata
+from scipy.stats import false_discovery_control
 from sklearn.isotonic import IsotonicRegression
 
 from jamie.data.genome import pairs_in_window, tss_position
@@ -26,7 +27,9 @@ from jamie.linear.blocks import moments
 from jamie.regulation.annotation import in_gene_body
 
 MATCHED = 300  # peaks of a class of accessibility: with fewer, its spread is too rough for small p-values
+MIN_MATCHED = 100  # of these on other chromosomes than a gene's: with fewer its pairs have no p-value
 MIN_ELSEWHERE = 200  # peaks on other chromosomes: with fewer there is no null
+NOT_MATCHED = -1  # class of peaks that are never open
 DISTANCE_CLASSES = 20
 PERMUTATIONS = 200
 _ROUNDING = 1e-5  # relative: of two sums of the same float32 numbers
@@ -84,30 +87,50 @@ class Null:
     chrom
         Chromosome of each peak, (p,).
     peak_class : int (p,)
-        Class of accessibility, 0 the least; at least `MATCHED` peaks each.
+        Class of accessibility, 0 the least: some `MATCHED` peaks each, and `MIN_MATCHED` elsewhere for every
+        chromosome with which that is possible. `NOT_MATCHED` for peaks that are never open.
     """
 
     chrom: np.ndarray
     peak_class: np.ndarray
 
     @classmethod
-    def of(cls, peaks: pd.DataFrame, open_share: np.ndarray) -> Null:
-        """Peaks (p,) and the share of cells in which each is open."""
+    def of(cls, peaks: pd.DataFrame, open_share: np.ndarray, seed: int = 0) -> Null:
+        """Peaks (p,), and the share of cells in which each is open.
+
+        Peaks that are open in as many cells stand in random order: in that of a file, which is that of the
+        genome, a class would lie on one chromosome, and have nothing elsewhere.
+        """
         chrom = peaks["chrom"].to_numpy(str)
-        n_classes = max(1, len(chrom) // MATCHED)
-        place = rankdata(open_share, method="ordinal") - 1
-        return cls(chrom, (place * n_classes // len(chrom)).astype(int))
+        open_peaks = np.flatnonzero(open_share > 0)
+        by_name = open_peaks[np.argsort(peaks.index.to_numpy(str)[open_peaks], kind="stable")]
+        shuffled = np.random.default_rng(seed).permutation(by_name)
+        ranked = shuffled[np.argsort(open_share[shuffled], kind="stable")]
+        n_classes = max(1, len(ranked) // MATCHED)
+        peak_class = np.full(len(chrom), NOT_MATCHED)
+        peak_class[ranked] = _merged(np.arange(len(ranked)) * n_classes // max(1, len(ranked)), chrom[ranked])
+        return cls(chrom, peak_class)
+
+    def elsewhere(self, chrom: str) -> np.ndarray:
+        """Whether each peak can be compared with those of a chromosome: bool (p,)."""
+        return (self.chrom != chrom) & (self.peak_class != NOT_MATCHED)
 
     def mean_and_rms(self, values, elsewhere, *, centred: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Mean (0 if not ``centred``) and rms about it of the values elsewhere, by peak's class."""
+        """Mean (0 if not ``centred``) and rms about it of the values elsewhere, by peak's class.
+
+        NaN where there are too few of the class.
+        """
         of_class = self.peak_class[elsewhere]
-        n = np.maximum(np.bincount(of_class, minlength=self.peak_class.max() + 1), 1)
+        n = np.bincount(of_class, minlength=self.peak_class.max() + 1).astype(float)
+        n[n < MIN_MATCHED] = np.nan
         mean = np.bincount(of_class, values[elsewhere], len(n)) / n * centred
         square = np.bincount(of_class, (values[elsewhere] - mean[of_class]) ** 2, len(n)) / n
-        return mean[self.peak_class], np.sqrt(np.maximum(square, 1e-30))[self.peak_class]
+        rms = np.sqrt(np.maximum(square, 1e-30))
+        matched = self.peak_class != NOT_MATCHED
+        return tuple(np.where(matched, by_class[self.peak_class], np.nan) for by_class in (mean, rms))
 
     def p_values(self, values: np.ndarray, chrom: str, peaks: np.ndarray) -> np.ndarray:
-        """How often a matched peak elsewhere has a value as large: float (peaks,).
+        """How often a matched peak elsewhere has a value as large: float (peaks,); NaN without a null.
 
         Parameters
         ----------
@@ -118,16 +141,44 @@ class Null:
         peaks
             Positions of the peaks to judge.
         """
-        elsewhere = self.chrom != chrom
+        elsewhere = self.elsewhere(chrom)
         scaled = values / self.mean_and_rms(values, elsewhere, centred=False)[1]
-        null = np.sort(scaled[elsewhere])
+        null = scaled[elsewhere]
+        null = np.sort(null[np.isfinite(null)])
         as_large = len(null) - np.searchsorted(null, scaled[peaks], side="left")
-        return (1 + as_large) / (1 + len(null))
+        return np.where(np.isfinite(scaled[peaks]), (1 + as_large) / (1 + len(null)), np.nan)
 
     def z_scores(self, values: np.ndarray, chrom: str, peaks: np.ndarray) -> np.ndarray:
         """Distance from the mean of matched peaks elsewhere, in their sd, as in Signac's LinkPeaks."""
-        mean, sd = self.mean_and_rms(values, self.chrom != chrom, centred=True)
+        mean, sd = self.mean_and_rms(values, self.elsewhere(chrom), centred=True)
         return ((values - mean) / sd)[peaks]
+
+
+def _merged(classes: np.ndarray, chrom: np.ndarray) -> np.ndarray:
+    """Classes merged with the next, until each has `MIN_MATCHED` peaks elsewhere for every chromosome.
+
+    A chromosome to which all merged classes together leave fewer is passed over.
+
+    Parameters
+    ----------
+    classes, chrom
+        Of peaks in the order of their accessibility, (p,).
+    """
+    if not len(classes):
+        return classes
+    names, place = np.unique(chrom, return_inverse=True)
+    on = np.zeros((classes.max() + 1, len(names)), dtype=int)
+    np.add.at(on, (classes, place), 1)
+    elsewhere = on.sum(axis=1, keepdims=True) - on  # (classes, chromosomes)
+    counts = elsewhere.sum(axis=0) >= MIN_MATCHED
+    merged, current, sum_of = np.zeros(len(on), dtype=int), 0, np.zeros(len(names), dtype=int)
+    for i, n in enumerate(elsewhere):
+        merged[i], sum_of = current, sum_of + n
+        if (sum_of[counts] >= MIN_MATCHED).all():
+            current, sum_of = current + 1, np.zeros_like(sum_of)
+    if sum_of.any() and current:  # what is left over is too little: the last class takes it
+        merged[merged == current] = current - 1
+    return merged[classes]
 
 
 def why_no_null(peaks: pd.DataFrame) -> str:
