@@ -31,7 +31,7 @@ class Spec:
     min_pairs
         Known pairs it cannot do without; with fewer it is excluded, with the reason.
     control
-        "floor" or "ceiling": bounds every score rather than competing; empty for a method.
+        "floor" or "ceiling": a reference beside every score rather than a competitor; empty for a method.
     uses_truth
         Reads what is hidden. Only a ceiling may.
     trains

@@ -126,8 +126,8 @@ def test_nothing_significant_is_said(all_cases):
     figure, words = all_cases["nothing"]["distance"]
     assert "Pairs with p ≤ 0.01 do not crowd near the gene" in said(figure)
     assert "\nWithout their distance, no imputed link reaches q ≤ 0.1" in said(figure)
-    assert said(figure).count("no link at q ≤ 0.1") == 2
-    assert "imputed, no link at q ≤ 0.1" in words
+    assert said(figure).count("no pair at q ≤ 0.1 without distance") == 2
+    assert "imputed, no pair at q ≤ 0.1 without distance" in words
     figure, words = all_cases["nothing"]["truth"]
     assert "No imputed link is significant, up to q = 0.2" in said(figure)
     assert said(figure).count("no link") == 6 and "no link at q ≤ 0.05" in words

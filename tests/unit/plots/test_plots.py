@@ -286,6 +286,16 @@ def test_loss_curves_refuse_an_empty_history():
         history.loss_curves(loss_history(n_epochs=300).assign(value=np.nan))
 
 
+def test_cells_of_two_modalities_are_not_counted_as_twice_as_many():
+    table = metric_table()
+    of_both = table["metric"].ne("foscttm") & table["modality"].fillna("").eq("")
+    assert of_both.any()
+    figure = scores.score_panels(
+        table.assign(n_cells=table["n_cells"] * (1 + of_both)), protocol="held_out", cells="test"
+    )
+    assert "held-out protocol, cells never seen in training, 3 seeds, n = 242 cells" in texts(figure)
+
+
 def test_scores_show_all_panels_methods_and_controls(score_figure):
     found = texts(score_figure)
     assert len(score_figure.axes) == 12

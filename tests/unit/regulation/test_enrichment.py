@@ -98,7 +98,7 @@ def test_near_enrichment_by_hand():
     assert row["odds_ratio"] == pytest.approx(2.5 * 5.5 / (0.5 * 1.5))
     assert row["p_value"] == pytest.approx(3 / 28) and row["reason"] == ""
     none = of(near, "measured", cut="q <= 0.1")
-    assert np.isnan(none["odds_ratio"]) and none["reason"] == "no link at q <= 0.1"
+    assert np.isnan(none["odds_ratio"]) and none["reason"] == "no pair at q <= 0.1 without distance"
     # the two of lowest p of measured values, as many as imputed links: none near
     top = of(near, "measured", cut=e.TOP)
     assert (top["n_significant"], top["n_significant_near"]) == (2, 0)

@@ -94,7 +94,7 @@ def test_the_page_says_what_fits_cost():
     fit = {"n_epochs": 90, "fit_s": 20.0, "device": "cpu", "peak_rss_mb": 500.0}
     other = {"device": "cpu", "peak_rss_mb": 1234.4}
     text = page(table(GOOD), infos=[fit, fit | {"fit_s": 30.0}, other])
-    assert "2 fits of JAMIE took 25 s each (median) on cpu; the largest job used 1,234 MB." in text
+    assert "2 fits of JAMIE took 25 s each (median) on cpu; the largest of all fits used 1,234 MB." in text
     assert "of JAMIE took" not in page(table(GOOD), infos=[other])
 
 
@@ -232,6 +232,30 @@ def test_modalities_that_are_hardly_aligned_are_a_warning():
     scores = changed("jamie", "foscttm", "", (0.4, 0.44)) | {"cca": {("foscttm", ""): (0.45, 0.45)}}
     found = bullets(page(table(scores)))
     assert found[0] == "The modalities are hardly aligned (FOSCTTM 0.42; chance is 0.5)." and len(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("r", "said"),
+    [
+        ((0.01, 0.01), "use neither its values nor their ranking."),
+        ((0.3, 0.3), "its ranking of cells may be used, not its values."),
+    ],
+)
+def test_values_worse_than_the_mean_are_recommended_for_ranking_only_where_they_rank(r, said):
+    scores = changed("jamie", "r2", "rna", (-0.2, -0.3))
+    scores["jamie"] |= {("pearson", "rna"): r}
+    (found,) = [b for b in bullets(page(table(scores))) if "(R² -0.25)" in b]
+    assert found.endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("foscttm", "lta", "said"), [(0.28, 0.93, True), (0.28, 0.4, False), (0.05, 0.93, False)]
+)
+def test_poorly_aligned_cells_of_well_aligned_types_are_said_to_be_both(foscttm, lta, said):
+    scores = changed("jamie", "foscttm", "", (foscttm, foscttm))
+    scores["jamie"] |= {("lta", ""): (lta, lta)}
+    words = "Cell types are aligned nevertheless: 93% of labels carry over to the other modality."
+    assert (words in page(table(scores))) == said
 
 
 def test_the_best_of_those_that_are_better_is_named():

@@ -1,4 +1,8 @@
-"""Ceiling: the truth itself, so that every score has an upper bound on the same cells."""
+"""Ceiling: the truth itself, as a reference on the same cells.
+
+It bounds what is compared with the truth, imputed values and pairs. Scores of cell types can be higher: the
+measured values, which it takes for coordinates, hold noise that a latent space leaves out.
+"""
 
 from __future__ import annotations
 

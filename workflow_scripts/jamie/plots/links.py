@@ -77,7 +77,7 @@ def _draw_odds(ax: Axes, near: pd.DataFrame) -> None:
     names = []
     for y, row in enumerate(near.sort_values("cut", key=lambda cut: cut == TOP, kind="stable").itertuples()):
         of = f"{row.n_significant_near:,} of {row.n_significant:,} near"
-        names.append(f"{row.statistic}, {cut_of(row)}\n{of if row.n_significant else 'no link'}")
+        names.append(f"{row.statistic}, {cut_of(row)}\n{of if row.n_significant else 'none'}")
         if not row.reason:
             bars = [[row.odds_ratio - row.ci_low], [row.ci_high - row.odds_ratio]]
             ax.errorbar(row.odds_ratio, y, xerr=bars, markersize=5, **_look(row.statistic))

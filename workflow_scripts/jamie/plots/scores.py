@@ -83,7 +83,9 @@ def score_panels(
             ax.set_xlabel({"lower": "← better", "higher": "better →"}.get(better.get(metric), ""))
             if j:
                 ax.tick_params(labelleft=False)
-    n = rows.loc[rows["status"] == OK, "n_cells"].astype(float).max()
+    # scores of both modalities together count the cells of both
+    scored = rows[(rows["status"] == OK) & (rows["metric"].eq("foscttm") | rows["modality"].ne(""))]
+    n = (rows[rows["status"] == OK] if scored.empty else scored)["n_cells"].astype(float).max()
     about = f"{roles.case_words(protocol, cells, rows['seed'].nunique())}, n = {int(n):,} cells"
     style.headline(figure, _message(rows, methods, panels, better), about)
     figure.supxlabel(FOOTNOTE, fontsize=style.FONT_SIZE, color=style.GREY)

@@ -236,7 +236,7 @@ def _table(chosen: np.ndarray, marked: np.ndarray) -> np.ndarray:
 
 def _why_no_odds(chosen: np.ndarray, near: np.ndarray, cut: str, near_bp: int) -> str:
     if not chosen.any():
-        return f"no link at {cut}"
+        return f"no pair at {cut} without distance"
     if chosen.all():
         return "every pair is chosen"
     if near.all() or not near.any():
