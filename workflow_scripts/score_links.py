@@ -32,10 +32,12 @@ with entry.job(snakemake):
     fits = [lambda: fit, *(partial(load, *one) for one in others)]
     pooled = pairs.pool(fits, targets, sources)
     drivers = pairs.drivers(pooled)
+    drivers = drivers.assign(place="", distance_bp=np.nan)
     links = pairs.no_links()
     located = genes[genes.index.isin(targets)].loc[[t for t in targets if t in genes.index]]
     if len(located):
         peaks = fit.prepared.mod[info["source"]].var.loc[sources]
+        drivers = pairs.with_places(drivers, located, peaks, snakemake.params.window_bp)
         links = pairs.link_table(
             pairs.some_targets(pooled, located.index), located, peaks, snakemake.params.window_bp
         )

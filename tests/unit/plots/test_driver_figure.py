@@ -19,6 +19,7 @@ def table(shares, sources=None, sd=0.0, effect=1.0):
         names = (sources or {}).get(target, [f"{target}_{i}" for i in range(len(values))])
         part = {"target": target, "source": names, "rank": np.arange(1, len(values) + 1)}
         parts.append(pd.DataFrame(part | {"attribution": values, "attribution_sd": sd, "effect": effect}))
+        parts[-1] = parts[-1].assign(place=np.nan, distance_bp=np.nan)  # as an empty cell is read
     return pd.concat(parts, ignore_index=True)
 
 
@@ -106,6 +107,15 @@ def test_words_give_the_share_that_the_strongest_carry():
         "The 8 strongest sources of a target carry 60% of its imputed variance "
         "(median of 3 targets; 40% to 90%)."
     )
+
+
+def test_peaks_near_the_gene_are_told_from_those_elsewhere():
+    found = table({"A": [0.3, 0.2, 0.1]}, {"A": ["p", "q", "r"]})
+    found = found.assign(place=["cis", "trans", ""], distance_bp=[-12_400.0, np.nan, np.nan])
+    (ax,) = draw(found).axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["p  cis, -12 kb", "q  trans", "r"]
+    assert "1 of the 2 sources among them that have a place are cis" in drivers.driver_words(found)
+    assert draw(found).texts[0].get_text().endswith("p for A")
 
 
 def test_words_name_the_source_that_comes_first_most_often():

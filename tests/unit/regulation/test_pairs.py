@@ -87,6 +87,22 @@ def test_drivers_are_the_largest_shares_best_first(pooled):
         np.testing.assert_allclose(own["attribution"], np.sort(pooled.share[i])[::-1][:20])
 
 
+def test_drivers_are_cis_or_trans_as_seen_from_the_gene():
+    genes = pd.DataFrame(
+        {"chrom": ["1", "1"], "start": [1_000, 1_000], "end": [2_000, 2_000], "strand": ["+", "-"]},
+        index=["plus", "minus"],
+    )
+    peaks = pd.DataFrame(
+        {"chrom": ["1", "1", "2"], "start": [400, 90_000, 400], "end": [600, 90_200, 600]},
+        index=["near", "far", "other"],
+    )
+    asked = [("plus", "near"), ("minus", "near"), ("plus", "far"), ("plus", "other"), ("unplaced", "near")]
+    found = pairs.with_places(pd.DataFrame(asked, columns=["target", "source"]), genes, peaks, 10_000)
+    assert found["place"].tolist() == ["cis", "cis", "trans", "trans", ""]
+    # TSS 1000 on +, 1999 on -; centres 500 and 90,100
+    np.testing.assert_array_equal(found["distance_bp"], [-500, 1_499, 89_100, np.nan, np.nan])
+
+
 def test_a_pair_has_the_same_p_whichever_other_genes_are_asked_for(pooled, places):
     genes, peaks = places
     every = pairs.link_table(pooled, genes, peaks, WINDOW_BP)

@@ -14,7 +14,7 @@ from jamie.evaluation import roles
 from jamie.plots import style
 from jamie.plots.ranked import ranked_headline, ranked_panels
 
-COLUMNS = ("target", "source", "rank", "attribution", "attribution_sd", "effect")
+COLUMNS = ("target", "source", "rank", "attribution", "attribution_sd", "effect", "place", "distance_bp")
 N_BARS, MAX_TARGETS, MAX_NAMED = 8, 12, 4
 RAISES, LOWERS = "#B2182B", "#2166AC"  # told apart by colour-blind readers
 
@@ -42,7 +42,21 @@ def driver_words(drivers: pd.DataFrame) -> str:
     )
     if often.iloc[0] > 1:
         words += f" {often.index[0]} comes first most often, for {often.iloc[0]:,} targets."
+    placed = drivers[(drivers["rank"] <= N_BARS) & drivers["place"].isin(["cis", "trans"])]
+    if len(placed):
+        near = (placed["place"] == "cis").sum()
+        words += (
+            f" {near:,} of the {len(placed):,} sources among them that have a place are cis, near the gene's "
+            "start. The others are trans: they tell in which cells the gene is on, not what regulates it."
+        )
     return words
+
+
+def with_place(row) -> str:
+    """The name of a source and where it lies, if that is known: ``cis, -12 kb`` (upstream) or ``trans``."""
+    place = row.place if isinstance(row.place, str) else ""
+    words = f"cis, {row.distance_bp / 1_000:+,.0f} kb" if place == "cis" else place
+    return f"{row.source}  {words}".rstrip()
 
 
 @style.styled
@@ -55,7 +69,7 @@ def drivers_figure(
     ----------
     drivers
         ``COLUMNS``, as in ``drivers.tsv``: share of the imputed variance and its sd over seeds; change of
-        the target in sd per sd of the source.
+        the target in sd per sd of the source; where a source peak lies, seen from the target gene.
     source, target
         Modalities.
     asked
@@ -66,7 +80,7 @@ def drivers_figure(
     style.require(drivers, COLUMNS, "drivers")
     names = shown_targets(drivers, asked)
     rows = drivers[(drivers["rank"] <= N_BARS) & drivers["target"].isin(names)]
-    rows = rows.rename(columns={"source": "feature"})
+    rows = rows.assign(feature=[with_place(row) for row in rows.itertuples()])
     low, high = min(rows["attribution"].min(), 0), (rows["attribution"] + rows["attribution_sd"]).max()
 
     def draw(ax: Axes, own: pd.DataFrame, name: str) -> None:
@@ -82,7 +96,7 @@ def drivers_figure(
     figure, _ = ranked_panels(rows, names, 0.19 * N_BARS, draw, of="target", xlabel=label)
     handles = [Patch(color=RAISES, label="raises the target"), Patch(color=LOWERS, label="lowers it")]
     figure.legend(handles=handles, loc="outside lower left", ncols=2)
-    first = rows[rows["rank"] == 1].set_index("target")["feature"]
+    first = rows[rows["rank"] == 1].set_index("target")["source"]
     message = ", ".join(f"{first[name]} for {name}" for name in names[:MAX_NAMED])
     message = f"Strongest {roles.label(source)} drivers of imputed {roles.label(target)}: {message}"
     n = drivers["target"].nunique()

@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 
 from jamie.data.correspondence import Correspondence
+from jamie.data.genome import signed_distance_bp, tss_position
 from jamie.linear.blocks import dense
 from jamie.regulation.attribution import Explained, Influence
 from jamie.regulation.links import Null, Window, by_gene, measured_correlation, permuted_p
 
 DRIVERS = 20  # source features listed for each target
+CIS, TRANS = "cis", "trans"
 TOGETHER = 32  # targets whose gradients in each cell are held at a time
 MIN_PAIRS = 20  # known pairs: with fewer a measured correlation says nothing
 LINK_COLUMNS = (
@@ -160,6 +162,33 @@ def drivers(pooled: Pooled) -> pd.DataFrame:
             **_values(pooled, at),
         }
     )
+
+
+def with_places(found: pd.DataFrame, genes: pd.DataFrame, peaks: pd.DataFrame, window_bp: int):
+    """Drivers with ``place`` and ``distance_bp``: where a source peak lies, seen from the target gene.
+
+    "cis" within ``window_bp`` of its TSS, else "trans"; bp from the TSS to the peak's centre, negative
+    upstream, NaN on another chromosome.
+
+    Parameters
+    ----------
+    found
+        From `drivers`.
+    genes, peaks
+        Tables indexed by name with chrom, start, end, genes also strand. ``place`` is empty where the
+        target or the source is not among them.
+    """
+    gene, peak = genes.index.get_indexer(found["target"]), peaks.index.get_indexer(found["source"])
+    known = np.flatnonzero((gene >= 0) & (peak >= 0))
+    place, distance_bp = np.full(len(found), "", dtype=object), np.full(len(found), np.nan)
+    if len(known):
+        own, sources = genes.iloc[gene[known]], peaks.iloc[peak[known]]
+        start, end = (sources[name].to_numpy(np.int64) for name in ("start", "end"))
+        apart = signed_distance_bp(start, end, tss_position(own), own["strand"].to_numpy())
+        same = own["chrom"].to_numpy(str) == sources["chrom"].to_numpy(str)
+        distance_bp[known] = np.where(same, apart, np.nan)
+        place[known] = np.where(same & (np.abs(apart) <= window_bp), CIS, TRANS)
+    return found.assign(place=place, distance_bp=distance_bp)
 
 
 def _values(pooled: Pooled, at: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
