@@ -65,6 +65,7 @@ rule score_links:
         influence=of_fits(f"{METHOD}/influence.npz"),
     output:
         links=f"{FOUND}/links.{{chunk}}.tsv",
+        moved=f"{FOUND}/moved.{{chunk}}.tsv",
         drivers=f"{FOUND}/drivers.{{chunk}}.tsv",
         groups=f"{FOUND}/groups.{{chunk}}.tsv",
     params:

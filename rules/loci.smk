@@ -13,6 +13,7 @@ rule collect_links:
     input:
         info=f"{FOUND}/coordinates.json",
         links=expand(f"{FOUND}/links.{{chunk}}.tsv", chunk=CHUNKS, allow_missing=True),
+        moved=expand(f"{FOUND}/moved.{{chunk}}.tsv", chunk=CHUNKS, allow_missing=True),
     output:
         links=f"{DATASET}/links.tsv",
         bedpe=f"{DATASET}/links.bedpe",

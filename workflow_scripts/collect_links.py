@@ -10,5 +10,6 @@ with entry.job(snakemake):
     io.write_table(out.links, pairs)
     links.write_bedpe(out.bedpe, pairs[pairs["q_value"] <= q])
     info = io.read_json(snakemake.input.info)
-    io.write_json(out.summary, info | collect.summary(pairs, q))
+    moved = collect.judged(collect.put_together(snakemake.input.moved))
+    io.write_json(out.summary, info | collect.summary(pairs, q) | collect.summary_of_moved(moved, q))
     io.write_text(out.page, links_page(pairs, q, info["reason"]))

@@ -33,14 +33,14 @@ with entry.job(snakemake):
     pooled = pairs.pool(fits, targets, sources)
     drivers = pairs.drivers(pooled)
     drivers = drivers.assign(place="", distance_bp=np.nan)
-    links = pairs.no_links()
+    links, moved = pairs.no_links(), pairs.no_links(pairs.MOVED_COLUMNS)
     located = genes[genes.index.isin(targets)].loc[[t for t in targets if t in genes.index]]
     if len(located):
         peaks = fit.prepared.mod[info["source"]].var.loc[sources]
-        drivers = pairs.with_places(drivers, located, peaks, snakemake.params.window_bp)
-        links = pairs.link_table(
-            pairs.some_targets(pooled, located.index), located, peaks, snakemake.params.window_bp
-        )
+        own, window_bp = pairs.some_targets(pooled, located.index), snakemake.params.window_bp
+        drivers = pairs.with_places(drivers, located, peaks, window_bp)
+        links = pairs.link_table(own, located, peaks, window_bp)
+        moved = pairs.moved_table(own, genes, peaks, window_bp)
     wanted = pd.concat(
         [drivers[["target", "source"]], links[["gene", "peak"]].set_axis(["target", "source"], axis=1)]
     )
@@ -53,4 +53,5 @@ with entry.job(snakemake):
     groups.insert(2, "attribution", share)
     io.write_table(snakemake.output.drivers, drivers)
     io.write_table(snakemake.output.links, links)
+    io.write_table(snakemake.output.moved, moved)
     io.write_table(snakemake.output.groups, groups)

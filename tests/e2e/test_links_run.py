@@ -72,6 +72,7 @@ def test_every_pair_within_the_window_is_judged(links_run):
     summary = json.loads((links_run / FOUND / "explained/summary.json").read_text())
     assert summary["n_pairs"] == len(table) and summary["missing"] == [places(links_run).index[0]]
     assert summary["n_links"] == (table["q_value"] <= 0.2).sum()
+    assert summary["n_moved_pairs"] > 500 and summary["n_moved_links"] <= 5
     bedpe = (links_run / FOUND / "links.bedpe").read_text().splitlines()
     assert bedpe[0].startswith("#chrom1\t") and len(bedpe) == 1 + summary["n_links"]
     page = (links_run / FOUND / "explained/strongest_links.html").read_text()

@@ -107,6 +107,14 @@ def test_pairs_without_a_p_value_are_not_judged_and_change_nothing_for_the_other
     pd.testing.assert_frame_equal(found.loc[some["p_value"].notna(), columns], kept[columns])
 
 
+def test_links_found_where_there_are_none_are_said_beside_those_found():
+    words = collect.in_words(linked(n_moved_pairs=2_310, n_moved_links=1))
+    assert "the same procedure finds 1 link among 2,310 pairs." in words
+    assert "moved" not in collect.in_words(linked())
+    moved = collect.judged(pairs(np.full(40, 1e-6)))
+    assert collect.summary_of_moved(moved, 0.1) == {"n_moved_pairs": 40, "n_moved_links": 40}
+
+
 def test_pairs_that_could_not_be_judged_are_said():
     assert " 7 pairs could not be judged: their peak is open in none" in collect.in_words(
         linked(n_without_p=7)
@@ -164,7 +172,8 @@ def test_why_there_are_no_links_is_said_in_short():
 
 def linked(**changed):
     counts = {"q": 0.1, "n_pairs": 2_400, "n_genes": 58, "n_links": 1_030, "n_linked_genes": 41}
-    return ACCOUNT | counts | {"n_positive": 24, "n_without_p": 0} | changed
+    counts |= {"n_positive": 24, "n_without_p": 0, "n_moved_pairs": 0, "n_moved_links": 0}
+    return ACCOUNT | counts | changed
 
 
 def test_links_near_their_genes_are_said_in_short():

@@ -87,6 +87,35 @@ def test_drivers_are_the_largest_shares_best_first(pooled):
         np.testing.assert_allclose(own["attribution"], np.sort(pooled.share[i])[::-1][:20])
 
 
+def test_genes_are_moved_to_where_others_lie_and_judged_as_if_they_lay_there(pooled, places, few_matched):
+    genes, peaks = places
+    table = pairs.moved_table(pooled, genes, peaks, WINDOW_BP)
+    assert tuple(table.columns) == pairs.MOVED_COLUMNS and len(table)
+    along = genes.sort_values(["chrom", "start"], kind="stable")
+    half = len(along) // 2
+    null = links.Null.of(peaks, pooled.open_share)
+    for name, own in list(table.groupby("gene"))[::7]:
+        there = along.iloc[along.index.get_loc(name) - half]
+        centre = (peaks["start"] + peaks["end"]).loc[own["peak"]].to_numpy() // 2
+        tss = there["end"] - 1 if there["strand"] == "-" else there["start"]
+        np.testing.assert_array_equal(np.abs(centre - tss), np.abs(own["distance_bp"]))
+        assert (own["chrom"] == there["chrom"]).all()
+        values = pooled.specific[list(pooled.targets).index(name)]
+        p = null.p_values(values, there["chrom"], peaks.index.get_indexer(own["peak"]))
+        np.testing.assert_array_equal(own["p_value"], p)
+    some = genes.index[[3, 20]]
+    few = pairs.moved_table(pairs.some_targets(pooled, some), genes, peaks, WINDOW_BP)
+    pd.testing.assert_frame_equal(
+        few.reset_index(drop=True), table[table["gene"].isin(some)].reset_index(drop=True)
+    )
+
+
+def test_a_gene_that_stays_near_its_place_is_not_moved(pooled, places):
+    genes, peaks = places
+    table = pairs.moved_table(pooled, genes.assign(chrom="chr1", start=5, end=9), peaks, WINDOW_BP)
+    assert table.empty and tuple(table.columns) == pairs.MOVED_COLUMNS
+
+
 def test_drivers_are_cis_or_trans_as_seen_from_the_gene():
     genes = pd.DataFrame(
         {"chrom": ["1", "1"], "start": [1_000, 1_000], "end": [2_000, 2_000], "strand": ["+", "-"]},

@@ -10,6 +10,7 @@ from scipy import sparse
 from scipy.stats import false_discovery_control
 
 from jamie import io
+from jamie.evaluation.phrases import number
 from jamie.regulation import enrichment
 from jamie.regulation.links import judge
 
@@ -56,6 +57,11 @@ def summary(pairs: pd.DataFrame, q: float) -> dict:
         "n_linked_genes": int(linked["gene"].nunique()),
         "n_positive": int((linked["effect"] > 0).sum()),
     }
+
+
+def summary_of_moved(moved: pd.DataFrame, q: float) -> dict:
+    """What the same procedure finds where no pair is a link (`pairs.moved_table`)."""
+    return {"n_moved_pairs": len(moved), "n_moved_links": int((moved["q_value"] <= q).sum())}
 
 
 def write_arrays(path: str | Path, groups: pd.DataFrame) -> None:
@@ -133,6 +139,11 @@ def in_words(found: dict) -> str:
         f"{found['n_linked_genes']:,} among {found['n_genes']:,} genes; {found['n_positive']:,} raise "
         "expression."
     )
+    if found["n_moved_pairs"]:
+        words += (
+            " With every gene moved half a genome away, where none of its peaks is, the same procedure finds "
+            f"{number(found['n_moved_links'], 'link')} among {found['n_moved_pairs']:,} pairs."
+        )
     if found["n_without_p"]:
         words += (
             f" {found['n_without_p']:,} pairs could not be judged: their peak is open in none of the "

@@ -39,6 +39,7 @@ LINK_COLUMNS = (
     "signac_z",
     "p_permuted",
 )
+MOVED_COLUMNS = ("gene", "peak", "chrom", "distance_bp", "p_value", "p_correlation")
 
 
 @dataclass
@@ -224,10 +225,45 @@ def link_table(pooled: Pooled, genes: pd.DataFrame, peaks: pd.DataFrame, window_
     table = window.table().assign(**_values(pooled, at))
     table["rank"] = table.groupby("gene", sort=False)["attribution"].rank(ascending=False, method="first")
     table["rank"] = table["rank"].astype(int)
-    null = Null.of(peaks, pooled.open_share)
-    n = len(table)
-    p, p_correlation, z = np.full((3, n), np.nan)
-    chrom = genes["chrom"].to_numpy(str)
+    table = table.assign(**_judged(pooled, window), p_permuted=np.nan)
+    if pooled.pairs_of_first is not None and len(table):
+        table["p_permuted"] = permuted_p(*pooled.pairs_of_first, window, np.random.default_rng(0))
+    return table
+
+
+def moved_table(pooled: Pooled, genes: pd.DataFrame, peaks: pd.DataFrame, window_bp: int) -> pd.DataFrame:
+    """The same where no pair is a link: every gene is taken to lie where a gene half the genome away does.
+
+    Parameters
+    ----------
+    pooled
+        Targets are some rows of ``genes``.
+    genes
+        All genes that have a place.
+
+    Returns
+    -------
+    ``MOVED_COLUMNS``. A gene whose new place is within two windows of its own has no pair.
+    """
+    along = genes.sort_values(["chrom", "start"], kind="stable")
+    places = ["chrom", "start", "end", "strand"]
+    moved = along[places].iloc[np.roll(np.arange(len(along)), len(along) // 2)].set_index(along.index)
+    same = moved["chrom"].eq(along["chrom"]) & (
+        np.abs(tss_position(moved) - tss_position(along)) <= 2 * window_bp
+    )
+    moved = moved[~same & moved.index.isin(pooled.targets)]
+    if moved.empty:
+        return no_links(MOVED_COLUMNS)
+    window = Window.of(moved, peaks, window_bp)
+    judged = _judged(some_targets(pooled, moved.index), window)
+    return window.table().assign(**judged)[list(MOVED_COLUMNS)]
+
+
+def _judged(pooled: Pooled, window: Window) -> dict[str, np.ndarray]:
+    """p-values of all pairs of a window, whose genes are the targets, by attribution and by correlation."""
+    null = Null.of(window.peaks, pooled.open_share)
+    p, p_correlation, z = np.full((3, len(window.gene)), np.nan)
+    chrom = window.genes["chrom"].to_numpy(str)
     for gene, pairs in by_gene(window):
         judged = window.peak[pairs]
         p[pairs] = null.p_values(pooled.specific[gene], chrom[gene], judged)
@@ -235,10 +271,7 @@ def link_table(pooled: Pooled, genes: pd.DataFrame, peaks: pd.DataFrame, window_
             r = pooled.measured_r[gene]
             p_correlation[pairs] = null.p_values(np.abs(r), chrom[gene], judged)
             z[pairs] = null.z_scores(r, chrom[gene], judged)
-    table = table.assign(p_value=p, p_correlation=p_correlation, signac_z=z, p_permuted=np.nan)
-    if pooled.pairs_of_first is not None and n:
-        table["p_permuted"] = permuted_p(*pooled.pairs_of_first, window, np.random.default_rng(0))
-    return table
+    return {"p_value": p, "p_correlation": p_correlation, "signac_z": z}
 
 
 def by_group(fit: Fit, targets: np.ndarray, sources: np.ndarray) -> pd.DataFrame:
@@ -296,6 +329,6 @@ def some_targets(pooled: Pooled, targets) -> Pooled:
     )
 
 
-def no_links() -> pd.DataFrame:
+def no_links(columns: tuple[str, ...] = LINK_COLUMNS) -> pd.DataFrame:
     """A table of links without a row."""
-    return pd.DataFrame(columns=list(LINK_COLUMNS))
+    return pd.DataFrame(columns=list(columns))
