@@ -8,8 +8,10 @@ Every pair of a gene and a peak within a window of its TSS gets
 * a q-value: Benjamini-Hochberg over all pairs, with weights by distance to the TSS (Genovese, Roeder and
   Wasserman, Biometrika 93, 509-524, 2006) that are learned on the other chromosomes (as in Ignatiadis and
   Huber, J. R. Stat. Soc. B 83, 720-751, 2021), so that a pair's own p-value has no say in its weight.
-* a score: the probability that the pair is a link, by a mixture of uniform (no link) and Beta(a, 1) p-values
-  (link; Pounds and Morris, Bioinformatics 19, 1236-1242, 2003) whose share of links falls with distance.
+* a score, by which pairs are ranked: the share of links among pairs of such p and distance, by a mixture of
+  uniform (no link) and Beta(a, 1) p-values (link; Pounds and Morris, Bioinformatics 19, 1236-1242, 2003)
+  whose share of links falls with distance. It is no probability of a link: neighbours that open together with
+  a linked peak have small p-values as well.
 """
 
 from __future__ import annotations

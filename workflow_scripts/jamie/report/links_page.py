@@ -25,7 +25,8 @@ NOTES = (
     "carries of the variance of the gene's imputed values. Effect: change of the gene per change of the "
     "peak. Measured r: Pearson's, over known pairs.",
     "p: rank of the share, relative to what the peak is worth to any gene, among peaks of like accessibility "
-    "on other chromosomes. q and score (probability of a link) also know how links thin out with distance.",
+    "on other chromosomes. q and score (0 to 1, for ranking: no probability) also know how links thin out "
+    "with distance.",
 )
 
 
