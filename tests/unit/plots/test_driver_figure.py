@@ -114,7 +114,7 @@ def test_peaks_near_the_gene_are_told_from_those_elsewhere():
     found = found.assign(place=["cis", "trans", ""], distance_bp=[-12_400.0, np.nan, np.nan])
     (ax,) = draw(found).axes
     assert [label.get_text() for label in ax.get_yticklabels()] == ["p  cis, -12 kb", "q  trans", "r"]
-    assert "1 of the 2 sources among them that have a place are cis" in drivers.driver_words(found)
+    assert "Of 2 such sources with a place, 1 are cis, near" in drivers.driver_words(found)
     assert draw(found).texts[0].get_text().endswith("p for A")
 
 

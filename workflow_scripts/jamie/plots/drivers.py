@@ -46,8 +46,8 @@ def driver_words(drivers: pd.DataFrame) -> str:
     if len(placed):
         near = (placed["place"] == "cis").sum()
         words += (
-            f" {near:,} of the {len(placed):,} sources among them that have a place are cis, near the gene's "
-            "start. The others are trans: they tell in which cells the gene is on, not what regulates it."
+            f" Of {len(placed):,} such sources with a place, {near:,} are cis, near the gene's start. The "
+            "others are trans: they tell in which cells the gene is on, not what regulates it."
         )
     return words
 
