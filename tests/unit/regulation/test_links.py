@@ -174,6 +174,12 @@ def test_genes_of_a_chromosome_that_leaves_too_few_peaks_elsewhere_have_no_p():
     assert np.isfinite(null.p_values(values, "b", asked)).all()
 
 
+def test_where_no_peak_is_open_no_pair_has_a_p():
+    peaks = pd.DataFrame({"chrom": ["a"] * 300 + ["b"] * 300, "start": 0, "end": 1})
+    null = Null.of(peaks, np.zeros(600))
+    assert np.isnan(null.p_values(np.zeros(600), "a", np.arange(5))).all()
+
+
 def test_few_peaks_elsewhere_are_said():
     peaks = pd.DataFrame({"chrom": ["chr1"] * 900 + ["chr2"] * 199})
     assert links.why_no_null(peaks).startswith("199 peaks are not on chr1")

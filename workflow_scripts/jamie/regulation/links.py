@@ -123,7 +123,7 @@ class Null:
         NaN where there are too few of the class.
         """
         of_class = self.peak_class[elsewhere]
-        n = np.bincount(of_class, minlength=self.peak_class.max() + 1).astype(float)
+        n = np.bincount(of_class, minlength=max(1, self.peak_class.max() + 1)).astype(float)
         n[n < MIN_MATCHED] = np.nan
         mean = np.bincount(of_class, values[elsewhere], len(n)) / n * centred
         square = np.bincount(of_class, (values[elsewhere] - mean[of_class]) ** 2, len(n)) / n
