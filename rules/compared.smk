@@ -2,6 +2,7 @@
 from jamie.evaluation.comparisons import pairing_series, variants
 
 STYLE = ["plots/style.py", "plots/palette.py"]
+PAIRED = ["evaluation/paired.py", "metrics/comparison.py"]
 
 
 def method_label(method):
@@ -19,9 +20,10 @@ VARIANTS = variants(METHODS, CONFIG["methods"])
 
 
 def about_run(wildcards):
-    """How its methods are called and which use no pairs, and the share of the pairs shown that are wrong."""
-    scenario = CONFIG["scenarios"].get(wildcards.get("scenario"), {"wrong_pairs": 0})
-    return {"labels": LABELS, "no_pairs": NO_PAIRS, "wrong_pairs": scenario["wrong_pairs"]}
+    """How its methods are called, which use no pairs, the share of wrong pairs, and of cells held out."""
+    scenario = CONFIG["scenarios"].get(wildcards.get("scenario"), {"wrong_pairs": 0, "held_out": 0})
+    shares = {name: scenario[name] for name in ("wrong_pairs", "held_out")}
+    return {"labels": LABELS, "no_pairs": NO_PAIRS, **shares}
 
 
 def comparisons():

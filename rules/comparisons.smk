@@ -15,7 +15,9 @@ rule plot_pairing:
         known=PAIRING,
         wrong=WRONG,
         scenarios={s: CONFIG["scenarios"][s] for s in [*PAIRING, *WRONG]},
-        code=code_digest("evaluation/planner.py", "plots/pairing.py", *STYLE, "evaluation/phrases.py"),
+        code=code_digest(
+            "evaluation/planner.py", *PAIRED, "plots/pairing.py", *STYLE, "evaluation/phrases.py"
+        ),
     log:
         "logs/plot_pairing/{dataset}.log",
     benchmark:

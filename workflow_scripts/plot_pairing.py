@@ -1,8 +1,9 @@
 """Scores against the number of known pairs, and how many are enough."""
 
 from jamie import entry, io
+from jamie.contract import HIDDEN, TEST
 from jamie.data.correspondence import Correspondence
-from jamie.evaluation import phrases, planner, roles
+from jamie.evaluation import paired, phrases, planner, roles
 from jamie.plots import pairing, style
 
 with entry.job(snakemake):
@@ -11,12 +12,13 @@ with entry.job(snakemake):
     metrics = metrics[metrics["dataset"] == wanted.dataset]
     known = [Correspondence.load(path) for path in snakemake.input.known]
     n_pairs = {name: len(f.best_pairs()) for name, f in zip(p.known, known, strict=True)}
-    held_out = p.scenarios[p.known[0]]["held_out"] > 0
-    curves = planner.curves(metrics, n_pairs, held_out)
-    knees = planner.knees(curves)
+    held_out = p.scenarios[p.known[0]]["held_out"]
+    ratio = paired.split_ratio(TEST if held_out else HIDDEN, held_out)
+    curves = planner.curves(metrics, n_pairs, held_out > 0)
+    knees = planner.knees(curves, ratio)
     io.write_table(snakemake.output.table, knees)
     shares = {name: p.scenarios[name]["wrong_pairs"] for name in p.wrong}
-    wrong = planner.curves(metrics, shares, held_out).rename(columns={"n_pairs": "wrong"})
+    wrong = planner.curves(metrics, shares, held_out > 0).rename(columns={"n_pairs": "wrong"})
     shown = p.shown[0]
     words = planner.in_words(knees, shown)
     if (knees["method"] == shown).any():
@@ -25,7 +27,7 @@ with entry.job(snakemake):
             wrong,
             shown=shown,
             message=f"{roles.label(shown)}: {planner.answer(knees, shown)}",
-            about=planner.context(curves, wanted.dataset, held_out),
+            about=planner.context(curves, wanted.dataset, held_out > 0),
             **planner.marks(knees, shown),
         )
     else:

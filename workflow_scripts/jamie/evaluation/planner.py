@@ -1,10 +1,11 @@
-"""How many known pairs are enough: scores against the number of pairs, and where their curve bends.
+"""How many known pairs are enough: scores against the number of pairs, and where more cease to matter.
 
-The knee of a curve is the smallest number of pairs that was tried from which on every mean score is as good
-as that of the largest number, within a tolerance: the largest of 5 % of the range of the curve, one standard
-error of the shortfall, and 0.005. The shortfall is taken seed by seed, because within a seed two scenarios
-share their split and their start. A curve whose gain from the fewest to the most pairs is below two of its
-standard errors (or 0.005) is flat; one whose last but one number is not enough still rises.
+What would still be gained is the score at the largest number of pairs less that at a smaller one, taken seed
+by seed, because within a seed two scenarios share their split and their start, with its 95 % interval
+(:func:`jamie.metrics.comparison.paired_difference`). A gain matters when it is 0.01 or more, or 5 % of the
+range of the curve if that is more. A number of pairs is *enough* where the interval of what would be gained
+excludes such a gain, there and at every larger number that was tried. If that is so from the fewest pairs on,
+the curve is flat. It still rises where the last step alone is told from 0. Otherwise the seeds cannot tell.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import pandas as pd
 
 from jamie import contract as c
 from jamie.evaluation import roles
+from jamie.evaluation.paired import MIN_SEEDS
 from jamie.evaluation.phrases import label, number, score_name
 from jamie.metrics.base import load_metrics
+from jamie.metrics.comparison import BETTER, Difference, paired_difference
 
-ENOUGH, RISING, FLAT, UNKNOWN = "enough", "still_rising", "flat", "not_applicable"
-SHARE_OF_RANGE, HAIR, FLAT_ERRORS = 0.05, 0.005, 2.0
+ENOUGH, RISING, FLAT, UNTOLD, UNKNOWN = "enough", "still_rising", "flat", "cannot_tell", "not_applicable"
+MATTERS, SHARE_OF_RANGE = 0.01, 0.05
 MAIN_SCORES = ("foscttm", "lta", "pearson")
 MIN_POINTS = 3
 CURVE_COLUMNS = ("scenario", "n_pairs", "method", "metric", "modality", "seed", "value")
@@ -33,57 +36,56 @@ class Knee:
     Attributes
     ----------
     verdict
-        "enough", "still_rising" (more pairs would still help), "flat" (pairs make no measurable difference)
-        or "not_applicable" (scores at fewer than three numbers of pairs).
+        "enough", "still_rising" (more pairs would still help), "flat" (no number of pairs gains anything that
+        matters), "cannot_tell" (the seeds leave it open) or "not_applicable" (scores at fewer than three
+        numbers of pairs).
     index
         Position of the number of pairs that is enough; -1 unless the verdict is "enough".
-    tolerance
-        How far below the score at all pairs still counts as equal, in units of the score.
+    matters
+        The least gain that matters, in units of the score.
+    most
+        The most that could still be gained by all pairs (upper end of the interval): over the number that is
+        enough or, failing that, over the last but one; inf where one seed leaves it open.
     """
 
     verdict: str
     index: int = -1
-    tolerance: float = np.nan
+    matters: float = np.nan
+    most: float = np.nan
 
 
-def knee(values: np.ndarray, better: str) -> Knee:
+def knee(values: np.ndarray, better: str, test_over_train: float) -> Knee:
     """The knee of one curve, see the head of this module.
 
     Parameters
     ----------
     values
-        float (n_points, n_seeds), by rising number of pairs; NaN where there is no score. One seed has no
-        standard error: then the range alone decides.
+        float (n_points, n_seeds), by rising number of pairs; NaN where there is no score.
     better
         "lower" or "higher".
+    test_over_train
+        As in :func:`jamie.metrics.comparison.paired_difference`.
     """
     values = np.asarray(values, dtype=float) * (-1 if better == "lower" else 1)
     scored = np.flatnonzero(np.isfinite(values).any(axis=1))
     if len(scored) < MIN_POINTS:
         return Knee(UNKNOWN)
     curve = values[scored]
-    means = np.nanmean(curve, axis=1)
-    gain, gain_error = _shortfall(curve, 0)
-    largest = SHARE_OF_RANGE * np.ptp(means)
-    short, errors = np.transpose([_shortfall(curve, i) for i in range(len(curve))])
-    tolerance = np.maximum(np.maximum(largest, errors), HAIR)
-    if gain <= max(HAIR, FLAT_ERRORS * gain_error):
-        return Knee(FLAT, tolerance=float(tolerance[0]))
-    enough = short <= tolerance
+    matters = max(MATTERS, SHARE_OF_RANGE * float(np.ptp(np.nanmean(curve, axis=1))))
+    gains = [_gain(curve, i, test_over_train) for i in range(len(curve) - 1)]
+    enough = np.array([gain.high < matters for gain in gains])
     first = len(enough) - int(np.argmin(enough[::-1])) if not enough.all() else 0
-    if first == len(enough) - 1:
-        return Knee(RISING, tolerance=float(tolerance[-2]))
-    return Knee(ENOUGH, int(scored[first]), float(tolerance[first]))
+    if first == 0:
+        return Knee(FLAT, matters=matters, most=gains[0].high)
+    if first < len(enough):
+        return Knee(ENOUGH, int(scored[first]), matters, gains[first].high)
+    return Knee(RISING if gains[-1].verdict == BETTER else UNTOLD, matters=matters, most=gains[-1].high)
 
 
-def _shortfall(curve: np.ndarray, i: int) -> tuple[float, float]:
-    """How far point ``i`` lies below the last one, mean over the seeds both have, and its standard error."""
-    difference = curve[-1] - curve[i]
-    difference = difference[np.isfinite(difference)]
-    if not len(difference):
-        return float(np.nanmean(curve[-1]) - np.nanmean(curve[i])), 0.0
-    error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else 0.0
-    return float(difference.mean()), float(error)
+def _gain(curve: np.ndarray, i: int, test_over_train: float) -> Difference:
+    """What the last point of a curve gains over point ``i``; higher is better."""
+    last, own = pd.Series(curve[-1]), pd.Series(curve[i])
+    return paired_difference(last, own, better="higher", test_over_train=test_over_train)
 
 
 def curves(metrics: pd.DataFrame, n_pairs: dict[str, int], held_out: bool) -> pd.DataFrame:
@@ -117,24 +119,27 @@ def curves(metrics: pd.DataFrame, n_pairs: dict[str, int], held_out: bool) -> pd
     )
 
 
-def knees(table: pd.DataFrame) -> pd.DataFrame:
+def knees(table: pd.DataFrame, ratio: float) -> pd.DataFrame:
     """The knee of every method (controls apart) and score: the content of ``pairing.tsv``.
 
     Parameters
     ----------
     table
         CURVE_COLUMNS, as from :func:`curves`.
+    ratio
+        As from :func:`jamie.evaluation.paired.split_ratio`.
 
     Returns
     -------
     method, metric, modality, verdict, n_pairs (enough; NaN without such a number), value (mean there),
-    n_pairs_most and value_most (at the largest number), tolerance, n_points, n_seeds.
+    n_pairs_most and value_most (at the largest number), matters (the least gain that does), most (that could
+    still be gained; inf = left open), n_points, n_seeds.
     """
     rows = []
     table = table[np.array([not roles.is_control(m) for m in table["method"]], dtype=bool)]
     for (method, metric, modality), part in table.groupby(["method", "metric", "modality"], sort=False):
         wide = part.pivot_table(index="n_pairs", columns="seed", values="value").sort_index()
-        found = knee(wide.to_numpy(), load_metrics()[metric].better)
+        found = knee(wide.to_numpy(), load_metrics()[metric].better, ratio)
         means, at = wide.mean(axis=1), found.index
         rows.append(
             {
@@ -146,13 +151,14 @@ def knees(table: pd.DataFrame) -> pd.DataFrame:
                 "value": means.iloc[at] if at >= 0 else np.nan,
                 "n_pairs_most": means.index[-1],
                 "value_most": means.iloc[-1],
-                "tolerance": found.tolerance,
+                "matters": found.matters,
+                "most": found.most,
                 "n_points": len(wide),
                 "n_seeds": wide.shape[1],
             }
         )
     columns = ("method", "metric", "modality", "verdict", "n_pairs", "value", "n_pairs_most", "value_most")
-    return pd.DataFrame(rows, columns=[*columns, "tolerance", "n_points", "n_seeds"])
+    return pd.DataFrame(rows, columns=[*columns, "matters", "most", "n_points", "n_seeds"])
 
 
 def answer(table: pd.DataFrame, method: str) -> str:
@@ -164,18 +170,28 @@ def answer(table: pd.DataFrame, method: str) -> str:
         As from :func:`knees`.
     """
     own = table[table["method"] == method].fillna({"modality": ""})
-    enough, rising = (own[own["verdict"] == verdict] for verdict in (ENOUGH, RISING))
+    enough, rising, flat, untold = (own[own["verdict"] == v] for v in (ENOUGH, RISING, FLAT, UNTOLD))
+    of = len(enough) + len(rising) + len(flat) + len(untold)
+    if not of:
+        return ""
+    if len(untold) == of:
+        n_seeds = int(own["n_seeds"].max())
+        why = "with one seed" if n_seeds < MIN_SEEDS else f"with {n_seeds} seeds"
+        return f"How many pairs are enough cannot be told {why}"
+    said = []
     if len(enough):
-        said = f"About {number(int(enough['n_pairs'].max()), 'paired cell')} are enough"
-        if not len(rising):
-            return f"{said} here"
-        of = len(enough) + len(rising)
-        return f"{said} for {len(enough)} of {of} scores; more would still help the others"
+        here = "here" if len(enough) == of else f"for {len(enough)} of {of} scores"
+        said.append(f"about {number(int(enough['n_pairs'].max()), 'paired cell')} are enough {here}")
     if len(rising):
-        return f"More than {number(int(rising['n_pairs_most'].iloc[0]), 'paired cell')} would still help"
-    if (own["verdict"] == FLAT).any():
-        return "The number of known pairs makes no measurable difference"
-    return ""
+        here = "would still help" if len(rising) == of else f"would still help {len(rising)} of {of}"
+        said.append(f"more than {number(int(rising['n_pairs_most'].iloc[0]), 'paired cell')} {here}")
+    if len(flat):
+        here = "" if len(flat) == of else f" for {len(flat)} of {of}"
+        said.append(f"more known pairs gain nothing that matters{here}")
+    if len(untold):
+        said.append(f"for {len(untold)} of {of} the seeds cannot tell")
+    text = "; ".join(said)
+    return text[0].upper() + text[1:]
 
 
 def in_words(table: pd.DataFrame, method: str) -> str:
@@ -196,7 +212,8 @@ def verdict_in_words(row) -> str:
     return {
         ENOUGH: f"about {row.n_pairs:,.0f} pairs are enough",
         RISING: f"still improving at {row.n_pairs_most:,.0f} pairs",
-        FLAT: "no gain from more pairs",
+        FLAT: "no gain that matters",
+        UNTOLD: "cannot tell",
         UNKNOWN: "too few points",
     }[row.verdict]
 

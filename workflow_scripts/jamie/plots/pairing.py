@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -74,7 +75,7 @@ def pairing_curves(
                     enough[panel], color=palette.method_color(shown, methods), linewidth=1, linestyle=":"
                 )
     _legend(figure, known, methods, shown, bool(enough))
-    style.headline(figure, message, about)
+    style.headline(figure, textwrap.fill(message, int(10.5 * size[0])), about)
     return figure
 
 
@@ -112,7 +113,7 @@ def _draw_panel(ax: Axes, part: pd.DataFrame, x: str, methods: list[str], shown:
 
 
 def _limits(part: pd.DataFrame, x: str) -> tuple[float, float]:
-    """Room for the methods, bars included, and the floor; for the ceiling where it does not squeeze these."""
+    """Room for the methods, bars included, and the floor; for the reference unless it squeezes these."""
     inside = part[part["method"] != "ceiling"]
     bars = inside[~inside["method"].str.startswith("floor")].groupby(["method", x])["value"]
     mean, sd = bars.mean(), bars.std().fillna(0.0)
@@ -134,7 +135,7 @@ def _draw_control(ax: Axes, value: float, line: dict, *, right: bool) -> None:
     y, va, arrow = (0.98, "top", "▴") if value > high else (0.02, "bottom", "▾")
     x, ha = (0.98, "right") if right else (0.02, "left")
     place = {"transform": ax.transAxes, "ha": ha, "va": va}
-    ax.text(x, y, f"{arrow} ceiling {value:.2f}", color=style.GREY, style="italic", **place)
+    ax.text(x, y, f"{arrow} reference {value:.2f}", color=style.GREY, style="italic", **place)
 
 
 def _line(method: str, methods: list[str], shown: str) -> dict:
