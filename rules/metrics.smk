@@ -104,7 +104,7 @@ rule write_table:
     params:
         about=about_run,
         scenarios={s: CONFIG["scenarios"][s] for s in RUN["scenarios"]},
-        code=code_digest("report/results_table.py", "evaluation/phrases.py"),
+        code=code_digest("report/results_table.py", *PAIRED, "evaluation/phrases.py"),
     log:
         "logs/write_table.log",
     benchmark:
@@ -134,7 +134,10 @@ rule rank_methods:
         numbers="results/ranking.rst",
     params:
         about=about_run,
-        code=code_digest("evaluation/ranking.py", "report/ranking_page.py", "evaluation/phrases.py", *STYLE),
+        held_out={s: CONFIG["scenarios"][s]["held_out"] for s in RUN["scenarios"]},
+        code=code_digest(
+            "evaluation/ranking.py", *PAIRED, "report/ranking_page.py", "evaluation/phrases.py", *STYLE
+        ),
     log:
         "logs/rank_methods.log",
     benchmark:

@@ -14,7 +14,9 @@ with entry.job(snakemake):
         | io.read_json(path)
         for path in snakemake.input.run_info
     ]
-    table = ranking.rank_methods(io.read_table(snakemake.input.metrics), pd.DataFrame(infos))
+    table = ranking.rank_methods(
+        io.read_table(snakemake.input.metrics), pd.DataFrame(infos), snakemake.params.held_out
+    )
     io.write_table(snakemake.output.table, table)
     io.write_text(snakemake.output.page, ranking_page.ranking_page(table))
     words = ranking_page.in_words(table)

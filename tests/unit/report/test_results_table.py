@@ -73,11 +73,11 @@ def test_the_table_by_hand(metrics):
             "**0.150 ± 0.071**",  # lower is better
             "0.900 ± 0.000",  # alone: nothing to be best of
             "**0.300 ± 0.000**",
-            "0.200 ± 0.000",
+            "**0.200 ± 0.000**",
         ],
-        ["", "CCA", "0.300 ± 0.000", "", "", ""],
-        ["", "KNN", "", "", "**0.300 ± 0.000**", "**0.450 ± 0.071**"],  # equal to three digits: both
-        ["", "floor, ceiling", "0.505, 0.000", "", "0.000, 1.000", ""],
+        ["", "CCA", "**0.300 ± 0.000**", "", "", ""],  # two seeds cannot tell these apart
+        ["", "KNN", "", "", "**0.300 ± 0.000**", "**0.450 ± 0.071**"],
+        ["", "floor, reference", "0.505, 0.000", "", "0.000, 1.000", ""],
         [f"`toy` (RNA); {hidden}", "JAMIE", "0.250", "", "0.250", ""],
     ]
 
@@ -93,6 +93,53 @@ def test_the_table_says_seeds_and_wins(metrics):
     assert results_table.results_table(some, SCENARIOS).startswith("Mean ± standard deviation over 2 seeds.")
     without = results_table.results_table(some[some["metric"] != "win_rate_knn"], SCENARIOS)
     assert "imputes better" not in without
+
+
+@pytest.fixture
+def three():
+    """Three seeds on other splits: JAMIE leads on FOSCTTM, is level on r of RNA and behind on r of ADT."""
+    return pd.concat(
+        [
+            rows("jamie", "foscttm", "", [0.10, 0.20, 0.15]),
+            rows("cca", "foscttm", "", [0.15, 0.24, 0.20]),
+            rows("jamie", "pearson", "rna", [0.30, 0.30, 0.33]),
+            rows("cca", "pearson", "rna", [0.28, 0.31, 0.30]),
+            rows("knn", "pearson", "rna", [0.20, 0.21, 0.22]),
+            rows("jamie", "pearson", "adt", [0.30, 0.32, 0.34]),
+            rows("cca", "pearson", "adt", [0.35, 0.37, 0.40]),
+            rows("ceiling", "pearson", "adt", [1.0, 1.0, 1.0]),
+            rows("jamie", "lta", "", [0.9, 0.9, 0.9]),
+        ],
+        ignore_index=True,
+    )
+
+
+def test_bold_is_what_the_seeds_cannot_tell_from_the_best(three):
+    """Spreads over seeds overlap on every score; the differences seed by seed do not."""
+    text = results_table.results_table(three, SCENARIOS)
+    _, _, jamie, cca, knn, _ = lines_of(text)
+    assert [cell.startswith("**") for cell in jamie[2:]] == [True, False, True, False]
+    assert [cell.startswith("**") for cell in cca[2:]] == [False, False, True, True]
+    assert not any(cell.startswith("**") for cell in knn)
+    assert "every method that the data cannot tell from it" in text
+
+
+def test_a_sentence_counts_where_the_first_method_is_best_level_or_worse(three):
+    text = " ".join(results_table.results_table(three, SCENARIOS).split())
+    assert (
+        "Of 3 scores JAMIE is better than every other method on 1, cannot be told from the best on 1 (level), "
+        "and is worse than another on 1. `toy`, `paired_100`: best on FOSCTTM, level on Pearson r, RNA, worse on "
+        "Pearson r, ADT (protein)." in text
+    )
+
+
+def test_one_seed_has_no_bold_and_no_standing(three):
+    text = results_table.results_table(three[three["seed"] == 0], SCENARIOS)
+    assert (
+        "Nothing is bold: one seed cannot tell" in text
+        and "**" not in text
+        and "better than every" not in text
+    )
 
 
 def test_every_line_has_as_many_cells(metrics):
@@ -144,7 +191,7 @@ def test_the_readme_holds_a_table_of_the_form_the_rule_writes():
     assert head == HEAD and dashes == ["---"] * 6 and len(lines) > 3
     for title, method, *values in lines:
         assert title == "" or re.match(r"`\w+` \(.+, .+\); .+, .*(pairs|pair|known)", title), title
-        pattern = rf"({NUMBER}|-), ({NUMBER}|-)" if method == results_table.BOUNDS else CELL
+        pattern = rf"({NUMBER}|-), ({NUMBER}|-)" if method == results_table.REFERENCES else CELL
         if values[0].startswith("excluded: "):
             values = values[1:]
         assert all(re.fullmatch(pattern, value) for value in values if value), (method, values)

@@ -1,6 +1,7 @@
-"""Which method is best: scores scaled between floor and ceiling, and their order, per dataset and scenario.
+"""Which method is best: scores scaled from floor to reference, and their order, per dataset and scenario.
 
-A scaled score is (value - floor) / (ceiling - floor): 0 is what can be had without information, 1 the truth.
+A scaled score is (value - floor) / (reference - floor): 0 is what can be had without information, 1 what the
+reference has, which reads the truth. It is no bound: label transfer, and so a scaled score, can lie above it.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from jamie import contract as c
-from jamie.evaluation import roles
+from jamie.evaluation import paired, roles
 from jamie.evaluation.phrases import strictest_cells
 from jamie.metrics.base import load_metrics
 
-FLOOR, CEILING = "floor_shuffled", "ceiling"
+FLOOR, REFERENCE = "floor_shuffled", "ceiling"
 SCORES = ("foscttm", "lta", "r_1", "r_2")
 FAMILIES = {"alignment": ("foscttm", "lta"), "imputation": ("r_1", "r_2")}
 ALL = "all"  # in the columns dataset and scenario: the mean over everything that was run
@@ -38,6 +39,7 @@ COLUMNS = (
     "alignment",
     "imputation",
     "overall",
+    "level_on",
     *COST_COLUMNS[3:],
     "status",
     "reason",
@@ -45,27 +47,27 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """Floor and ceiling of one score."""
+class Scale:
+    """Floor and reference of one score."""
 
     floor: float
-    ceiling: float
+    reference: float
 
-    def scale(self, value: float) -> float:
-        """NaN where floor and ceiling are the same."""
-        reach = self.ceiling - self.floor
+    def of(self, value: float) -> float:
+        """NaN where floor and reference are the same."""
+        reach = self.reference - self.floor
         return (value - self.floor) / reach if abs(reach) > 1e-9 else np.nan
 
 
-def bounds(score: str, means: pd.Series) -> Bounds:
-    """What bounds a score, from its means by method.
+def scale_of(score: str, means: pd.Series) -> Scale:
+    """What a score is scaled by, from its means by method.
 
-    The floor is `floor_shuffled`, or without it chance: 0.5 for FOSCTTM, 0 for the others. The ceiling is
+    The floor is `floor_shuffled`, or without it chance: 0.5 for FOSCTTM, 0 for the others. The reference is
     that of the run, or without it the perfect value.
     """
     metric = load_metrics()[_metric(score)]
     chance = metric.chance if metric.chance is not None else 0.0
-    return Bounds(float(means.get(FLOOR, chance)), float(means.get(CEILING, metric.perfect)))
+    return Scale(float(means.get(FLOOR, chance)), float(means.get(REFERENCE, metric.perfect)))
 
 
 def _metric(score: str) -> str:
@@ -96,7 +98,7 @@ def costs(infos: pd.DataFrame) -> pd.DataFrame:
     return ran.groupby(keys, sort=False)[list(COST_COLUMNS[3:])].median().reset_index()
 
 
-def rank_methods(metrics: pd.DataFrame, infos: pd.DataFrame) -> pd.DataFrame:
+def rank_methods(metrics: pd.DataFrame, infos: pd.DataFrame, held_out: dict[str, float]) -> pd.DataFrame:
     """Every method of every dataset and scenario, best first, then the controls.
 
     Parameters
@@ -105,17 +107,24 @@ def rank_methods(metrics: pd.DataFrame, infos: pd.DataFrame) -> pd.DataFrame:
         METRIC_COLUMNS of a whole run.
     infos
         As in :func:`costs`.
+    held_out
+        Share of the cells with both modalities that is held out, by scenario.
 
     Returns
     -------
     COLUMNS. Scores are means over seeds, on the strictest group of cells with scores. ``alignment`` and
     ``imputation`` are means of the scaled scores; one that a method lacks and others have counts as 0, and
-    without any the mean is NaN. ``overall`` is the mean of both, NaN counting as 0. A method without any
+    without any the mean is NaN. ``overall`` is the mean of both, NaN counting as 0. ``level_on`` names
+    the columns (foscttm, lta, r_1, r_2, alignment, imputation, overall) on which the method is the best or the
+    seeds cannot tell it from the best; empty with one seed. A method without any
     score has no rank, but a status and a reason. Where there are several datasets or scenarios, the first
     rows, with ``dataset`` "all", are those of :func:`over_everything`.
     """
     rows = metrics.fillna({"modality": "", "reason": ""})
-    groups = [_group(part) for _, part in rows.groupby(["dataset", "scenario"], sort=False)]
+    groups = [
+        _group(part, held_out[scenario])
+        for (_, scenario), part in rows.groupby(["dataset", "scenario"], sort=False)
+    ]
     table = pd.concat(groups, ignore_index=True)
     table = table.merge(costs(infos), on=list(COST_COLUMNS[:3]), how="left")
     if len(groups) > 1 and not all(roles.is_control(m) for m in table["method"]):
@@ -123,7 +132,7 @@ def rank_methods(metrics: pd.DataFrame, infos: pd.DataFrame) -> pd.DataFrame:
     return table.reindex(columns=list(COLUMNS))
 
 
-def _group(rows: pd.DataFrame) -> pd.DataFrame:
+def _group(rows: pd.DataFrame, held_out: float) -> pd.DataFrame:
     """COLUMNS (costs apart) of one dataset and scenario."""
     cells = strictest_cells(rows)
     part = rows[rows["cells"] == cells]
@@ -133,16 +142,23 @@ def _group(rows: pd.DataFrame) -> pd.DataFrame:
     wanted |= {("pearson", m): f"r_{i}" for i, m in enumerate(modalities[:2], start=1)}
     ok = part[part["status"] == c.OK].astype({"value": float})
     ok = ok.assign(score=[wanted.get(key) for key in zip(ok["metric"], ok["modality"], strict=True)])
-    found = ok.dropna(subset=["score"]).groupby(["method", "score"])["value"].agg(["mean", "std"])
+    ok = ok.dropna(subset=["score"])
+    found = ok.groupby(["method", "score"])["value"].agg(["mean", "std"])
+    by_seed = ok.pivot(index=["seed", "method"], columns="score", values="value")
     methods = roles.order_methods(rows["method"])
     table = pd.DataFrame({"method": methods, "label": [roles.label(m) for m in methods]})
     for score in SCORES:
         own = found.xs(score, level="score") if score in found.index.get_level_values("score") else None
         table[score] = table["method"].map(own["mean"]) if own is not None else np.nan
         table[f"{score}_sd"] = table["method"].map(own["std"]) if own is not None else np.nan
-        scale = bounds(score, own["mean"] if own is not None else pd.Series(dtype=float)).scale
+        scale = scale_of(score, own["mean"] if own is not None else pd.Series(dtype=float)).of
         table[f"{score}_scaled"] = table[score].map(scale)
+        by_seed[f"{score}_scaled"] = by_seed[score].map(scale) if score in by_seed else np.nan
     _add_means(table)
+    by_seed = by_seed.reset_index()
+    _add_means(by_seed)
+    level = _level(by_seed, paired.split_ratio(cells, held_out))
+    table["level_on"] = [", ".join(name for name, those in level.items() if m in those) for m in methods]
     table["n_ran"] = table["method"].map(ok.groupby("method")["seed"].nunique()).fillna(0).astype(int)
     table["status"], table["reason"] = zip(*(_status(rows, table, m) for m in methods), strict=True)
     run = {"dataset": rows["dataset"].iloc[0], "scenario": rows["scenario"].iloc[0], "cells": cells}
@@ -150,8 +166,19 @@ def _group(rows: pd.DataFrame) -> pd.DataFrame:
     return _in_order(table.assign(**run))
 
 
+def _level(by_seed: pd.DataFrame, ratio: float) -> dict[str, list[str]]:
+    """By score and mean of scores: the best method and those that the seeds cannot tell from it."""
+    found = {}
+    for name in (*SCORES, *FAMILIES, "overall"):
+        if name in by_seed and by_seed[name].notna().any():
+            scores = by_seed.pivot(index="seed", columns="method", values=name)
+            better = load_metrics()[_metric(name)].better if name in SCORES else "higher"
+            found[name] = paired.level_with_best(scores, better, ratio)
+    return found
+
+
 def _add_means(table: pd.DataFrame) -> None:
-    """Add ``alignment``, ``imputation`` and ``overall``."""
+    """Add ``alignment``, ``imputation`` and ``overall`` to a table with ``method`` and the scaled scores."""
     families = []
     for family, scores in FAMILIES.items():
         scaled = table[[f"{score}_scaled" for score in scores]]
@@ -176,13 +203,13 @@ def _status(rows: pd.DataFrame, table: pd.DataFrame, method: str) -> tuple[str, 
 
 
 def _in_order(table: pd.DataFrame) -> pd.DataFrame:
-    """Best first, then methods without a score, then floors and the ceiling; adds ``rank``."""
+    """Best first, then methods without a score, then floors and the reference; adds ``rank``."""
     control = table["method"].map(roles.is_control).astype(bool)
     rounded = table["overall"].round(DIGITS)
     table = table.assign(rank=rounded.where(~control).rank(ascending=False, method="min"))
-    table = table.assign(control=control, ceiling=table["method"] == CEILING)
-    table = table.sort_values(["control", "rank", "ceiling"], kind="stable", na_position="last")
-    return table.drop(columns=["control", "ceiling"])
+    table = table.assign(control=control, reference=table["method"] == REFERENCE)
+    table = table.sort_values(["control", "rank", "reference"], kind="stable", na_position="last")
+    return table.drop(columns=["control", "reference"])
 
 
 def over_everything(table: pd.DataFrame) -> pd.DataFrame:

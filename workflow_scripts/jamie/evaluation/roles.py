@@ -64,7 +64,7 @@ def uses_pairs(method: str) -> bool:
 
 
 def is_control(method: str) -> bool:
-    """Whether a method bounds the scores (a floor or the ceiling) instead of competing."""
+    """Whether a method is a reference beside the scores (a floor, or the truth) instead of competing."""
     spec = _specs().get(method)
     return bool(spec.control) if spec else method.startswith("floor")
 

@@ -1,7 +1,8 @@
-"""Ceiling: the truth itself, as a reference on the same cells.
+"""Reference: reads the truth, on the same cells.
 
-It bounds what is compared with the truth, imputed values and pairs. Scores of cell types can be higher: the
-measured values, which it takes for coordinates, hold noise that a latent space leaves out.
+Its imputed values and its pairs are the truth, so no method can be nearer to it. It is no bound beyond that:
+scores of cell types can be higher, as the measured values, which it takes for coordinates, hold noise that a
+latent space leaves out.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from jamie.linear.projection import Projection
 from jamie.registry import Spec
 
 SPEC = Spec(
-    label="ceiling: truth",
+    label="reference: reads the truth",
     summary="Reads the measured values of the other modality where they exist, the feature mean elsewhere; "
-    "both sides of a cell get the same coordinates.",
+    "both sides of a cell get the same coordinates. No bound: label transfer can lie above it.",
     control="ceiling",
     cost="linear in cells",
     uses_truth=True,

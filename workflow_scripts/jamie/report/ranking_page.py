@@ -33,12 +33,14 @@ HEADS = {
 LOWER = ("foscttm", "time_s", "memory_gb", "gpu_gb")
 NOTES = (
     "Scores: mean ± standard deviation over seeds; r is Pearson's, mean over features, of the first and of "
-    "the second modality as imputed. Bold: the best method of a column, and those equal to it as printed. "
+    "the second modality as imputed. Bold: the best method of a column and those that the data cannot tell from "
+    "it, by the 95 % interval of the difference, seed by seed, corrected for splits that share cells; nothing "
+    "with one seed or over all datasets. Bold time and memory: the least. "
     "(no pairs): learns from no known pair. Time and memory: median over seeds.",
-    "Alignment and imputation are means of scaled scores, (value - floor) / (ceiling - floor), of FOSCTTM "
-    "and label transfer, and of both r: 0 is the floor, 1 the ceiling; colour: the scaled score. Floor: "
-    "shuffled pairs (where they were not run, 0.5 for FOSCTTM and 0 for the others). Ceiling: the truth "
-    "(where it was not run, the perfect value).",
+    "Alignment and imputation are means of scaled scores, (value - floor) / (reference - floor), of FOSCTTM "
+    "and label transfer, and of both r: 0 is the floor, 1 the reference; colour: the scaled score. Floor: "
+    "shuffled pairs (where they were not run, 0.5 for FOSCTTM and 0 for the others). Reference: reads the truth "
+    "(where it was not run, the perfect value); it is no bound.",
     "Order: the mean of alignment and imputation, in which an output that a method does not have (–) counts "
     "as 0. Over all datasets, so does a dataset where a method has no score; there it takes the last rank.",
 )
@@ -68,7 +70,7 @@ def ranking_page(table: pd.DataFrame) -> str:
         for color, rows in where.items():
             page = page.tab_style(gt.fill(color), loc.body(name, rows))
     for name in shown:
-        if rows := _best(table, text, name):
+        if rows := _bold(table, text, name):
             page = page.tab_style(gt.text(weight="bold"), loc.body(name, rows))
     if controls := [i for i, m in enumerate(table["method"]) if roles.is_control(m)]:
         page = page.tab_style(gt.text(color=style.GREY), loc.body(rows=controls))
@@ -92,10 +94,30 @@ def headline(table: pd.DataFrame) -> str:
         return "No method has a score"
     leading = table.loc[table["rank"].notna(), "method"].iloc[0] if n_runs > 1 else None
     if leading is None:
-        return f"{' and '.join(first['label'])} ranked first"
-    n_first = int((first["method"] == leading).sum())
+        return f"{' and '.join(first['label'])} ranked first{_told(runs)}"
+    own = first[first["method"] == leading]
     label = table.loc[table["method"] == leading, "label"].iloc[0]
-    return f"Over all datasets: {label} first, and first in {n_first} of {n_runs}"
+    words = f"Over all datasets: {label} first, and first in {len(own)} of {n_runs}"
+    alone = sum(_level(runs, row.dataset, row.scenario) == [label] for row in own.itertuples(index=False))
+    return f"{words}, told from the others in {alone}"
+
+
+def _level(runs: pd.DataFrame, dataset: str, scenario: str) -> list[str]:
+    """Labels of the methods that the seeds cannot tell from the best, in order; empty where nothing can be."""
+    part = runs[(runs["dataset"] == dataset) & (runs["scenario"] == scenario)]
+    return [row.label for row in part.itertuples(index=False) if "overall" in row.level_on.split(", ")]
+
+
+def _told(runs: pd.DataFrame) -> str:
+    """Whether the first of a single run can be told from the others."""
+    if len(runs[runs["rank"].notna()]) < 2:
+        return ""
+    level = _level(runs, runs["dataset"].iloc[0], runs["scenario"].iloc[0])
+    if not level:
+        return "; with one seed that may be chance"
+    first = set(runs.loc[runs["rank"] == 1, "label"])
+    others = [label for label in level if label not in first]
+    return f"; the seeds cannot tell it from {' and '.join(others)}" if others else ""
 
 
 def in_words(table: pd.DataFrame) -> str:
@@ -103,10 +125,18 @@ def in_words(table: pd.DataFrame) -> str:
     parts = []
     for (dataset, scenario), part in table.groupby(["dataset", "scenario"], sort=False):
         ranked = part[part["rank"].notna()].head(3)
-        names = [f"{as_it_is(row.label)} {row.overall:.3f}" for row in ranked.itertuples(index=False)]
+        names = [_with_standing(row) for row in ranked.itertuples(index=False)]
         where = "All datasets" if dataset == ALL else as_it_is(f"{dataset}, {scenario}")
         parts.append(f"{where}: {', '.join(names) or 'no method has a score'}.")
-    return "The first three, with the mean of alignment and imputation. " + " ".join(parts)
+    return (
+        "The first three, with the mean of alignment and imputation; (level): the seeds cannot tell it from the "
+        "first. " + " ".join(parts)
+    )
+
+
+def _with_standing(row) -> str:
+    level = row.rank > 1 and "overall" in str(row.level_on).split(", ")
+    return f"{as_it_is(row.label)} {row.overall:.3f}" + (" (level)" if level else "")
 
 
 def _headings(table: pd.DataFrame) -> list[str]:
@@ -200,16 +230,17 @@ def _shades(table: pd.DataFrame, shown: list[str]) -> dict[str, dict[str, list[i
     return found
 
 
-def _best(table: pd.DataFrame, text: pd.DataFrame, name: str) -> list[int]:
-    """Rows with the best value of their group and those that read the same; none where nothing competes."""
+def _bold(table: pd.DataFrame, text: pd.DataFrame, name: str) -> list[int]:
+    """Rows that are best or cannot be told from the best; of times and memory, the least as printed."""
     if name in ("rank", "label"):
         return []
+    if name not in LOWER[1:]:
+        on = table["level_on"].fillna("").str.split(", ")
+        return [int(i) for i in np.flatnonzero(on.map(lambda names: name in names))]
     rows = []
     for _, part in table.groupby(["dataset", "scenario"], sort=False):
         values = part.loc[~part["method"].map(roles.is_control).astype(bool), name].astype(float).dropna()
-        if len(values) < 2:
-            continue
-        best = values.min() if name in LOWER else values.max()
-        printed = text.loc[values.index, name].str.split(" ± ").str[0]
-        rows += [int(i) for i in values.index[printed == printed[values == best].iloc[0]]]
+        if len(values) > 1:
+            printed = text.loc[values.index, name]
+            rows += [int(i) for i in values.index[printed == printed[values.idxmin()]]]
     return rows

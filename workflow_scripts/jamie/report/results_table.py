@@ -14,14 +14,14 @@ import pandas as pd
 from jamie import contract as c
 from jamie import io
 from jamie.errors import InputError
-from jamie.evaluation import roles
-from jamie.evaluation.phrases import number, strictest_cells
+from jamie.evaluation import paired, roles
+from jamie.evaluation.phrases import number, score_name, strictest_cells
 from jamie.metrics.base import load_metrics
 
 BEGIN = "<!-- results table: written by `make readme`, do not edit -->"
 END = "<!-- end of the results table -->"
 HEAD = ["data", "method", "FOSCTTM ↓", "label transfer ↑", "r, first modality ↑", "r, second modality ↑"]
-BOUNDS = "floor, ceiling"
+REFERENCES = "floor, reference"
 CELLS = {
     c.TEST: "held-out cells",
     c.HIDDEN: "hidden pairs, cells seen in training",
@@ -33,9 +33,10 @@ CELLS = {
 def results_table(metrics: pd.DataFrame, scenarios: dict[str, dict]) -> str:
     """Mean and standard deviation over seeds of the main scores, as a markdown table with a line above it.
 
-    A block of rows per dataset and scenario, on the strictest group of cells with scores: the methods (the
-    best of a score in bold, and those that equal it to three digits), then floor and ceiling in one row.
-    Below the table, the share of features on which the first method beats KNN.
+    A block of rows per dataset and scenario, on the strictest group of cells with scores: the methods (in
+    bold the best mean of a score and those that the seeds cannot tell from it), then floor and reference in
+    one row. Below the table, how the first method stands on each score, and the share of features on which it
+    beats KNN.
 
     Parameters
     ----------
@@ -45,22 +46,58 @@ def results_table(metrics: pd.DataFrame, scenarios: dict[str, dict]) -> str:
         Config entries of the scenarios.
     """
     rows = metrics.fillna({"modality": ""})
-    lines = []
+    lines, stands = [], []
     for (dataset, scenario), part in rows.groupby(["dataset", "scenario"], sort=False):
         missing = _reasons(part)
-        lines += _block(dataset, scenarios[scenario], part[part["cells"] == strictest_cells(part)], missing)
+        strictest = part[part["cells"] == strictest_cells(part)]
+        lines += _block(dataset, scenarios[scenario], strictest, missing)
+        stands.append((dataset, scenario, strictest))
     n_seeds = metrics.groupby(["dataset", "scenario"])["seed"].nunique()
     seeds = number(n_seeds.max(), "seed")
     seeds = seeds if n_seeds.nunique() == 1 else f"{n_seeds.min()} to {seeds}"
+    bold = (
+        "Bold: the best mean of a score and every method that the data cannot tell from it (95 % interval of "
+        "the difference, seed by seed, corrected for splits that share cells)"
+        if n_seeds.max() >= paired.MIN_SEEDS
+        else "Nothing is bold: one seed cannot tell which of two methods is better"
+    )
     intro = (
-        f"Mean ± standard deviation over {seeds}. Bold: the best method of a score. Floor (shuffled "
-        "pairs or the mean of a feature) and ceiling (the measured values themselves) are references, no "
-        "bounds: a joint space can tell cell types apart better than measured values do. Their means are "
-        "given. r is Pearson's, mean over features."
+        f"Mean ± standard deviation over {seeds}. {bold}. Floor: shuffled pairs or the mean of a feature; "
+        "reference: reads the truth, no bound, as a joint space can tell cell types apart better than measured "
+        "values do; their means. r is Pearson's, mean over features."
     )
     table = [HEAD, ["---"] * len(HEAD), *lines]
     text = f"{intro}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in table)
-    return text + _wins(rows)
+    return text + _standings(rows, stands, scenarios) + _wins(rows)
+
+
+def _standings(rows: pd.DataFrame, parts: list[tuple], scenarios: dict[str, dict]) -> str:
+    """On how many main scores the first method is best, level with others, or worse, and on which."""
+    method = roles.order_methods(rows["method"])[0]
+    counts, said = dict.fromkeys((paired.BEST, paired.LEVEL, paired.BEHIND), 0), []
+    for dataset, scenario, part in parts:
+        found = paired.standings(part, method, scenarios[scenario]["held_out"])
+        by_standing = {
+            kind: [score_name(*score) for score in _scores(part) if found.get(score) == kind]
+            for kind in counts
+        }
+        for kind, scores in by_standing.items():
+            counts[kind] += len(scores)
+        words = [f"{kind} on {' and '.join(scores)}" for kind, scores in by_standing.items() if scores]
+        said += [f"`{dataset}`, `{scenario}`: {', '.join(words)}"] if words else []
+    if not said:
+        return ""
+    return (
+        f"\nOf {number(sum(counts.values()), 'score')} {roles.label(method)} is better than every other method "
+        f"on {counts[paired.BEST]}, cannot be told from the best on {counts[paired.LEVEL]} (level), and is worse "
+        f"than another on {counts[paired.BEHIND]}. {'; '.join(said)}.\n"
+    )
+
+
+def _scores(part: pd.DataFrame) -> list[tuple[str, str]]:
+    """The main scores as (metric, modality), in the order of the columns."""
+    modalities = [m for m in dict.fromkeys(part["modality"]) if m]
+    return [("foscttm", ""), ("lta", ""), *(("pearson", m) for m in modalities)]
 
 
 def _wins(rows: pd.DataFrame) -> str:
@@ -88,13 +125,11 @@ def _reasons(part: pd.DataFrame) -> dict[str, str]:
 
 def _block(dataset: str, scenario: dict, part: pd.DataFrame, missing: dict[str, str]) -> list[list[str]]:
     modalities = [m for m in dict.fromkeys(part["modality"]) if m]
-    scores = [("foscttm", ""), ("lta", ""), *(("pearson", m) for m in modalities)]
-    ok = part[part["status"] == c.OK].astype({"value": float})
-    by_score = ok.groupby(["metric", "modality", "method"])["value"].agg(["mean", "std"])
-    scored = set(by_score.index.droplevel("method"))
+    by_score = paired.by_seed(part)
+    ratio = paired.split_ratio(part["cells"].iloc[0], scenario["held_out"])
     columns = [
-        _column(by_score.loc[score], load_metrics()[score[0]].better) if score in scored else {}
-        for score in scores
+        _column(by_score[score], load_metrics()[score[0]].better, ratio) if score in by_score else {}
+        for score in _scores(part)
     ]
     names = ", ".join(roles.label(m) for m in modalities)
     title = f"`{dataset}` ({names}); {CELLS[part['cells'].iloc[0]]}, {_pairs(scenario)}"
@@ -102,27 +137,24 @@ def _block(dataset: str, scenario: dict, part: pd.DataFrame, missing: dict[str, 
     methods = roles.order_methods([*part["method"], *missing])
     methods = [m for m in methods if not roles.is_control(m)]
     rows = [["", roles.label(m), *(column.get(m, "") for column in columns)] for m in methods]
-    if any(BOUNDS in column for column in columns):
-        rows.append(["", BOUNDS, *(column.get(BOUNDS, "") for column in columns)])
+    if any(REFERENCES in column for column in columns):
+        rows.append(["", REFERENCES, *(column.get(REFERENCES, "") for column in columns)])
     rows[0][0] = title
     return [row + [""] * (len(HEAD) - len(row)) for row in rows]
 
 
-def _column(found: pd.DataFrame, better: str) -> dict[str, str]:
-    """What stands in a score's column, by method. ``found``: mean and std by method."""
-    best_of = pd.Series.min if better == "lower" else pd.Series.max
-    controls = np.array([roles.is_control(m) for m in found.index])
-    means = found["mean"] + 0.0  # never "-0.000"
-    best = f"{best_of(means[~controls]):.3f}" if (~controls).sum() > 1 else ""
-    cells = {}
-    for method in found.index[~controls]:
-        sd, mean = found.loc[method, "std"], f"{means[method]:.3f}"
-        text = mean + (f" ± {sd:.3f}" if np.isfinite(sd) else "")
-        cells[method] = f"**{text}**" if mean == best else text
-    floors = means[found.index.str.startswith("floor")]
-    bounds = [f"{best_of(floors):.3f}"] if len(floors) else ["-"]
-    bounds.append(f"{means['ceiling']:.3f}" if "ceiling" in means else "-")
-    return cells | ({BOUNDS: ", ".join(bounds)} if controls.any() else {})
+def _column(scores: pd.DataFrame, better: str, ratio: float) -> dict[str, str]:
+    """What stands in a score's column, by method. ``scores``: a row per seed, a column per method."""
+    means, sds = scores.mean() + 0.0, scores.std()  # never "-0.000"
+    level, cells = paired.level_with_best(scores, better, ratio), {}
+    for method in [m for m in scores if not roles.is_control(m)]:
+        text = f"{means[method]:.3f}" + (f" ± {sds[method]:.3f}" if np.isfinite(sds[method]) else "")
+        cells[method] = f"**{text}**" if method in level else text
+    floors = means[means.index.str.startswith("floor")]
+    references = [f"{floors.min() if better == 'lower' else floors.max():.3f}"] if len(floors) else ["-"]
+    references.append(f"{means['ceiling']:.3f}" if "ceiling" in means else "-")
+    controls = any(roles.is_control(m) for m in scores)
+    return cells | ({REFERENCES: ", ".join(references)} if controls else {})
 
 
 def _pairs(scenario: dict) -> str:
