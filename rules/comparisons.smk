@@ -39,7 +39,7 @@ rule plot_ablation:
     params:
         about=about_run,
         variants=VARIANTS,
-        code=code_digest("plots/ablation.py", *STYLE, "evaluation/phrases.py"),
+        code=code_digest("plots/ablation.py", *PAIRED, *STYLE, "evaluation/phrases.py"),
     log:
         "logs/plot_ablation/{dataset}.{scenario}.log",
     benchmark:
@@ -60,7 +60,7 @@ rule plot_alignment:
         numbers=f"{FIGURES}/alignment.rst",
     params:
         about=about_run,
-        code=code_digest("plots/alignment.py", "evaluation/phrases.py", *STYLE),
+        code=code_digest("plots/alignment.py", *PAIRED, "evaluation/phrases.py", *STYLE),
     log:
         "logs/plot_alignment/{dataset}.{scenario}.log",
     benchmark:
@@ -88,7 +88,9 @@ rule plot_silhouettes:
         about=about_run,
         methods=EMBEDDING,
         seeds=RUN["seeds"],
-        code=code_digest("metrics", "plots/silhouettes.py", "evaluation/phrases.py", *STYLE),
+        code=code_digest(
+            "metrics", "evaluation/paired.py", "plots/silhouettes.py", "evaluation/phrases.py", *STYLE
+        ),
     log:
         "logs/plot_silhouettes/{dataset}.{scenario}.log",
     benchmark:
@@ -110,7 +112,7 @@ rule plot_baselines:
     params:
         about=about_run,
         shown=SHOWN,
-        code=code_digest("plots/baselines.py", "plots/features.py", "evaluation/phrases.py", *STYLE),
+        code=code_digest("plots/baselines.py", "plots/features.py", *PAIRED, "evaluation/phrases.py", *STYLE),
     log:
         "logs/plot_baselines/{dataset}.{scenario}.log",
     benchmark:

@@ -63,7 +63,7 @@ rule plot_scores:
     params:
         about=about_run,
         shown=SHOWN,
-        code=code_digest("plots/scores.py", *STYLE, "evaluation/phrases.py"),
+        code=code_digest("plots/scores.py", *PAIRED, *STYLE, "evaluation/phrases.py"),
     log:
         "logs/plot_scores/{dataset}.{scenario}.log",
     benchmark:
@@ -85,7 +85,7 @@ rule plot_features:
     params:
         about=about_run,
         shown=SHOWN,
-        code=code_digest("plots/features.py", *STYLE, "evaluation/phrases.py"),
+        code=code_digest("plots/features.py", *PAIRED, *STYLE, "evaluation/phrases.py"),
     log:
         "logs/plot_features/{dataset}.{scenario}.log",
     benchmark:

@@ -76,6 +76,7 @@ rule summarise_run:
         datasets={d: CONFIG["datasets"][d] for d in RUN["datasets"]},
         scenarios={s: CONFIG["scenarios"][s] for s in RUN["scenarios"]},
         code=code_digest(
+            *PAIRED,
             "evaluation/phrases.py",
             "report/first_page.py",
             "evaluation/planner.py",

@@ -15,9 +15,9 @@ with entry.job(snakemake):
     else:
         case = roles.case_words(part["protocol"].iloc[0], part["cells"].iloc[0], part["seed"].nunique())
         missing = alignment.left_out(table, alignment.alignment_scores(part))
-        figure = alignment.alignment_scatter(
-            part, missing, about=f"{wanted.dataset}, {wanted.scenario}: {case}"
-        )
+        about = f"{wanted.dataset}, {wanted.scenario}: {case}"
+        held_out = snakemake.params.about["held_out"]
+        figure = alignment.alignment_scatter(part, missing, held_out=held_out, about=about)
         words = alignment.in_words(part, missing, phrases.cells_in_words(part))
     style.save(figure, snakemake.output.figure)
     io.write_text(snakemake.output.numbers, phrases.caption(words, snakemake.params.about))

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from jamie import entry, io
-from jamie.evaluation import phrases, roles
+from jamie.evaluation import paired, phrases, roles
 from jamie.plots import baselines, style
 
 with entry.job(snakemake):
@@ -17,7 +17,8 @@ with entry.job(snakemake):
         part = table[table["cells"] == phrases.strictest_cells(table.dropna(subset=["pearson"]))]
         case = roles.case_words(part["protocol"].iloc[0], part["cells"].iloc[0], part["seed"].nunique())
         about = f"{snakemake.wildcards.dataset}, {snakemake.wildcards.scenario}: {case}"
-        figure = baselines.baseline_panels(part, method=method, about=about)
-        words = baselines.in_words(part, method)
+        ratio = paired.split_ratio(part["cells"].iloc[0], snakemake.params.about["held_out"])
+        figure = baselines.baseline_panels(part, ratio=ratio, method=method, about=about)
+        words = baselines.in_words(part, method, ratio)
     style.save(figure, snakemake.output.figure)
     io.write_text(snakemake.output.numbers, phrases.caption(words, snakemake.params.about))

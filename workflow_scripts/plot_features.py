@@ -3,7 +3,7 @@
 import pandas as pd
 
 from jamie import entry, io
-from jamie.evaluation import phrases
+from jamie.evaluation import paired, phrases
 from jamie.plots import features, style
 
 with entry.job(snakemake):
@@ -16,6 +16,7 @@ with entry.job(snakemake):
     else:
         part = table[table["cells"] == phrases.strictest_cells(table)]
         figure = features.win_scatter(part, method=shown, against="knn")
-        words = phrases.wins_in_words(part, shown, "knn")
+        ratio = paired.split_ratio(part["cells"].iloc[0], snakemake.params.about["held_out"])
+        words = phrases.wins_in_words(part, shown, "knn", ratio)
     style.save(figure, snakemake.output.figure)
     io.write_text(snakemake.output.numbers, phrases.caption(words, snakemake.params.about))

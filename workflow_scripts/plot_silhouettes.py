@@ -4,7 +4,7 @@ import pandas as pd
 
 from jamie import entry, io
 from jamie.data.correspondence import Correspondence
-from jamie.evaluation import phrases, roles
+from jamie.evaluation import paired, phrases, roles
 from jamie.metrics.base import NotApplicable
 from jamie.metrics.score import score_types
 from jamie.plots import silhouettes, style
@@ -35,7 +35,9 @@ with entry.job(snakemake):
     if found:
         silhouette = pd.concat(found, ignore_index=True)
         about = f"{wanted.dataset}, {wanted.scenario}: {roles.case_words(protocol, cells, len(p.seeds))}"
-        figure = silhouettes.silhouette_map(silhouette, missing, about=about)
+        figure = silhouettes.silhouette_map(
+            silhouette, missing, ratio=paired.split_ratio(cells, p.about["held_out"]), about=about
+        )
         means, n_cells = silhouettes.type_means(silhouette)
         words = silhouettes.in_words(means, n_cells, phrases.cells_in_words(part), missing)
     else:

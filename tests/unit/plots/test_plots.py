@@ -111,7 +111,7 @@ def umap_figure():
 
 @pytest.fixture(scope="module")
 def score_figure():
-    return scores.score_panels(metric_table(), protocol="held_out", cells="test")
+    return scores.score_panels(metric_table(), protocol="held_out", cells="test", held_out=0.2)
 
 
 def test_colors_are_distinct_stable_and_grey_for_controls():
@@ -140,7 +140,7 @@ def test_labels_are_words_and_unknown_names_stay():
         "FOSCTTM",
         "KNN",
         "UnionCom (no pairs)",
-        "ceiling: truth",
+        "reference: truth",
         "my_method",
     ]
 
@@ -291,7 +291,10 @@ def test_cells_of_two_modalities_are_not_counted_as_twice_as_many():
     of_both = table["metric"].ne("foscttm") & table["modality"].fillna("").eq("")
     assert of_both.any()
     figure = scores.score_panels(
-        table.assign(n_cells=table["n_cells"] * (1 + of_both)), protocol="held_out", cells="test"
+        table.assign(n_cells=table["n_cells"] * (1 + of_both)),
+        protocol="held_out",
+        cells="test",
+        held_out=0.2,
     )
     assert "held-out protocol, cells never seen in training, 3 seeds, n = 242 cells" in texts(figure)
 
@@ -301,11 +304,11 @@ def test_scores_show_all_panels_methods_and_controls(score_figure):
     assert len(score_figure.axes) == 12
     assert {"FOSCTTM", "Pearson r\nimputed RNA", "R²\nimputed electrophysiology"} <= set(found)
     assert found.count("JAMIE") == 3  # once a row of panels
-    assert found.count("ceiling: truth") == 12
+    assert found.count("reference: truth") == 12
     assert found.count("floor: feature mean") == 8
     assert found.count("← better") == 3  # FOSCTTM and two Jensen-Shannon distances
     assert found.count("better →") == 9
-    assert "JAMIE has the best mean in 12 of 12 scores" in found
+    assert "JAMIE is best on 12, not told from the best on 0, worse on 0 of 12 scores" in found
     assert "held-out protocol, cells never seen in training, 3 seeds, n = 242 cells" in found
     rows = [t.get_text() for t in score_figure.axes[0].get_yticklabels()]
     assert rows == [
@@ -335,7 +338,7 @@ def test_scores_say_what_is_missing(score_figure):
 def test_scores_draw_mean_and_seeds():
     table = metric_table()
     table = table[(table["metric"] == "lta") & (table["method"] == "knn")].assign(value=[0.2, 0.4, 0.9])
-    ax = scores.score_panels(table, protocol="held_out", cells="test").axes[0]
+    ax = scores.score_panels(table, protocol="held_out", cells="test", held_out=0.2).axes[0]
     dots = next(c for c in ax.collections if isinstance(c, PathCollection)).get_offsets()[:, 0]
     assert sorted(dots) == [0.2, 0.4, 0.9]
     (mean, _, (bar,)) = ax.containers[0]
@@ -349,29 +352,32 @@ def test_scores_message_counts_by_direction():
     table = table.assign(
         value=table["value"].mask((table["method"] == "jamie") & (table["metric"] == "foscttm"), 0.49)
     )
-    figure = scores.score_panels(table, protocol="held_out", cells="test")
-    assert "JAMIE has the best mean in 2 of 3 scores" in texts(figure)
-    figure = scores.score_panels(table, protocol="held_out", cells="test", better={"foscttm": "higher"})
-    assert "JAMIE has the best mean in 1 of 1 scores" in texts(figure)
+    figure = scores.score_panels(table, protocol="held_out", cells="test", held_out=0.2)
+    assert "JAMIE is best on 2, not told from the best on 0, worse on 1 of 3 scores" in texts(figure)
+    figure = scores.score_panels(
+        table, protocol="held_out", cells="test", held_out=0.2, better={"foscttm": "higher"}
+    )
+    assert "JAMIE is best on 0, not told from the best on 1, worse on 0 of 1 score" in texts(figure)
 
 
 def test_scores_refuse_what_they_cannot_draw():
     table = metric_table(seeds=(0,))
     with pytest.raises(ValueError, match="no scores for protocol transductive, cells all"):
-        scores.score_panels(table, protocol="transductive", cells="all")
+        scores.score_panels(table, protocol="transductive", cells="all", held_out=0.0)
     with pytest.raises(ValueError, match="more than one dataset"):
         two = pd.concat([table, table.assign(dataset="scgem")])
-        scores.score_panels(two, protocol="held_out", cells="test")
+        scores.score_panels(two, protocol="held_out", cells="test", held_out=0.2)
     with pytest.raises(ValueError, match="No method has a score"):
         bad = table.assign(status="failed", value=np.nan, reason="memory")
-        scores.score_panels(bad, protocol="held_out", cells="test")
+        scores.score_panels(bad, protocol="held_out", cells="test", held_out=0.2)
 
 
-def test_sign_test_by_hand():
-    # 4 above, 1 below, one tie and one NaN left out: p = 2 * (1 + 5) / 2**5
-    a, b = [2, 2, 2, 2, 0, 1, np.nan], [1, 1, 1, 1, 1, 1, 0]
-    assert features.sign_test(a, b) == (4, 1, pytest.approx(0.375))
-    assert features.sign_test([1, 2], [1, 2]) == (0, 0, 1.0)
+def test_scores_say_what_one_seed_cannot_tell_and_how_many_cells_each_score_is_of():
+    one = metric_table(seeds=(0,))
+    one = one.assign(n_cells=one["n_cells"].mask(one["metric"] == "pearson", 200))
+    found = texts(scores.score_panels(one, protocol="held_out", cells="test", held_out=0.2))
+    assert "Scores of all methods; one seed cannot tell whether JAMIE is better" in found
+    assert "held-out protocol, cells never seen in training, 1 seed, n = 200 to 242 cells" in found
 
 
 def test_win_scatter_counts_features_after_averaging_seeds():
@@ -380,9 +386,9 @@ def test_win_scatter_counts_features_after_averaging_seeds():
     table = table[table["method"].isin(("jamie", "knn"))].sort_values(["method", "seed", "feature"])
     table["pearson"] = [0.5, 0.5, 0.5, 0.5, 0.1, 0.7, 0.7, 0.7, 0.7, 0.1] + [0.55] * 5 + [0.45] * 5
     found = texts(features.win_scatter(table))
-    assert "Features imputed better by JAMIE than by KNN (Pearson r):\n4 of 5 (electrophysiology)" in found
-    assert {"JAMIE better: 4", "KNN better: 1"} <= set(found)
-    assert "Pearson r, imputed electrophysiology\nn = 5, two-sided sign test p = 0.38" in found
+    assert "Features on which JAMIE is higher than KNN (Pearson r):\n4 of 5 (electrophysiology)" in found
+    assert {"JAMIE higher: 4", "KNN higher: 1"} <= set(found)
+    assert "Pearson r, imputed electrophysiology\nn = 5 features" in found
 
 
 def test_win_scatter_has_a_panel_per_modality_and_score():
@@ -400,7 +406,7 @@ def test_win_scatter_refuses_methods_without_imputation():
     with pytest.raises(ValueError, match="no imputation scores of UnionCom"):
         features.win_scatter(table, against="unioncom")
     with pytest.raises(ValueError, match="more than one cells"):
-        features.win_scatter(pd.concat([table, table.assign(cells="all")]))
+        features.win_scatter(pd.concat([table, table.assign(cells="all", held_out=0.0)]))
 
 
 def test_distributions_pair_measured_with_imputed():

@@ -39,35 +39,32 @@ def features(wins: int, losses: int, modality: str = "rna", cells: str = TEST) -
     return frame.reindex(columns=list(FEATURE_SCORE_COLUMNS))
 
 
-def test_wins_are_counted_by_modality_with_their_sign_test():
-    text = phrases.wins_in_words(pd.concat([features(9, 1), features(2, 2, "atac")]), "jamie", "knn")
+def test_wins_are_counted_by_modality_and_said_to_be_no_test():
+    text = phrases.wins_in_words(pd.concat([features(9, 1), features(2, 2, "atac")]), "jamie", "knn", 0.25)
     assert text.startswith("On held-out cells (never seen by any fitted step), mean of 2 seeds.")
-    # two-sided: 2 * (1 + 10) / 2^10
-    assert (
-        "RNA, Pearson r: JAMIE is better on 9 and worse on 1 features (90%, 90% to 90% by seed; sign" in text
-    )
-    assert (
-        "ATAC, Pearson r: JAMIE is better on 2 and worse on 2 features (50%, 50% to 50% by seed; sign" in text
-    )
-    assert "by seed; sign test p = 0.021)" in text and "by seed; sign test p = 1)" in text
+    assert "RNA, Pearson r: JAMIE is higher on 9 and lower on 1 features (90%, 90% to 90% by seed)" in text
+    assert "ATAC, Pearson r: JAMIE is higher on 2 and lower on 2 features (50%, 50% to 50% by seed)" in text
+    assert "their mean differs by +0.080 (equal in all seeds): cannot tell" in text and "p =" not in text
     assert not problems_of(text)
 
 
 def test_seeds_are_averaged_before_features_are_counted():
     table = features(1, 0)
     table.loc[(table["method"] == "jamie") & (table["seed"] == 1), "pearson"] = 0.2  # mean 0.35 against 0.4
-    assert "JAMIE is better on 0 and worse on 1 features" in phrases.wins_in_words(table, "jamie", "knn")
+    assert "JAMIE is higher on 0 and lower on 1 features" in phrases.wins_in_words(
+        table, "jamie", "knn", 0.25
+    )
 
 
 def test_the_spread_of_wins_over_seeds_is_given_and_one_seed_has_none():
     table = features(3, 1)
     lost = (table["method"] == "jamie") & (table["seed"] == 1) & (table["feature"] != "g0")
     table.loc[lost, "pearson"] = 0.35
-    text = phrases.wins_in_words(table, "jamie", "knn")
+    text = phrases.wins_in_words(table, "jamie", "knn", 0.25)
     # means over seeds: 0.5 for g0, 0.425 for g1 and g2, 0.375 for g3 (knn 0.4, 0.4, 0.4, 0.5)
-    assert "better on 3 and worse on 1 features (75%, 25% to 75% by seed; sign" in text
-    one = phrases.wins_in_words(table[table["seed"] == 0], "jamie", "knn")
-    assert "(75%; sign test" in one
+    assert "higher on 3 and lower on 1 features (75%, 25% to 75% by seed); their mean" in text
+    one = phrases.wins_in_words(table[table["seed"] == 0], "jamie", "knn", 0.25)
+    assert "(75%); their mean differs by" in one and "(one seed): cannot tell" in one
 
 
 def test_similarity_is_quoted_with_its_spread_over_seeds():

@@ -83,7 +83,7 @@ def test_one_seed_has_no_spread():
 
 def test_the_page_counts_methods_cells_and_pairs():
     text = page(table(GOOD))
-    assert "6 methods (JAMIE, KNN, CCA, floor: feature mean, floor: shuffled pairs, ceiling: truth)" in text
+    assert "6 methods (JAMIE, KNN, CCA, floor: feature mean, floor: shuffled pairs, reference: truth)" in text
     assert "1 dataset in 1 scenario with 2 seeds" in text
     assert "It has 1,100 cells with RNA and 1,050 cells with ATAC; 1,010 cells have both." in text
     assert "210 of these were held out." in text

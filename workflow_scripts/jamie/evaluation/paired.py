@@ -122,6 +122,27 @@ def standings(rows: pd.DataFrame, method: str, held_out: float) -> dict[tuple[st
     return found
 
 
+def mean_over_features(
+    features: pd.DataFrame, score: str, method: str, other: str, *, ratio: float
+) -> Difference:
+    """How two methods differ in a score, mean over the features that both have in a seed.
+
+    Features of the same cells vary together: they are averaged, not counted as so many comparisons.
+
+    Parameters
+    ----------
+    features
+        FEATURE_SCORE_COLUMNS of one dataset, scenario, group of cells and modality.
+    score
+        A column in which higher is better.
+    ratio
+        As from :func:`split_ratio`.
+    """
+    wide = features.pivot_table(index=["seed", "feature"], columns="method", values=score)
+    means = wide.reindex(columns=[method, other]).dropna().groupby(level="seed").mean()
+    return paired_difference(means[method], means[other], better="higher", test_over_train=ratio)
+
+
 def interval_in_words(gap: Difference) -> str:
     """A difference with its interval and verdict, such as "+0.050 (0.012 to 0.088): better"."""
     if not np.isfinite(gap.mean):

@@ -7,8 +7,7 @@ import re
 import pandas as pd
 
 from jamie import contract as c
-from jamie.evaluation import roles
-from jamie.metrics.comparison import sign_test
+from jamie.evaluation import paired, roles
 
 STRICTEST = (c.TEST, c.HIDDEN, c.ALL, c.PAIRED)
 CELLS_IN_WORDS = {
@@ -64,8 +63,16 @@ def why_no_comparison(features: pd.DataFrame, method: str, against: str) -> str:
     return reason
 
 
-def wins_in_words(features: pd.DataFrame, method: str, against: str) -> str:
-    """Counts, share and sign test of one method against another, per imputed modality (seeds averaged)."""
+def wins_in_words(features: pd.DataFrame, method: str, against: str, ratio: float) -> str:
+    """Features on which a method is higher than another, per imputed modality, and whether it is better.
+
+    Parameters
+    ----------
+    features
+        FEATURE_SCORE_COLUMNS of one dataset, scenario and group of cells.
+    ratio
+        As from :func:`jamie.evaluation.paired.split_ratio`.
+    """
     parts = []
     for modality, rows in features.groupby("modality", sort=False):
         for score in ("pearson", "auroc"):
@@ -73,13 +80,15 @@ def wins_in_words(features: pd.DataFrame, method: str, against: str) -> str:
             if not {method, against} <= set(wide):
                 continue
             both = wide[[method, against]].dropna()
-            above, below, p = sign_test(both[method], both[against])
+            above, below = (both[method] > both[against]).sum(), (both[method] < both[against]).sum()
             share = above / max(above + below, 1)
             by_seed = _wins_by_seed(rows, score, method, against)
             spread = f", {by_seed.min():.0%} to {by_seed.max():.0%} by seed" if len(by_seed) > 1 else ""
+            gap = paired.mean_over_features(rows, score, method, against, ratio=ratio)
             parts.append(
-                f"{label(modality)}, {label(score)}: {label(method)} is better on {above:,} and worse on "
-                f"{below:,} features ({share:.0%}{spread}; sign test p = {p:.2g})"
+                f"{label(modality)}, {label(score)}: {label(method)} is higher on {above:,} and lower on "
+                f"{below:,} features ({share:.0%}{spread}); their mean differs by "
+                f"{paired.interval_in_words(gap)}"
             )
     n_seeds = features["seed"].nunique()
     return f"On {cells_in_words(features)}, mean of {number(n_seeds, 'seed')}. " + ". ".join(parts) + "."

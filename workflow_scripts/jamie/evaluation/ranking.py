@@ -115,9 +115,9 @@ def rank_methods(metrics: pd.DataFrame, infos: pd.DataFrame, held_out: dict[str,
     COLUMNS. Scores are means over seeds, on the strictest group of cells with scores. ``alignment`` and
     ``imputation`` are means of the scaled scores; one that a method lacks and others have counts as 0, and
     without any the mean is NaN. ``overall`` is the mean of both, NaN counting as 0. ``level_on`` names
-    the columns (foscttm, lta, r_1, r_2, alignment, imputation, overall) on which the method is the best or the
-    seeds cannot tell it from the best; empty with one seed. A method without any
-    score has no rank, but a status and a reason. Where there are several datasets or scenarios, the first
+    the columns (foscttm, lta, r_1, r_2, alignment, imputation, overall) on which the method is the best or
+    the seeds cannot tell it from the best; empty with one seed. A method without any score has no rank, but a
+    status and a reason. Where there are several datasets or scenarios, the first
     rows, with ``dataset`` "all", are those of :func:`over_everything`.
     """
     rows = metrics.fillna({"modality": "", "reason": ""})

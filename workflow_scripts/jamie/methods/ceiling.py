@@ -14,7 +14,7 @@ from jamie.linear.projection import Projection
 from jamie.registry import Spec
 
 SPEC = Spec(
-    label="reference: reads the truth",
+    label="reference: truth",
     summary="Reads the measured values of the other modality where they exist, the feature mean elsewhere; "
     "both sides of a cell get the same coordinates. No bound: label transfer can lie above it.",
     control="ceiling",

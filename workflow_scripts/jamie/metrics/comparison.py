@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest, t
+from scipy.stats import t
 
 from jamie.metrics.base import NotApplicable, metric
 
@@ -52,29 +52,6 @@ def win_rate_knn(scores, knn_scores) -> tuple[float, int]:
         raise NotApplicable("no feature has a correlation in both methods")
     difference = (both["pearson"] - both["pearson_knn"]).to_numpy()
     return float(((difference > 0) + 0.5 * (difference == 0)).mean()), len(both)
-
-
-def sign_test(a, b) -> tuple[int, int, float]:
-    """Two-sided sign test of paired values.
-
-    Parameters
-    ----------
-    a, b
-        (n_features,) scores of two methods for the same features. Pairs with a NaN are left out; ties
-        count for neither side.
-
-    Returns
-    -------
-    n_above, n_below, p_value
-        How often ``a > b``, how often ``a < b``, and the probability of a split at least as uneven if both
-        sides were equally likely; 1.0 where every pair is a tie. Features are taken as independent, which
-        correlated genes are not: read the p value as a lower bound.
-    """
-    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
-    n_above, n_below = int((a > b).sum()), int((a < b).sum())
-    if n_above + n_below == 0:
-        return 0, 0, 1.0
-    return n_above, n_below, float(binomtest(n_above, n_above + n_below).pvalue)
 
 
 @dataclass(frozen=True)

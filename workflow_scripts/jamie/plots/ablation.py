@@ -6,24 +6,23 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import t
 
 from jamie.contract import METRIC_COLUMNS, OK
-from jamie.evaluation import roles
+from jamie.evaluation import paired, roles
 from jamie.evaluation.phrases import label, number, score_name
+from jamie.metrics.comparison import UNTOLD, paired_difference
 from jamie.plots import style
 from jamie.plots.scores import BETTER, JITTER, panel_title
 
 MAIN_SCORES = ("foscttm", "lta", "pearson")
 BETTER_COLOR, WORSE_COLOR = "#0072B2", "#D55E00"
-CONFIDENCE = 0.95  # of the interval of a difference (Student's t) that must leave out 0
 FOOTNOTE = (
     "small dots: seeds; large dot and bar: mean and one standard deviation; dashed: mean of the reference;\n"
     "right: difference to it, blue = better and orange = worse, where its 95% interval leaves out 0"
 )
 
 
-def differences(metrics: pd.DataFrame, variants: list[str]) -> pd.DataFrame:
+def differences(metrics: pd.DataFrame, variants: list[str], held_out: float) -> pd.DataFrame:
     """Every main score of every variant, and how it differs from the first variant.
 
     Parameters
@@ -31,14 +30,17 @@ def differences(metrics: pd.DataFrame, variants: list[str]) -> pd.DataFrame:
     metrics
         METRIC_COLUMNS of one dataset, scenario and group of cells.
     variants
-        Methods, the reference first.
+        Methods, the first of them is what the others are compared with.
+    held_out
+        Share of the cells with both modalities that is held out.
 
     Returns
     -------
     metric, modality, method, mean, sd, n_seeds, difference (mean over the seeds both have; NaN where there is
-    none), error (its standard error; NaN below two seeds), verdict: "better", "worse" or "" (the 95 %
-    interval of the difference, by Student's t over seeds, holds 0, or there is none).
+    none), low and high (ends of its 95 % interval), verdict: "better", "worse" or "" (the interval holds 0,
+    or there is none).
     """
+    ratio = paired.split_ratio(metrics["cells"].iloc[0], held_out)
     rows = metrics[metrics["metric"].isin(MAIN_SCORES) & metrics["method"].isin(variants)]
     rows = rows[rows["status"] == OK].fillna({"modality": ""}).astype({"value": float})
     rows = rows[(rows["metric"] != "lta") | (rows["modality"] == "")]
@@ -48,20 +50,32 @@ def differences(metrics: pd.DataFrame, variants: list[str]) -> pd.DataFrame:
     for (metric, modality), part in rows.groupby(["metric", "modality"], sort=False):
         wide = part.pivot_table(index="seed", columns="method", values="value").reindex(columns=variants)
         for method in variants:
-            own, gap = wide[method].dropna(), (wide[method] - wide[variants[0]]).dropna()
-            error = gap.std() / np.sqrt(len(gap)) if len(gap) > 1 else np.nan
-            gain = gap.mean() * (-1 if BETTER[metric] == "lower" else 1)
-            reach = error * t.ppf((1 + CONFIDENCE) / 2, len(gap) - 1) if len(gap) > 1 else np.nan
-            verdict = "" if not abs(gain) > reach else "better" if gain > 0 else "worse"
-            found.append(
-                [metric, modality, method, own.mean(), own.std(), len(own), gap.mean(), error, verdict]
+            own = wide[method].dropna()
+            gap = paired_difference(
+                wide[method], wide[variants[0]], better=BETTER[metric], test_over_train=ratio
             )
-    columns = ["metric", "modality", "method", "mean", "sd", "n_seeds", "difference", "error", "verdict"]
+            verdict = "" if gap.verdict == UNTOLD else gap.verdict
+            score = [metric, modality, method, own.mean(), own.std(), len(own)]
+            found.append([*score, gap.mean, gap.low, gap.high, verdict])
+    columns = [
+        "metric",
+        "modality",
+        "method",
+        "mean",
+        "sd",
+        "n_seeds",
+        "difference",
+        "low",
+        "high",
+        "verdict",
+    ]
     return pd.DataFrame(found, columns=columns)
 
 
 @style.styled
-def ablation_panels(metrics: pd.DataFrame, *, variants: list[str], about: str = "") -> Figure:
+def ablation_panels(
+    metrics: pd.DataFrame, *, variants: list[str], held_out: float, about: str = ""
+) -> Figure:
     """A panel per main score, a row per variant: seeds, mean and sd, and the difference to the first one.
 
     Parameters
@@ -69,7 +83,9 @@ def ablation_panels(metrics: pd.DataFrame, *, variants: list[str], about: str = 
     metrics
         METRIC_COLUMNS of one dataset, scenario and group of cells.
     variants
-        Methods, the reference first; rows are in this order.
+        Methods, in the order of rows; the first is what the others are compared with.
+    held_out
+        Share of the cells with both modalities that is held out.
     about
         Line of context below the headline.
 
@@ -79,7 +95,7 @@ def ablation_panels(metrics: pd.DataFrame, *, variants: list[str], about: str = 
         No variant has a score.
     """
     style.require(metrics, METRIC_COLUMNS, "metrics")
-    table = differences(metrics, variants)
+    table = differences(metrics, variants, held_out)
     if table.empty:
         raise ValueError("No variant has a score for these cells.")
     panels = list(dict.fromkeys(zip(table["metric"], table["modality"], strict=True)))
@@ -137,14 +153,16 @@ def headline(table: pd.DataFrame, variants: list[str]) -> str:
     """How many scores the last variant improves over the first."""
     last = table[table["method"] == variants[-1]]
     better = int((last["verdict"] == "better").sum())
+    if table["n_seeds"].max() < paired.MIN_SEEDS:
+        return f"One seed cannot tell whether a variant is better than “{roles.label(variants[0])}”"
     return (
-        f"{roles.label(variants[-1])}: clearly better than “{roles.label(variants[0])}” in {better} of "
+        f"{roles.label(variants[-1])}: better than “{roles.label(variants[0])}” in {better} of "
         f"{len(last)} scores"
     )
 
 
 def in_words(table: pd.DataFrame, variants: list[str], cells: str) -> str:
-    """The caption: every score of the reference, and what each variant changes clearly."""
+    """The caption: every score of the reference, and what each variant is told to change."""
     reference = table[table["method"] == variants[0]]
     scores = [
         f"{score_name(row.metric, row.modality)} {row.mean:.3f}"
@@ -154,10 +172,10 @@ def in_words(table: pd.DataFrame, variants: list[str], cells: str) -> str:
     n_seeds = number(int(table["n_seeds"].max()), "seed")
     said = [f"On {cells}; {n_seeds}. {label(variants[0])}: {', '.join(scores)}"]
     for method in variants[1:]:
-        clear = table[(table["method"] == method) & (table["verdict"] != "")]
+        told = table[(table["method"] == method) & (table["verdict"] != "")]
         changes = [
             f"{score_name(row.metric, row.modality)} {row.difference:+.3f} ({row.verdict})"
-            for row in clear.itertuples(index=False)
+            for row in told.itertuples(index=False)
         ]
-        said.append(f"{label(method)}: {', '.join(changes) or 'no clear difference'}")
+        said.append(f"{label(method)}: {', '.join(changes) or 'no difference that can be told'}")
     return ". ".join(said) + "."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from jamie.contract import METRIC_COLUMNS, OK
-from jamie.evaluation import roles
+from jamie.evaluation import paired, roles
 from jamie.evaluation.phrases import as_it_is, label, mean_sd, number, ok_values
+from jamie.metrics.base import load_metrics
 from jamie.plots import palette, style
 
 SCORES = ("foscttm", "lta")
@@ -63,7 +65,11 @@ def why_no_alignment(metrics: pd.DataFrame) -> str:
 
 @style.styled
 def alignment_scatter(
-    metrics: pd.DataFrame, missing: Mapping[str, str] | None = None, *, about: str = ""
+    metrics: pd.DataFrame,
+    missing: Mapping[str, str] | None = None,
+    *,
+    held_out: float,
+    about: str = "",
 ) -> Figure:
     """A point per method, FOSCTTM on x and label transfer accuracy on y; the legend is in order, best first.
 
@@ -73,6 +79,8 @@ def alignment_scatter(
         METRIC_COLUMNS of one dataset, scenario and group of cells.
     missing
         Reason by method for those without both scores, as from :func:`left_out`; given below the panel.
+    held_out
+        Share of the cells with both modalities that is held out.
     about
         Line of context below the headline.
 
@@ -98,7 +106,7 @@ def alignment_scatter(
     better = "\N{NORTH WEST ARROW} better"
     ax.text(0, 1.01, better, transform=ax.transAxes, ha="left", va="bottom", color=style.GREY, style="italic")
     _legend(ax, table)
-    style.headline(figure, headline(table), about)
+    style.headline(figure, textwrap.fill(headline(metrics, held_out), 82), about)
     figure.supxlabel(
         "\n".join([FOOTNOTE, *style.reasons("not shown", missing or {}, 120)]),
         fontsize=style.FONT_SIZE,
@@ -156,26 +164,38 @@ def _legend(ax: Axes, table: pd.DataFrame) -> None:
     )
 
 
-def best_methods(table: pd.DataFrame) -> dict[str, list[str]]:
-    """By score, the methods whose mean is best to three digits; controls do not compete."""
-    means = table.loc[[m for m in table.index if not roles.is_control(m)], list(SCORES)].round(3)
-    best = {"foscttm": means["foscttm"].min(), "lta": means["lta"].max()}
-    return {score: list(means.index[means[score] == value]) for score, value in best.items()}
+def level_methods(metrics: pd.DataFrame, held_out: float) -> dict[str, list[str]]:
+    """By score, the method with the best mean and those that the seeds cannot tell from it, in order.
+
+    Of the methods with both scores that are no controls; empty lists with one seed.
+    """
+    both = [m for m in alignment_scores(metrics).index if not roles.is_control(m)]
+    ratio = paired.split_ratio(metrics["cells"].iloc[0], held_out)
+    by_score, found = paired.by_seed(metrics), {}
+    for score in SCORES:
+        scores = by_score[score, ""][both]
+        found[score] = paired.level_with_best(scores, load_metrics()[score].better, ratio)
+    return found
 
 
-def headline(table: pd.DataFrame) -> str:
-    """Which method aligns best, by both scores."""
-    best = best_methods(table)
-    if len(table) == 1 or all(roles.is_control(m) for m in table.index[1:]):
-        return f"{roles.label(table.index[0])} is the only method with both scores"
-    both = [m for m in best["foscttm"] if m in best["lta"]]
-    if both:
-        return f"{_names(both)} {'has' if len(both) == 1 else 'have'} the best mean of both scores"
-    return f"Lowest FOSCTTM: {_names(best['foscttm'])}; highest label transfer: {_names(best['lta'])}"
+def headline(metrics: pd.DataFrame, held_out: float) -> str:
+    """Which methods align best, by both scores, as far as the seeds tell."""
+    both = [m for m in alignment_scores(metrics).index if not roles.is_control(m)]
+    if len(both) == 1:
+        return f"{roles.label(both[0])} is the only method with both scores"
+    level = level_methods(metrics, held_out)
+    if not all(level.values()):
+        return "One seed cannot tell which method aligns best"
+    first = [m for m in level["foscttm"] if m in level["lta"]]
+    if len(first) == 1 and set(first) == set(level["foscttm"]) == set(level["lta"]):
+        return f"{roles.label(first[0])} is best on both scores"
+    words = {score: _names(level[score]) for score in SCORES}
+    return f"Best, or not told from the best: FOSCTTM {words['foscttm']}; label transfer {words['lta']}"
 
 
 def _names(methods: list[str]) -> str:
-    return " and ".join(roles.label(m) for m in methods)
+    names = [roles.label(m) for m in methods]
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def in_words(metrics: pd.DataFrame, missing: Mapping[str, str], cells: str) -> str:

@@ -9,17 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jamie.contract import FEATURE_SCORE_COLUMNS
-from jamie.evaluation import roles
+from jamie.evaluation import paired, roles
 from jamie.evaluation.phrases import cells_in_words, label, number
-from jamie.metrics.comparison import sign_test
+from jamie.metrics.comparison import BETTER, WORSE
 from jamie.plots import palette, style
-from jamie.plots.features import SCORES, draw_points, p_words
+from jamie.plots.features import SCORES, draw_points
 
-CLEAR = 0.05  # the p value below which more features won are written in bold
 PANEL = 1.28  # inches, the side of a panel
 FOOTNOTE = (
-    "a point per feature: mean of the seeds; above the diagonal the method on y is better; "
-    "p: two-sided sign test, features taken as independent; bold: better, p below 0.05"
+    "a point per feature: mean of the seeds; above the diagonal the method on y is higher; better, worse "
+    "(bold): the mean over features differs, by its 95% interval over seeds"
 )
 
 
@@ -40,26 +39,33 @@ def why_no_baselines(feature_scores: pd.DataFrame, method: str | None) -> str:
     return "" if len(found) > 1 else f"Not applicable: only {roles.label(method)} imputes here."
 
 
-def comparisons(feature_scores: pd.DataFrame, method: str) -> pd.DataFrame:
-    """Wins of one method against each other, per imputed modality and score; seeds are averaged first.
+def comparisons(feature_scores: pd.DataFrame, method: str, ratio: float) -> pd.DataFrame:
+    """One method against each other, per imputed modality and score.
 
     Parameters
     ----------
     feature_scores
         FEATURE_SCORE_COLUMNS of one dataset, scenario and group of cells.
+    ratio
+        As from :func:`jamie.evaluation.paired.split_ratio`.
 
     Returns
     -------
-    modality, score, against, n_above, n_below, n (features that both have), p_value; no row where n is 0.
+    modality, score, against, n_above and n_below (features on which the method is higher and lower, seeds
+    averaged), n (features that both have), verdict (better, worse or cannot tell, by the mean over features
+    seed by seed), words (that difference with its interval); no row where n is 0.
     """
     rows = []
     for modality, score, wide in _tables(feature_scores, method):
         for against in [m for m in imputing_methods(feature_scores) if m != method]:
             both = _both(wide, method, against)
             if len(both):
-                above, below, p_value = sign_test(both[method], both[against])
-                rows.append([modality, score, against, above, below, len(both), p_value])
-    columns = ["modality", "score", "against", "n_above", "n_below", "n", "p_value"]
+                above, below = (both[method] > both[against]).sum(), (both[method] < both[against]).sum()
+                own = feature_scores[feature_scores["modality"] == modality]
+                gap = paired.mean_over_features(own, score, method, against, ratio=ratio)
+                words = paired.interval_in_words(gap)
+                rows.append([modality, score, against, above, below, len(both), gap.verdict, words])
+    columns = ["modality", "score", "against", "n_above", "n_below", "n", "verdict", "words"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -79,13 +85,17 @@ def _both(wide: pd.DataFrame, method: str, against: str) -> pd.DataFrame:
 
 
 @style.styled
-def baseline_panels(feature_scores: pd.DataFrame, *, method: str = "jamie", about: str = "") -> Figure:
+def baseline_panels(
+    feature_scores: pd.DataFrame, *, ratio: float, method: str = "jamie", about: str = ""
+) -> Figure:
     """A column per other method, a row per score and imputed modality, a point per feature.
 
     Parameters
     ----------
     feature_scores
         FEATURE_SCORE_COLUMNS of one dataset, scenario and group of cells; seeds are averaged per feature.
+    ratio
+        As from :func:`jamie.evaluation.paired.split_ratio`.
     method
         On y in every panel; the others are on x.
     about
@@ -107,9 +117,12 @@ def baseline_panels(feature_scores: pd.DataFrame, *, method: str = "jamie", abou
     figure = Figure(figsize=size, layout="constrained", facecolor="white")
     figure.get_layout_engine().set(hspace=0.04)  # titles of a row stay clear of the ticks above them
     axes = figure.subplots(len(tables), len(others), squeeze=False)
+    found = comparisons(rows, method, ratio)
+    verdicts = found.set_index(["modality", "score", "against"])["verdict"].to_dict()
     for line, (modality, score, wide) in zip(axes, tables, strict=True):
         for ax, against in zip(line, others, strict=True):
-            _draw_panel(ax, _both(wide, method, against), method, against, [method, *others])
+            verdict = verdicts.get((modality, score, against), "")
+            _draw_panel(ax, _both(wide, method, against), against, [method, *others], verdict)
         line[0].set_ylabel(f"{roles.label(score)}\nimputed {roles.label(modality)}\n{roles.label(method)}")
     for ax, against in zip(axes[0], others, strict=True):
         name = roles.label(against).replace(" (", "\n(")
@@ -127,43 +140,46 @@ def baseline_panels(feature_scores: pd.DataFrame, *, method: str = "jamie", abou
         )
     for ax, against in zip(axes[-1], others, strict=True):
         ax.set_xlabel(roles.label(against).replace(" (", "\n("))
-    style.headline(figure, headline(comparisons(rows, method), method), about)
+    style.headline(figure, textwrap.fill(headline(found, method), int(10.5 * width)), about)
     figure.supxlabel(textwrap.fill(FOOTNOTE, int(14 * width)), fontsize=style.FONT_SIZE, color=style.GREY)
     return figure
 
 
-def _draw_panel(ax: Axes, table: pd.DataFrame, method: str, against: str, methods: list[str]) -> None:
+def _draw_panel(ax: Axes, table: pd.DataFrame, against: str, methods: list[str], verdict: str) -> None:
     style.clean(ax)
     ax.set_box_aspect(1)
     if table.empty:
         ax.text(0.5, 0.5, "n/a", ha="center", va="center", color=style.GREY, transform=ax.transAxes)
         ax.set(xticks=[], yticks=[])
         return
-    above, below, p_value = draw_points(ax, table, method, against, methods)
+    above, _ = draw_points(ax, table, methods[0], against, methods)
     ax.locator_params(nbins=3)
-    weight = "bold" if above > below and p_value < CLEAR else "normal"
-    words = f"{above:,} of {len(table):,} better\n{p_words(p_value)}"
+    weight = "bold" if verdict in (BETTER, WORSE) else "normal"
+    words = f"{above:,} of {len(table):,} higher\n{verdict}"
     ax.set_title(words, fontsize=style.FONT_SIZE - 1, loc="center", pad=3, weight=weight)
 
 
 def headline(found: pd.DataFrame, method: str) -> str:
-    """Against how many of the others the method is better on most features, by Pearson r."""
+    """In how many comparisons, a method and a modality each, mean Pearson r is told to be better."""
     main = found[found["score"] == SCORES[0]]
-    won = (main["n_above"] > main["n_below"]).groupby(main["against"]).all()
-    others = number(len(won), "other method")
-    return f"By Pearson r, {roles.label(method)} imputes most features better than {won.sum()} of {others}"
+    better, worse = (int((main["verdict"] == verdict).sum()) for verdict in (BETTER, WORSE))
+    of = number(len(main), "comparison")
+    return (
+        f"By mean Pearson r, {roles.label(method)} is better in {better} and worse in {worse} of {of} with "
+        f"{number(main['against'].nunique(), 'other method')}; the seeds cannot tell the rest"
+    )
 
 
-def in_words(feature_scores: pd.DataFrame, method: str) -> str:
-    """The caption: by modality and score, the share of features won against each method."""
-    found = comparisons(feature_scores, method)
+def in_words(feature_scores: pd.DataFrame, method: str, ratio: float) -> str:
+    """The caption: by modality and score, the features on which it is higher, and whether it is better."""
+    found = comparisons(feature_scores, method, ratio)
     parts = []
     for (modality, score), rows in found.groupby(["modality", "score"], sort=False):
         shares = ", ".join(
-            f"{label(row.against)} {row.n_above:,} of {row.n:,} (p = {row.p_value:.1g})"
+            f"{label(row.against)} {row.n_above:,} of {row.n:,}, mean {row.words}"
             for row in rows.itertuples(index=False)
         )
         parts.append(f"{label(modality)}, {label(score)}: {shares}")
     n_seeds = number(feature_scores["seed"].nunique(), "seed")
     head = f"On {cells_in_words(feature_scores)}, mean of {n_seeds}."
-    return f"{head} Features on which {label(method)} is better than each method: {'; '.join(parts)}."
+    return f"{head} Features on which {label(method)} is higher than each method: {'; '.join(parts)}."

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jamie.contract import FAILED, METRIC_COLUMNS, OK
-from jamie.evaluation import roles
+from jamie.evaluation import paired, roles
 from jamie.plots import palette, style
 
 INTEGRATION = ("foscttm", "lta", "silhouette", "modality_mixing")
@@ -28,7 +28,10 @@ BETTER = {
 LOWEST = {"r2": -1.0}  # R2 has no lower bound: one bad method must not squeeze the others
 N_COLUMNS = 4
 JITTER = 0.13
-FOOTNOTE = "small dots: seeds; large dot and bar: mean and one standard deviation; dashed lines: controls"
+FOOTNOTE = (
+    "small dots: seeds; large dot and bar: mean and one standard deviation; dashed lines: controls; "
+    "best, worse: by the 95% interval of the difference, seed by seed"
+)
 NOTE = {
     "color": style.GREY,
     "style": "italic",
@@ -39,11 +42,17 @@ NOTE = {
 
 @style.styled
 def score_panels(
-    metrics: pd.DataFrame, *, protocol: str, cells: str, better: Mapping[str, str] | None = None
+    metrics: pd.DataFrame,
+    *,
+    protocol: str,
+    cells: str,
+    held_out: float,
+    better: Mapping[str, str] | None = None,
 ) -> Figure:
     """One panel per metric and modality, a row per method: a dot per seed, the mean, and one sd either side.
 
-    Controls (``floor_*``, ``ceiling``) are vertical lines at their mean. A method without a score says n/a.
+    Controls (floors, and the reference that reads the truth) are vertical lines at their mean. A method
+    without a score says n/a.
 
     Parameters
     ----------
@@ -51,6 +60,8 @@ def score_panels(
         Columns of ``METRIC_COLUMNS``, of one dataset and scenario.
     protocol, cells
         Which rows to draw.
+    held_out
+        Share of the cells with both modalities that is held out.
     better
         ``"lower"`` or ``"higher"`` by metric; a metric without an entry gets no hint. Default: ``BETTER``.
 
@@ -83,13 +94,18 @@ def score_panels(
             ax.set_xlabel({"lower": "← better", "higher": "better →"}.get(better.get(metric), ""))
             if j:
                 ax.tick_params(labelleft=False)
-    # scores of both modalities together count the cells of both
-    scored = rows[(rows["status"] == OK) & (rows["metric"].eq("foscttm") | rows["modality"].ne(""))]
-    n = (rows[rows["status"] == OK] if scored.empty else scored)["n_cells"].astype(float).max()
-    about = f"{roles.case_words(protocol, cells, rows['seed'].nunique())}, n = {int(n):,} cells"
-    style.headline(figure, _message(rows, methods, panels, better), about)
+    about = f"{roles.case_words(protocol, cells, rows['seed'].nunique())}, {_n_cells(rows)}"
+    style.headline(figure, _message(rows, panels, better, paired.split_ratio(cells, held_out)), about)
     figure.supxlabel(FOOTNOTE, fontsize=style.FONT_SIZE, color=style.GREY)
     return figure
+
+
+def _n_cells(rows: pd.DataFrame) -> str:
+    """How many cells are scored; scores of both modalities together, which count a cell twice, apart."""
+    ok = rows[rows["status"] == OK]
+    scored = ok[ok["metric"].eq("foscttm") | ok["modality"].ne("")]
+    n = (ok if scored.empty else scored)["n_cells"].astype(int)
+    return f"n = {n.max():,} cells" if n.min() == n.max() else f"n = {n.min():,} to {n.max():,} cells"
 
 
 def _panels(rows: pd.DataFrame) -> list[list[tuple[str, str]]]:
@@ -193,15 +209,22 @@ def _draw_method(ax: Axes, y: int, own: pd.DataFrame, color: str) -> None:
         )
 
 
-def _message(rows: pd.DataFrame, methods: list[str], panels: list, better: Mapping[str, str]) -> str:
-    """In how many scores JAMIE's mean is best, counting those where another method has a score too."""
-    compared = won = 0
-    for metric, modality in (panel for line in panels for panel in line):
-        chosen = rows[(rows["metric"] == metric) & (rows["modality"] == modality) & (rows["status"] == OK)]
-        means = chosen[chosen["method"].isin(methods)].groupby("method")["value"].mean()
-        if metric in better and "jamie" in means and len(means) > 1:
-            compared += 1
-            won += means["jamie"] == (means.min() if better[metric] == "lower" else means.max())
-    if not compared:
+def _message(rows: pd.DataFrame, panels: list, better: Mapping[str, str], ratio: float) -> str:
+    """How JAMIE stands on the scores that another method has too, by differences seed by seed."""
+    by_score = paired.by_seed(rows)
+    found = [
+        paired.standing(by_score[panel], "jamie", better[panel[0]], ratio)
+        for line in panels
+        for panel in line
+        if panel[0] in better and "jamie" in by_score[panel]
+    ]
+    found = [standing for standing in found if standing != paired.ALONE]
+    if not found:
         return "Scores of all methods"
-    return f"{roles.label('jamie')} has the best mean in {won} of {compared} scores"
+    if set(found) == {paired.ONE_SEED}:
+        return f"Scores of all methods; one seed cannot tell whether {roles.label('jamie')} is better"
+    best, level, behind = (found.count(kind) for kind in (paired.BEST, paired.LEVEL, paired.BEHIND))
+    of = f"of {len(found)} score{'s' if len(found) != 1 else ''}"
+    return (
+        f"{roles.label('jamie')} is best on {best}, not told from the best on {level}, worse on {behind} {of}"
+    )

@@ -32,15 +32,15 @@ HEADS = {
 }
 LOWER = ("foscttm", "time_s", "memory_gb", "gpu_gb")
 NOTES = (
-    "Scores: mean ± standard deviation over seeds; r is Pearson's, mean over features, of the first and of "
-    "the second modality as imputed. Bold: the best method of a column and those that the data cannot tell from "
-    "it, by the 95 % interval of the difference, seed by seed, corrected for splits that share cells; nothing "
-    "with one seed or over all datasets. Bold time and memory: the least. "
-    "(no pairs): learns from no known pair. Time and memory: median over seeds.",
-    "Alignment and imputation are means of scaled scores, (value - floor) / (reference - floor), of FOSCTTM "
-    "and label transfer, and of both r: 0 is the floor, 1 the reference; colour: the scaled score. Floor: "
-    "shuffled pairs (where they were not run, 0.5 for FOSCTTM and 0 for the others). Reference: reads the truth "
-    "(where it was not run, the perfect value); it is no bound.",
+    "Scores: mean ± standard deviation over seeds; r is Pearson's, mean over features, of the first and "
+    "of the second modality as imputed. Bold: the best method of a column and those that the data cannot "
+    "tell from it, by the 95 % interval of the difference, seed by seed, corrected for splits that share "
+    "cells; nothing with one seed or over all datasets. Bold time and memory: the least. (no pairs): "
+    "learns from no known pair. Time and memory: median over seeds.",
+    "Alignment and imputation are means of scaled scores, (value - floor) / (reference - floor), of "
+    "FOSCTTM and label transfer, and of both r: 0 is the floor, 1 the reference; colour: the scaled "
+    "score. Floor: shuffled pairs (where they were not run, 0.5 for FOSCTTM and 0 for the others). "
+    "Reference: reads the truth (where it was not run, the perfect value); it is no bound.",
     "Order: the mean of alignment and imputation, in which an output that a method does not have (–) counts "
     "as 0. Over all datasets, so does a dataset where a method has no score; there it takes the last rank.",
 )
@@ -103,7 +103,7 @@ def headline(table: pd.DataFrame) -> str:
 
 
 def _level(runs: pd.DataFrame, dataset: str, scenario: str) -> list[str]:
-    """Labels of the methods that the seeds cannot tell from the best, in order; empty where nothing can be."""
+    """Labels of the methods that the seeds cannot tell from the best, in order; empty with one seed."""
     part = runs[(runs["dataset"] == dataset) & (runs["scenario"] == scenario)]
     return [row.label for row in part.itertuples(index=False) if "overall" in row.level_on.split(", ")]
 
@@ -129,8 +129,8 @@ def in_words(table: pd.DataFrame) -> str:
         where = "All datasets" if dataset == ALL else as_it_is(f"{dataset}, {scenario}")
         parts.append(f"{where}: {', '.join(names) or 'no method has a score'}.")
     return (
-        "The first three, with the mean of alignment and imputation; (level): the seeds cannot tell it from the "
-        "first. " + " ".join(parts)
+        "The first three, with the mean of alignment and imputation; (level): the seeds cannot tell it "
+        "from the first. " + " ".join(parts)
     )
 
 

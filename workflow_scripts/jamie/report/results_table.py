@@ -63,8 +63,8 @@ def results_table(metrics: pd.DataFrame, scenarios: dict[str, dict]) -> str:
     )
     intro = (
         f"Mean ± standard deviation over {seeds}. {bold}. Floor: shuffled pairs or the mean of a feature; "
-        "reference: reads the truth, no bound, as a joint space can tell cell types apart better than measured "
-        "values do; their means. r is Pearson's, mean over features."
+        "reference: reads the truth, no bound, as a joint space can tell cell types apart better than "
+        "measured values do; their means. r is Pearson's, mean over features."
     )
     table = [HEAD, ["---"] * len(HEAD), *lines]
     text = f"{intro}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in table)
@@ -88,9 +88,9 @@ def _standings(rows: pd.DataFrame, parts: list[tuple], scenarios: dict[str, dict
     if not said:
         return ""
     return (
-        f"\nOf {number(sum(counts.values()), 'score')} {roles.label(method)} is better than every other method "
-        f"on {counts[paired.BEST]}, cannot be told from the best on {counts[paired.LEVEL]} (level), and is worse "
-        f"than another on {counts[paired.BEHIND]}. {'; '.join(said)}.\n"
+        f"\nOf {number(sum(counts.values()), 'score')} {roles.label(method)} is better than every other "
+        f"method on {counts[paired.BEST]}, cannot be told from the best on {counts[paired.LEVEL]} (level), "
+        f"and is worse than another on {counts[paired.BEHIND]}. {'; '.join(said)}.\n"
     )
 
 
