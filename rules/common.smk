@@ -35,7 +35,9 @@ def spec(method):
 
 
 METHODS = RUN["methods"]
-PROJECTION_CODE = [f"linear/{name}.py" for name in ("projection", "principal", "blocks", "neighbours")]
+PROJECTION_CODE = [
+    f"linear/{name}.py" for name in ("components", "projection", "principal", "blocks", "neighbours")
+]
 TRAINED = [m for m in METHODS if spec(m).trains]
 BASELINES = [m for m in METHODS if not spec(m).trains]
 

@@ -16,7 +16,8 @@ with entry.job(snakemake):
     known = Correspondence.load(snakemake.input.known, *(a.obs_names for a in prepared.mod.values()))
     n_cells = max((a.obs[ROLE] == TRAIN).sum() for a in prepared.mod.values())
     options, tuned = tuning.with_chosen(snakemake.params.options, snakemake.input.get("tuning"))
-    reason = base.reason_to_exclude(spec, known, n_cells, options)
+    n_types = len(base.shared_types(prepared, known)) if spec.min_types else 0
+    reason = base.reason_to_exclude(spec, known, n_cells, options, n_types)
     latent, imputers = {}, {}
     if not reason:
         method = registry.build(snakemake.params.base, seed, options)

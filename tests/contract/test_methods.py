@@ -247,7 +247,7 @@ def some_pairs(data: Data, n: int) -> Correspondence:
 def test_the_fewest_pairs_it_declares_are_enough(name, data):
     spec = SPECS[name]
     known = some_pairs(data, spec.min_pairs)
-    assert base.reason_to_exclude(spec, known) == ""
+    assert base.reason_to_exclude(spec, known, n_types=spec.min_types) == ""
     for values in outputs(name, data.fit(name, known=known), data.prepared).values():
         assert np.isfinite(values).all()
 

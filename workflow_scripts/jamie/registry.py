@@ -30,6 +30,8 @@ class Spec:
         Which outputs it has.
     min_pairs
         Known pairs it cannot do without; with fewer it is excluded, with the reason.
+    min_types
+        Cell types labelled in both modalities it cannot do without, likewise. Only a control reads labels.
     control
         "floor" or "ceiling": a reference beside every score rather than a competitor; empty for a method.
     uses_truth
@@ -58,6 +60,7 @@ class Spec:
     embeds: bool = True
     imputes: bool = True
     min_pairs: int = 0
+    min_types: int = 0
     control: str = ""
     uses_truth: bool = False
     trains: bool = False

@@ -10,7 +10,7 @@ from jamie import contract, io
 from jamie.data.correspondence import Correspondence, left_out_pairs, without_pairs
 from jamie.data.split import training_cells
 from jamie.errors import InputError
-from jamie.linear import FEW_COMPONENTS
+from jamie.linear.components import FEW_COMPONENTS
 from jamie.linear.projection import Projection
 from jamie.matching.estimate import estimate
 

@@ -15,10 +15,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from jamie import contract as c
 from jamie import io
 from jamie.data.correspondence import Correspondence
 from jamie.data.split import training_cells
+from jamie.metrics.feature_scores import cell_types
 from jamie.registry import Spec
 
 
@@ -29,7 +32,34 @@ def training_part(prepared, known: Correspondence):
     return train, known.align(first.obs_names, second.obs_names)
 
 
-def reason_to_exclude(spec: Spec, known: Correspondence, n_cells: int = 0, options=None) -> str:
+def labels_of(mdata, known: Correspondence) -> dict[str, np.ndarray]:
+    """Cell types str (n_m,) of each modality, "" = not known.
+
+    A cell without a label takes that of its partner in ``known``, so that labels of one modality serve both.
+    """
+    own = {m: cell_types(a) for m, a in mdata.mod.items()}
+    own = {m: np.full(mdata.mod[m].n_obs, "", dtype=object) if v is None else v for m, v in own.items()}
+    first, second = own
+    rows, cols = known.best_pairs().T
+    lent = {m: labels.copy() for m, labels in own.items()}
+    lent[first][rows] = np.where(own[first][rows] == "", own[second][cols], own[first][rows])
+    lent[second][cols] = np.where(own[second][cols] == "", own[first][rows], own[second][cols])
+    return {m: labels.astype(str) for m, labels in lent.items()}
+
+
+def shared_types(mdata, known: Correspondence) -> list[str]:
+    """The cell types that training cells of both modalities have (see `labels_of`), sorted."""
+    found = []
+    for modality, labels in labels_of(mdata, known).items():
+        role = mdata.mod[modality].obs.get(c.ROLE)
+        seen = labels if role is None else labels[(role == c.TRAIN).to_numpy()]
+        found.append(set(seen) - {""})
+    return sorted(found[0] & found[1])
+
+
+def reason_to_exclude(
+    spec: Spec, known: Correspondence, n_cells: int = 0, options=None, n_types: int = 0
+) -> str:
     """Why the method cannot run on these pairs or so many cells; empty if it can.
 
     Parameters
@@ -38,10 +68,14 @@ def reason_to_exclude(spec: Spec, known: Correspondence, n_cells: int = 0, optio
         Training cells of the larger modality.
     options
         Those that differ from the defaults.
+    n_types
+        Number of `shared_types`.
     """
     n_pairs = len(known.best_pairs())
     if n_pairs < spec.min_pairs:
         return f"needs at least {spec.min_pairs} known pairs, the scenario shows {n_pairs}"
+    if n_types < spec.min_types:
+        return f"needs at least {spec.min_types} cell types labelled in both modalities, there are {n_types}"
     largest = spec.max_cells({**spec.options, **(options or {})})
     if largest is not None and n_cells > largest:
         return f"takes at most {largest:,} training cells of a modality, there are {n_cells:,}"

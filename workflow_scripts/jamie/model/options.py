@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 
 from jamie.errors import InputError, suggest
-from jamie.linear import FEW_COMPONENTS, MANY_CELLS, MANY_COMPONENTS
+from jamie.linear import components
 
 CHOICES = {
     "optimizer": ("adamw", "adam"),
@@ -134,7 +134,7 @@ class Options:
         """Principal components for the smaller modality's number of training cells."""
         if self.n_components is not None:
             return self.n_components
-        return MANY_COMPONENTS if n_cells >= MANY_CELLS else FEW_COMPONENTS
+        return components.n_components(n_cells)
 
     @classmethod
     def of(cls, preset: str = "default", **changes) -> Options:

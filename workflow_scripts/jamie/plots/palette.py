@@ -48,8 +48,8 @@ _METHOD_MARKERS = {
     "babel": "*",
 }
 _SPARE_MARKERS = (">", "h", "d", "8", "H")
-_CONTROL_MARKERS = {"ceiling": "1", "floor_shuffled": "2"}
-_CONTROL_COLORS = {"ceiling": "#4D4D4D"}
+_CONTROL_MARKERS = {"ceiling": "1", "floor_shuffled": "2", "floor_type": "4"}
+_CONTROL_COLORS = {"ceiling": "#4D4D4D", "floor_type": "#6E6E6E"}
 
 
 def _spare(name: str, everyone: Iterable[str], fixed: Mapping[str, str], spare: Sequence[str]) -> str:
@@ -91,7 +91,8 @@ def modality_color(name: str, all_modalities: Iterable[str]) -> str:
 
 def control_dashes(name: str) -> str | tuple:
     """Line style that tells the grey controls apart."""
-    return {"ceiling": (0, (6, 2)), "floor_shuffled": (0, (1, 1.5))}.get(name, (0, (3, 2)))
+    dashes = {"ceiling": (0, (6, 2)), "floor_shuffled": (0, (1, 1.5)), "floor_type": (0, (6, 2, 1, 2))}
+    return dashes.get(name, (0, (3, 2)))
 
 
 def _large_palette() -> list[str]:

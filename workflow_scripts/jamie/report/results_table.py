@@ -62,9 +62,10 @@ def results_table(metrics: pd.DataFrame, scenarios: dict[str, dict]) -> str:
         else "Nothing is bold: one seed cannot tell which of two methods is better"
     )
     intro = (
-        f"Mean ± standard deviation over {seeds}. {bold}. Floor: shuffled pairs or the mean of a feature; "
-        "reference: reads the truth, no bound, as a joint space can tell cell types apart better than "
-        "measured values do; their means. r is Pearson's, mean over features."
+        f"Mean ± standard deviation over {seeds}. {bold}. Floor: the best of shuffled pairs, the mean of a "
+        "feature, and the mean of the cell type that is predicted; reference: reads the truth, no bound, as a "
+        "joint space can tell cell types apart better than measured values do; their means. r is Pearson's, "
+        "mean over features."
     )
     table = [HEAD, ["---"] * len(HEAD), *lines]
     text = f"{intro}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in table)
