@@ -21,6 +21,7 @@ from jamie import contract as c
 from jamie import io
 from jamie.data.correspondence import Correspondence
 from jamie.data.split import training_cells
+from jamie.linear import components
 from jamie.metrics.feature_scores import cell_types
 from jamie.registry import Spec
 
@@ -30,6 +31,12 @@ def training_part(prepared, known: Correspondence):
     train = training_cells(prepared)
     first, second = train.mod.values()
     return train, known.align(first.obs_names, second.obs_names)
+
+
+def n_components(train, known: Correspondence, wanted: int | None = None) -> int:
+    """Principal components of either modality: ``wanted``, or by the rule that holds for every method."""
+    smaller = min(a.n_obs for a in train.mod.values())
+    return wanted or components.n_components(smaller)
 
 
 def labels_of(mdata, known: Correspondence) -> dict[str, np.ndarray]:

@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from jamie.linear.components import n_components
 from jamie.linear.projection import Projection
-from jamie.methods.base import labels_of, shared_types
+from jamie.methods.base import labels_of, n_components, shared_types
 from jamie.registry import Spec
 
 SPEC = Spec(
@@ -40,7 +39,7 @@ class Method:
         """Classifiers of both modalities' labelled training cells, and their means by type."""
         from sklearn.linear_model import LogisticRegression
 
-        k = self.n_components or n_components(min(a.n_obs for a in train.mod.values()))
+        k = n_components(train, known, self.n_components)
         types, labels = shared_types(train, known), labels_of(train, known)
         self.spaces, self.classifiers, self.means = {}, {}, {}
         for name, adata in train.mod.items():

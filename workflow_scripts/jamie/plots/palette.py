@@ -21,6 +21,7 @@ _METHOD_COLORS = {
     "knn": "#0072B2",
     "cca": "#56B4E9",
     "ridge": "#009E73",
+    "kernel_ridge": "#117733",
     "nlma": "#CC79A7",
     "unioncom": "#332288",
     "mmd_ma": "#882255",
@@ -34,20 +35,21 @@ _MODALITY_COLORS = {
     "ephys": "#CC79A7",
     "methylation": "#999933",
 }
-_SPARE_COLORS = ("#44AA99", "#AA4499", "#6699CC", "#DDCC77", "#117733", "#CC6677")
+_SPARE_COLORS = ("#44AA99", "#AA4499", "#6699CC", "#DDCC77", "#CC6677")
 _METHOD_MARKERS = {
     "jamie": "o",
     "jamie_paper": "p",
     "knn": "s",
     "cca": "D",
     "ridge": "X",
+    "kernel_ridge": "H",
     "nlma": "^",
     "lma": "v",
     "unioncom": "P",
     "mmd_ma": "<",
     "babel": "*",
 }
-_SPARE_MARKERS = (">", "h", "d", "8", "H")
+_SPARE_MARKERS = (">", "h", "d", "8")
 _CONTROL_MARKERS = {"ceiling": "1", "floor_shuffled": "2", "floor_type": "4"}
 _CONTROL_COLORS = {"ceiling": "#4D4D4D", "floor_type": "#6E6E6E"}
 
