@@ -5,14 +5,16 @@ import pandas as pd
 from jamie import contract, entry, io
 from jamie.data.correspondence import Correspondence
 from jamie.metrics.feature_scores import by_feature
+from jamie.metrics.measured import Measured
 from jamie.metrics.score import add_win_rates, score_method
 
 with entry.job(snakemake):
     prepared = io.read_h5mu(snakemake.input.prepared)
-    by_feature(prepared)
     names = [a.obs_names for a in prepared.mod.values()]
     known = Correspondence.load(snakemake.input.known, *names)
     pairs = Correspondence.load(snakemake.input.pairs, *names)
+    measured = Measured.of(prepared, pairs)
+    by_feature(prepared)
     metrics, features = [], []
     for i, method in enumerate(snakemake.params.methods):
         info = io.read_json(snakemake.input.run_info[i])
@@ -28,6 +30,7 @@ with entry.job(snakemake):
             seed=int(snakemake.wildcards.seed),
             status=info["status"],
             reason=info["reason"],
+            measured=measured,
         )
         metrics.append(rows)
         features.append(per_feature)

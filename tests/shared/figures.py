@@ -88,7 +88,7 @@ def feature_table(seeds=(0, 1, 2)):
                         }
                     )
                 )
-    return pd.concat(parts, ignore_index=True)[list(FEATURE_SCORE_COLUMNS)]
+    return pd.concat(parts, ignore_index=True).reindex(columns=list(FEATURE_SCORE_COLUMNS))
 
 
 def texts(figure):

@@ -59,6 +59,7 @@ FEATURE_SCORE_COLUMNS = (
     "modality",
     "feature",
     "pearson",
+    "pearson_within",
     "auroc",
     "rmse",
     "r2",

@@ -8,7 +8,9 @@ from jamie import contract
 from jamie.metrics import comparison, imputation
 from jamie.metrics.alignment import closer_fractions, foscttm, label_transfer_accuracy
 from jamie.metrics.base import BETTER, FEATURE_INPUTS, METRICS, NotApplicable, load_metrics, metric
+from jamie.metrics.imputation import pearson
 from jamie.metrics.structure import modality_mixing, silhouette
+from jamie.metrics.summaries import r2_median
 
 load_metrics()
 RNG = np.random.default_rng(0)
@@ -21,6 +23,10 @@ BLOB_NAMES = np.repeat(["a", "b"], 20)
 X = np.array([[1.0], [2.0], [3.0], [4.0]])
 Y = np.array([[1.0], [3.0], [2.0], [4.0]])
 TEN = np.arange(10.0)[:, None]
+WITHIN = np.tile([[-1.0], [0.0], [1.0], [2.0], [-2.0]], (2, 1))
+TYPES, OFFSET = np.repeat([0, 1], 5), np.repeat([[0.0], [50.0]], 5, axis=0)
+SPREAD = np.tile([[1.0], [-1.0]], (15, 1))
+SIZES, SIGN = np.repeat([0, 1], [10, 20]), np.repeat([[1.0], [-1.0]], [10, 20], axis=0)
 
 
 def scores(*values):
@@ -69,6 +75,21 @@ KNOWN_ANSWERS = {
         ((np.full_like(X, 0.1), X), [np.nan]),  # undefined
         ((X, Y), [0.8]),
     ],
+    "pearson_within": [
+        # each type's own level may be off by any amount
+        ((WITHIN, WITHIN + OFFSET, None, TYPES), [1.0]),
+        ((WITHIN, -WITHIN, None, TYPES), [-1.0]),
+        ((WITHIN, OFFSET, None, TYPES), [0.0]),  # nothing but the type: r over all cells is far from 0
+        ((OFFSET, WITHIN, None, TYPES), [np.nan]),  # the truth is constant within types
+        ((WITHIN, WITHIN + OFFSET), [pearson(WITHIN, WITHIN + OFFSET)[0]]),  # one group of all
+        # the same spread, right in one type and reversed in a larger one: (10 * 1 - 20 * 1) / 30
+        ((SPREAD, SPREAD * SIGN, None, SIZES), [-1 / 3]),
+        # a type of 4 cells and cells without a type are left out
+        ((SPREAD, SPREAD, None, np.repeat([0, 1, -1], [4, 20, 6])), [1.0]),
+        ((SPREAD[:8], SPREAD[:8], None, np.repeat([0, 1], 4)), [np.nan]),
+        # where values are missing, so are their cells: 3 values of the first type are too few
+        ((SPREAD, SPREAD * SIGN, np.arange(30)[:, None] < 7, SIZES), [-1.0]),
+    ],
     "auroc": [
         ((X > 2, X), [1.0]),
         ((X > 2, -X), [0.0]),
@@ -92,6 +113,11 @@ KNOWN_ANSWERS = {
         ((X, Y, None, [2.5]), [0.6]),
         ((X, -X, None, [0.0]), [-3.0]),
         ((np.ones_like(X), X, None, [1.0]), [np.nan]),
+    ],
+    "r2_median": [
+        ((pd.DataFrame({"r2": [1.0, 1.0, np.nan, -149.0]}),), (1.0, 3)),
+        ((pd.DataFrame({"r2": [0.2, 0.4, 0.1, -9.0]}),), (0.15, 4)),
+        ((pd.DataFrame({"r2": [0.3, np.nan]}),), (0.3, 1)),
     ],
     "js_distance": [
         ((TEN, TEN[::-1]), [0.0]),
@@ -194,6 +220,7 @@ def test_foscttm_directions_differ_where_they_should():
     "call,reason",
     [
         (lambda: foscttm((CELLS, CELLS), SAME[:2]), "fewer than 3 cells"),
+        (lambda: r2_median(pd.DataFrame({"r2": [np.nan]})), "no feature has an R2"),
         (
             lambda: label_transfer_accuracy((CELLS[:2], CELLS), (SAME[:2, 0], SAME[:, 0])),
             "fewer than 3 cells",

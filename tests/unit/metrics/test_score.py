@@ -270,7 +270,7 @@ def reasons(metrics, cells):
     return {(m, r) for m, r in zip(part["metric"], part["reason"], strict=True)}
 
 
-IMPUTATION = ("pearson", "auroc", "rmse", "r2", "js_distance")
+IMPUTATION = ("pearson", "pearson_within", "auroc", "rmse", "r2", "r2_median", "js_distance")
 
 
 def test_without_labels():

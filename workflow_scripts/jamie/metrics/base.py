@@ -13,7 +13,8 @@ PER = ("modality", "both")
 
 # What a metric may ask for; `needs` are the names of its arguments.
 LATENT_INPUTS = ("latents", "pairs", "labels")
-FEATURE_INPUTS = ("measured", "imputed", "missing", "positive", "mean", "sd", "cell_types")
+FEATURE_INPUTS = ("measured", "imputed", "missing", "positive", "mean", "sd", "cell_types", "groups")
+SUMMARY_INPUTS = ("features",)
 COMPARISON_INPUTS = ("scores", "knn_scores")
 
 
@@ -31,9 +32,10 @@ class Metric:
         As in the column ``metric`` of metrics.tsv.
     function
         Called with the arguments named in ``needs``. A metric of latents returns one float, or with
-        ``per="modality"`` one per modality; a metric of imputed values returns one value per feature (p,).
+        ``per="modality"`` one per modality; a metric of imputed values returns one value per feature (p,); a
+        summary takes the table of these, and returns one value and the number of features behind it.
     needs
-        Argument names, all from one of LATENT_INPUTS, FEATURE_INPUTS, COMPARISON_INPUTS.
+        Argument names, all from one of LATENT_INPUTS, FEATURE_INPUTS, SUMMARY_INPUTS, COMPARISON_INPUTS.
     better
         "lower" or "higher".
     perfect, chance
@@ -56,8 +58,8 @@ class Metric:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The family this metric belongs to: LATENT_INPUTS, FEATURE_INPUTS or COMPARISON_INPUTS."""
-        for family in (LATENT_INPUTS, FEATURE_INPUTS, COMPARISON_INPUTS):
+        """The family this metric belongs to, one of those above."""
+        for family in (LATENT_INPUTS, FEATURE_INPUTS, SUMMARY_INPUTS, COMPARISON_INPUTS):
             if set(self.needs) <= set(family):
                 return family
         raise ValueError(f"metric {self.name!r} needs {self.needs}, which no single stage of scoring has")

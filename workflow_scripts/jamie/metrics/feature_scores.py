@@ -46,6 +46,7 @@ def score_features(
     pairs: list[np.ndarray],
     path: str | Path | None,
     block_features: int | None = None,
+    groups: np.ndarray | None = None,
 ) -> list[pd.DataFrame]:
     """Every registered metric of imputed values, per feature, for several groups of cells in one pass.
 
@@ -60,6 +61,8 @@ def score_features(
         imputed for the first is compared with the value measured in the second.
     path, block_features
         imputed.h5mu (None if the method does not impute); features read at once (None: about 64 MB).
+    groups
+        int (n_target,): group of each cell of ``target``, below 0 = in none; None: one group of all.
 
     Returns
     -------
@@ -77,7 +80,7 @@ def score_features(
     if path is None:
         return [empty for _ in pairs]
     parts = [[empty] if len(chosen) < MIN_CELLS else [] for chosen in pairs]
-    truth = _truth_reader(target)
+    truth = _truth_reader(target, groups)
     for block, imputed in _imputed_blocks(path, source, target, names, block_features):
         for piece in _pieces(block, target.n_obs):
             whole, values = truth(piece), imputed[:, piece.start - block.start : piece.stop - block.start]
@@ -100,14 +103,14 @@ def _pieces(block: slice, n_cells: int) -> Iterator[slice]:
 
 def _inputs(whole: dict, imputed: np.ndarray, chosen: np.ndarray) -> dict:
     """What metrics may need (FEATURE_INPUTS) for a block of features, restricted to chosen pairs (k, 2)."""
-    per_cell = {key: whole[key] for key in ("measured", "counts", "missing", "cell_types")}
+    per_cell = {key: whole[key] for key in ("measured", "counts", "missing", "cell_types", "groups")}
     inputs = {key: None if v is None else v[chosen[:, 1]] for key, v in per_cell.items()}
     positive = binarise(inputs["measured"], inputs.pop("counts"), inputs["missing"])
     per_feature = {"mean": whole["mean"], "sd": whole["sd"]}
     return {**inputs, **per_feature, "imputed": imputed[chosen[:, 0]], "positive": positive}
 
 
-def _truth_reader(target) -> Callable[[slice], dict]:
+def _truth_reader(target, groups) -> Callable[[slice], dict]:
     """A function of a slice of features that gives what is known of them, for all cells of ``target``."""
     absent = [column for column in ("mean", "sd") if column not in target.var]
     if absent:
@@ -130,7 +133,7 @@ def _truth_reader(target) -> Callable[[slice], dict]:
 
     def read(block: slice) -> dict:
         found = {k: None if v is None else dense(v[:, block]) for k, v in layers.items()}
-        return {**found, "mean": mean[block], "sd": sd[block], "cell_types": codes}
+        return {**found, "mean": mean[block], "sd": sd[block], "cell_types": codes, "groups": groups}
 
     return read
 

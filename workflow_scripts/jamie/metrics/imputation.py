@@ -9,11 +9,12 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from scipy import special
+from scipy import sparse, special
 
 from jamie.metrics.base import metric
 
 MIN_VALUES = 3  # measured values a feature needs
+MIN_WITHIN = 5  # of a group of cells, so that its own mean says little of a single cell
 _FLAT = 1e-6  # relative to the largest value: a range below it is rounding of float32
 
 
@@ -98,6 +99,58 @@ def pearson(measured, imputed, missing=None) -> np.ndarray:
     flat = _is_flat(imputed, valid) | (spread == 0)
     r = _ratio(product(x, y), np.where(flat, 1, spread), ~_undefined(measured, valid))
     return np.clip(np.where(flat & np.isfinite(r), 0, r), -1, 1)
+
+
+@metric(
+    "pearson_within",
+    needs=("measured", "imputed", "missing", "groups"),
+    better="higher",
+    perfect=1.0,
+    chance=0.0,
+    description="Pearson correlation within cell types (clusters where there are no labels): of values less "
+    "their type's mean, over all types, mean of features.",
+    per="modality",
+)
+def pearson_within(measured, imputed, missing=None, groups=None, min_cells=MIN_WITHIN) -> np.ndarray:
+    """Pearson r per feature of values less the mean of the cell's group, in measured and imputed alike.
+
+    Groups are pooled: with s_g and c_g the sums of squares and products of group g around its own means, r is
+    sum c_g / sqrt(sum s_g of measured * sum s_g of imputed), so a group weighs as its cells and their spread.
+
+    Parameters
+    ----------
+    measured, imputed, missing
+        (n_cells, p), as in :func:`pearson`.
+    groups
+        int (n_cells,), below 0 = in none and left out; None = one group of all cells.
+    min_cells
+        A group with fewer values of a feature is left out for this feature.
+
+    Returns
+    -------
+    float (p,). Imputed values that are constant within every group: 0. NaN where no group has enough values,
+    or the truth is constant within all of them.
+    """
+    groups = np.zeros(len(measured), dtype=int) if groups is None else np.asarray(groups)
+    rows = np.flatnonzero(groups >= 0)
+    codes = np.unique(groups[rows], return_inverse=True)[1]
+    valid = np.ones((len(rows), measured.shape[1]), bool) if missing is None else _valid(missing)[rows]
+    member = sparse.csr_matrix((np.ones(len(rows)), (codes, np.arange(len(rows)))))  # (group, cell)
+    n = member @ valid  # (group, p)
+    used = valid & (n >= min_cells)[codes]
+
+    def centred(values) -> tuple[np.ndarray, np.ndarray]:
+        values = np.where(valid, np.asarray(values)[rows], 0).astype(np.float64)
+        rounding = _FLAT * np.abs(values).max(axis=0, initial=0)
+        values -= ((member @ values) / np.maximum(n, 1))[codes]
+        values *= used
+        return values, np.abs(values).max(axis=0, initial=0) <= rounding
+
+    (x, x_flat), (y, y_flat) = centred(measured), centred(imputed)
+    spread = np.sqrt(np.einsum("ij,ij->j", x, x) * np.einsum("ij,ij->j", y, y))
+    defined = (used.sum(axis=0) >= MIN_VALUES) & ~x_flat
+    r = _ratio(np.einsum("ij,ij->j", x, y), np.where(y_flat, 1, spread), defined)
+    return np.clip(np.where(y_flat & defined, 0, r), -1, 1)
 
 
 def binarise(measured, counts=None, missing=None) -> np.ndarray:

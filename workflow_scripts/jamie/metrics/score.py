@@ -13,16 +13,19 @@ from jamie.metrics.base import (
     COMPARISON_INPUTS,
     FEATURE_INPUTS,
     LATENT_INPUTS,
+    SUMMARY_INPUTS,
     Metric,
     NotApplicable,
     load_metrics,
 )
 from jamie.metrics.feature_scores import score_features
 from jamie.metrics.groups import Group, make_groups
+from jamie.metrics.measured import Measured
 from jamie.metrics.structure import silhouette_by_type
 
 REFERENCE = "knn"  # the method every other is compared with
 NO_PAIRS, NO_LABELS = "no pairs with known truth", "no labels"
+BY_CLUSTER = "no labels: within clusters of the measured values"
 _RUN = ["dataset", "scenario", "seed", "protocol", "cells", "modality"]
 
 
@@ -39,6 +42,7 @@ def score_method(
     seed: int,
     status: str = contract.OK,
     reason: str = "",
+    measured: Measured | None = None,
     block_features: int | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Every registered metric of one method's output, for each group; not those that compare methods.
@@ -54,6 +58,9 @@ def score_method(
     status, reason
         Not "ok": the method was excluded or failed; only the primary group is reported, without values.
 
+    measured
+        Of the same data, made once for all methods; None: made here.
+
     Returns
     -------
     Tables with the columns METRIC_COLUMNS and FEATURE_SCORE_COLUMNS.
@@ -67,7 +74,8 @@ def score_method(
     latent = None if embedding is None or status != contract.OK else _latents(embedding, prepared, method)
     groups = make_groups(prepared, truth, shown, latent)
     if status == contract.OK:
-        rows, features = _score_groups(prepared, groups, imputed_path, block_features)
+        measured = measured or Measured.of(prepared, truth)
+        rows, features = _score_groups(prepared, groups, imputed_path, block_features, measured)
     else:
         metrics = [m for m in load_metrics().values() if m.inputs != COMPARISON_INPUTS]
         rows = [r for m in metrics for r in _empty_rows(groups[0], m, status, reason)]
@@ -108,7 +116,9 @@ def _latents(embedding, prepared, method: str) -> dict[str, np.ndarray]:
     return {m: np.asarray(embedding.mod[m].obsm[key]) for m in prepared.mod}
 
 
-def _score_groups(prepared, groups: list[Group], path, block_features) -> tuple[list[dict], pd.DataFrame]:
+def _score_groups(
+    prepared, groups: list[Group], path, block_features, measured: Measured
+) -> tuple[list[dict], pd.DataFrame]:
     """Rows of metrics.tsv, and scores per feature, of a method that ran."""
     rows = [row for group in groups for row in _latent_rows(group)]
     tables = []
@@ -116,9 +126,9 @@ def _score_groups(prepared, groups: list[Group], path, block_features) -> tuple[
     for source, target in ((first, second), (second, first)):
         ends = [np.column_stack([g.paired_rows(source), g.paired_rows(target)]) for g in groups]
         data = prepared.mod[source], prepared.mod[target]
-        found = score_features(*data, (source, target), ends, path, block_features)
+        found = score_features(*data, (source, target), ends, path, block_features, measured.groups[target])
         for group, table in zip(groups, found, strict=True):
-            rows += _imputation_rows(group, target, table, path)
+            rows += _imputation_rows(group, target, table, path, measured.by_cluster[target])
             tables.append(table.assign(protocol=group.protocol, cells=group.cells, modality=target))
     return rows, pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
 
@@ -176,23 +186,39 @@ def _latent_inputs(group: Group, metric: Metric) -> dict:
     return {need: available[need] for need in metric.needs}
 
 
-def _imputation_rows(group: Group, target: str, table: pd.DataFrame, imputed_path) -> list[dict]:
-    reason = "undefined for every feature in these cells (too few, or the truth is constant)"
+def _imputation_rows(
+    group: Group, target: str, table: pd.DataFrame, imputed_path, by_cluster: bool
+) -> list[dict]:
+    reason = ""
     if imputed_path is None:
         reason = "method does not impute"
     elif len(group.pairs) < MIN_CELLS:
         reason = TOO_FEW if len(group.pairs) else NO_PAIRS
     rows = []
     for metric in load_metrics().values():
-        if metric.inputs != FEATURE_INPUTS:
+        if metric.inputs not in (FEATURE_INPUTS, SUMMARY_INPUTS):
             continue
-        values = table[metric.name].to_numpy(dtype=float)
-        n = int(np.isfinite(values).sum())
-        if n:
-            rows.append(_row(group, metric, target, float(np.nanmean(values)), n))
-        else:
-            rows.append(_row(group, metric, target, status=contract.NOT_APPLICABLE, reason=reason))
+        try:
+            if reason:
+                raise NotApplicable(reason)
+            value, n = _over_features(metric, table)
+        except NotApplicable as why:
+            rows.append(_row(group, metric, target, status=contract.NOT_APPLICABLE, reason=str(why)))
+            continue
+        note = BY_CLUSTER if by_cluster and "groups" in metric.needs else ""
+        rows.append(_row(group, metric, target, value, n, reason=note))
     return rows
+
+
+def _over_features(metric: Metric, table: pd.DataFrame) -> tuple[float, int]:
+    """One value of a table of scores per feature, and the number of features behind it."""
+    if metric.inputs == SUMMARY_INPUTS:
+        return metric.function(table)
+    values = table[metric.name].to_numpy(dtype=float)
+    n = int(np.isfinite(values).sum())
+    if not n:
+        raise NotApplicable("undefined for every feature in these cells (too few, or the truth is constant)")
+    return float(np.nanmean(values)), n
 
 
 def add_win_rates(metrics: pd.DataFrame, feature_scores: pd.DataFrame) -> pd.DataFrame:
