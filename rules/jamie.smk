@@ -67,6 +67,7 @@ rule embed_impute:
 
 rule complete_dataset:
     input:
+        unpack(raw_input),
         data=f"{DATASET}/ingested.h5mu",
         pairs=f"{DATASET}/pairs.npz",
         model=f"{METHOD}/model",
@@ -74,7 +75,13 @@ rule complete_dataset:
     output:
         completed=f"{METHOD}/completed.h5mu",
     params:
-        code=code_digest("report/complete.py", "model", "data/preprocess.py"),
+        entry=dataset_entry,
+        code=code_digest(
+            *[f"report/{name}.py" for name in ("complete", "joined", "placed", "values")],
+            "data/originals.py",
+            "data/preprocess.py",
+            "model",
+        ),
     log:
         "logs/complete_dataset/{dataset}.{scenario}.{method}.{seed}.log",
     benchmark:
@@ -89,6 +96,7 @@ rule complete_dataset:
 
 use rule complete_dataset as apply_model with:
     input:
+        unpack(raw_input),
         data=f"{DATASET}/ingested.h5mu",
         pairs=f"{DATASET}/pairs.npz",
         model=saved_model,

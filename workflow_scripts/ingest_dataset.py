@@ -1,17 +1,10 @@
 """Read a dataset in whatever format, check it, and write it as MuData with its pairs."""
 
-from pathlib import Path
-
 from jamie import entry, io
 from jamie.data import checks, readers
 
 with entry.job(snakemake):
-    dataset = snakemake.params.entry
-    if dataset["reader"] == "simulate":
-        files = {"data": Path(snakemake.input.simulation)}
-        dataset = dataset | {"reader": "h5mu"}
-    else:
-        files = {role: Path(path) for role, path in io.read_json(snakemake.input.files).items()}
+    dataset, files = entry.sources(snakemake)
     mdata = readers.read(dataset, files)
     # a correspondence without names is in the order of the cells as they were read
     pairs = readers.pairs_of(dataset, mdata, files)

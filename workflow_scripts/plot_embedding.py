@@ -5,7 +5,7 @@ import pandas as pd
 from jamie import contract, entry, io
 from jamie.evaluation import phrases, roles
 from jamie.plots import style, umap
-from jamie.report.complete import groups_of
+from jamie.report.placed import groups_of
 
 with entry.job(snakemake):
     completed = io.read_h5mu(snakemake.input.completed[0], leave_out=("X", "layers"))

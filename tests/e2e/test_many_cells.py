@@ -71,11 +71,11 @@ def test_every_cell_is_placed_grouped_and_completed(completed):
     for name, lacking in (("rna", n - n_rna), ("atac", n - n_atac)):
         for key in ("X_umap", "X_umap_joint"):
             assert np.isfinite(found.mod[name].obsm[key]).all()
-        assert (f"{name}_imputed" in found.mod) == (lacking > 0)
-        if lacking:
-            imputed = found.mod[f"{name}_imputed"]
-            assert imputed.n_obs == lacking and not set(imputed.obs_names) & set(found.mod[name].obs_names)
-            assert np.isfinite(imputed.X).all() and np.isfinite(imputed.layers["native"]).all()
+        whole = found.mod[f"{name}_completed"]
+        assert set(whole.obs_names) == set(found.obs_names) and np.isfinite(whole.obsm["X_umap"]).all()
+        imputed = whole[whole.obs["values"] == "imputed"]
+        assert imputed.n_obs == lacking and not set(imputed.obs_names) & set(found.mod[name].obs_names)
+        assert np.isfinite(whole.X.data).all() and np.isfinite(whole.layers["native"].data).all()
 
 
 def test_neighbours_in_the_latent_space_stay_together_in_the_map_and_the_clusters(completed):

@@ -23,6 +23,7 @@ CELL_TYPE = "cell_type"  # mod[m].obs
 BATCH = "batch"  # mod[m].obs
 ROLE = "role"  # mod[m].obs of prepared.h5mu and column of split.tsv: TRAIN or TEST
 PREPROCESSING = "preprocessing"  # mod[m].uns of prepared.h5mu: enough to redo and invert it
+NORMALISED = "normalised"  # mod[m].layers of completed.h5mu: measured values on the scale of the model
 PEAK_COLUMNS = ("chrom", "start", "end")  # mod[m].var, bp, 0-based half-open
 
 TRAIN, TEST = "train", "test"
@@ -76,6 +77,11 @@ def imputed_key(target: str) -> str:
     """``obsm`` key of modality ``target`` imputed for the cells of another modality; also the ``uns`` key
     of its feature names."""
     return f"imputed_{target}"
+
+
+def completed_name(modality: str) -> str:
+    """Name of the modality of ``completed.h5mu`` that holds all cells, measured or imputed."""
+    return f"{modality}_completed"
 
 
 def _fail(where: str, expected: str, found: str) -> None:

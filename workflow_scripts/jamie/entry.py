@@ -16,6 +16,7 @@ from pathlib import Path
 
 from jamie.errors import InputError
 from jamie.evaluation import roles
+from jamie.io import read_json
 
 PACKAGE = Path(__file__).parent
 log = logging.getLogger("jamie")
@@ -44,6 +45,14 @@ def job(snakemake) -> Iterator[None]:
         raise
     used = json.dumps(usage(snakemake))
     handlers[0].emit(logging.makeLogRecord({"msg": f"{USAGE}{used}"}))
+
+
+def sources(snakemake) -> tuple[dict, dict[str, Path]]:
+    """A dataset's config entry, and where its files are (role -> path); a simulation is read as its file."""
+    dataset = snakemake.params.entry
+    if dataset["reader"] == "simulate":
+        return dataset | {"reader": "h5mu"}, {"data": Path(snakemake.input.simulation)}
+    return dataset, {role: Path(path) for role, path in read_json(snakemake.input.files).items()}
 
 
 def usage(snakemake) -> dict[str, float]:

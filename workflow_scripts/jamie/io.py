@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -157,19 +157,25 @@ def append_array(
     rows: Callable[[slice], np.ndarray],
     *,
     chunk_rows: int | None = None,
+    dtype: str = "float32",
+    missing: bool = False,
 ) -> None:
     """Write a dense array into an existing ``.h5mu``, chunk by chunk of cells.
 
     Parameters
     ----------
     location
-        Such as ``mod/rna/obsm/imputed_atac`` or ``mod/atac_imputed/X``.
+        Such as ``mod/rna/obsm/imputed_atac`` or ``mod/ephys_completed/X``.
     shape
         (n_cells, n_columns).
     rows
         Called with a slice of cells; returns float32 (n_slice, n_columns). Only one chunk is in memory.
     chunk_rows
         Cells of a chunk; None: up to 4,096, of 64 MB at most.
+    dtype
+        Of the values stored.
+    missing
+        Whether values may be NaN.
 
     Raises
     ------
@@ -185,7 +191,7 @@ def append_array(
         data = f.create_dataset(
             location,
             shape=shape,
-            dtype="float32",
+            dtype=dtype,
             chunks=(max(1, min(n, 1024)), max(1, min(n_columns, 256))),
             compression="lzf",
         )
@@ -195,9 +201,52 @@ def append_array(
             chunk_rows = max(data.chunks[0], min(4096, BLOCK_VALUES // n_columns // 1024 * 1024))
         for start in range(0, n, chunk_rows):
             part = slice(start, min(start + chunk_rows, n))
-            values = np.asarray(rows(part), dtype=np.float32)
-            if not np.isfinite(values).all():
-                raise FloatingPointError(
-                    f"{location}: {int((~np.isfinite(values)).sum())} values are not finite"
-                )
-            data[part] = values
+            data[part] = _checked(np.asarray(rows(part), dtype=dtype), location, missing)
+
+
+def _checked(values: np.ndarray, where: str, missing: bool) -> np.ndarray:
+    """The values, if they are finite (or, where that is allowed, NaN)."""
+    bad = np.isinf(values) if missing else ~np.isfinite(values)
+    if bad.any():
+        raise FloatingPointError(f"{where}: {int(bad.sum())} values are not finite")
+    return values
+
+
+def append_csr(
+    path,
+    location: str,
+    shape: tuple[int, int],
+    rows: Callable[[slice], object],
+    *,
+    per_cell: float | None = None,
+) -> None:
+    """The same for a CSR matrix.
+
+    Parameters
+    ----------
+    path
+        Of the file; or an HDF5 group open for writing, in which ``location`` is.
+    rows
+        Called with a slice of cells; returns CSR (n_slice, n_columns). Only one block is in memory.
+    per_cell
+        Values that a cell is expected to have, by which the size of blocks is chosen; None: all columns.
+
+    Raises
+    ------
+    FloatingPointError
+        A value is not finite.
+    """
+    import h5py
+    from anndata.io import sparse_dataset, write_elem
+
+    n, n_columns = shape
+    at_once = max(1, int(BLOCK_VALUES / (per_cell or n_columns)))
+    with h5py.File(path, "r+") if isinstance(path, str | Path) else nullcontext(path) as f:
+        for start in range(0, n, at_once):
+            values = rows(slice(start, min(start + at_once, n)))
+            _checked(values.data, location, False)
+            if start == 0:
+                values.indptr = values.indptr.astype(np.int64)  # all blocks together may hold 2^31 values
+                write_elem(f, location, values, dataset_kwargs={"compression": "lzf"})
+            else:
+                sparse_dataset(f[location]).append(values)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
+from scipy import sparse
 
 from jamie import entry, io
 from jamie.errors import InputError
@@ -365,3 +366,46 @@ def test_a_digest_of_a_module_that_is_not_there_is_an_error(package):
         entry.code_digest("no_such.py")
     with pytest.raises(FileNotFoundError):
         entry.code_digest("no_such_folder")
+
+
+# --- append_csr
+
+
+def test_a_sparse_matrix_written_in_blocks_is_the_matrix(tmp_path, monkeypatch):
+    path = tmp_path / "a.h5mu"
+    io.write_h5mu(path, small_mudata())
+    monkeypatch.setattr(io, "BLOCK_VALUES", 40)
+    values = sparse.random(23, 4, 0.3, format="csr", dtype=np.float32, random_state=0)
+    asked = []
+
+    def rows(part: slice):
+        asked.append(part.stop - part.start)
+        return values[part]
+
+    for per_cell, lengths in (
+        (None, [10, 10, 3]),
+        (8, [5, 5, 5, 5, 3]),
+    ):  # the second takes the first's place
+        asked.clear()
+        io.append_csr(path, "mod/rna/X", values.shape, rows, per_cell=per_cell)
+        assert asked == lengths
+    with h5py.File(path) as f:
+        assert f["mod/rna/X/indptr"].dtype == np.int64  # as many values as there may be
+    found = mudata.read_h5mu(path).mod["rna"].X
+    assert found.dtype == np.float32 and (found != values).nnz == 0
+
+
+def test_a_sparse_value_that_is_not_finite_stops_the_writing(tmp_path):
+    path = tmp_path / "a.h5mu"
+    io.write_h5mu(path, small_mudata())
+    bad = sparse.csr_matrix(np.full((23, 4), np.inf, np.float32))
+    with pytest.raises(FloatingPointError, match="mod/rna/X: 92 values"):
+        io.append_csr(path, "mod/rna/X", bad.shape, lambda part: bad[part])
+
+
+def test_missing_values_are_written_where_they_are_allowed(tmp_path):
+    path = tmp_path / "a.h5mu"
+    io.write_h5mu(path, small_mudata())
+    values = np.array([[1, np.nan, 0]] * 23)
+    io.append_array(path, "mod/adt/X", (23, 3), lambda part: values[part], missing=True)
+    np.testing.assert_array_equal(io.read_h5mu(path).mod["adt"].X, values)

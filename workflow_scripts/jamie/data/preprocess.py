@@ -143,6 +143,29 @@ def _scaled(adata, state: dict):
     return values if shared.all() else _into_place(values, shared, state["mean"]), picked, sizes, shared
 
 
+def normaliser(adata, state: dict):
+    """Function of a slice of cells: *all* their features on the model's scale, float32 (n_slice, n_vars).
+
+    Features of the state have its statistics, the others those of these cells. NaN: not measured.
+    """
+    known = pd.Index(state["features"]).get_indexer(adata.var_names)
+    full = {key: value for key, value in state.items() if not isinstance(value, np.ndarray)}
+    whole, counts = _values(adata, state), state["values"] == "counts"
+    if state["kind"] in (c.CONTINUOUS, c.METHYLATION):
+        full["center"], full["spread"] = _nan_mean_sd(whole)
+    if state["kind"] == c.ATAC and counts:
+        full["idf"] = _idf(whole)
+    for key in full.keys() & {"center", "spread", "idf"} & state.keys():
+        full[key][known >= 0] = state[key][known[known >= 0]]
+
+    def rows(part: slice):
+        values = whole[part]
+        scaled = _transform(values, _sizes(values, state) if counts else None, full)
+        return scaled if sparse.issparse(values) else np.where(np.isnan(values), np.float32(np.nan), scaled)
+
+    return rows
+
+
 def by_name(adata, state: dict):
     """``X`` of prepared cells, float32 (n_cells, p_kept), its columns in the state's order.
 

@@ -1,16 +1,40 @@
-"""The completed dataset: the input with a joint embedding, and each cell's missing modality imputed.
+"""The completed dataset: the input as it was, every cell placed in one space, and a matrix over all cells.
 
-In ``completed.h5mu``, beside everything the input holds:
+``completed.h5mu`` holds, in this order:
 
-- ``obsm["X_jamie"]`` of each modality: float32 (n_m, d), and of the whole MuData: the mean over the
-  modalities a cell was measured in, float32 (n_cells, d);
-- ``obsm["X_umap"]`` of the whole: UMAP (n_cells, 2) of that mean; of each modality: UMAP of that modality
-  alone, and ``obsm["X_umap_joint"]``: one UMAP of the latents of both modalities side by side, to see how
-  they mix;
-- ``obs["leiden"]`` of the whole: clusters of the joint space; ``obs["measured_in"]``;
-- ``mod["{m}_imputed"]`` for cells that lack modality m: ``X`` on the model's scale, ``layers["native"]`` in
-  native units (counts of a median cell, fractions, physical units), and, where the run has held-out
-  or hidden pairs, ``var["pearson"]``: how well this feature was imputed for them.
+``mod[m]``, the two modalities as measured
+    Exactly the input: its cells, features, ``X``, layers, obsm, varm, obsp, uns, raw. No imputed value is
+    here, so a test of differences on it (``sc.tl.rank_genes_groups(md["rna"], layer="normalised",
+    use_raw=False)``) asks measured cells only. Added are ``layers["normalised"]`` (the model's scale, all
+    features), ``obsm["X_jamie"]``, ``["X_umap"]`` (of the modality alone), ``["X_umap_joint"]`` (both
+    modalities' latents side by side), ``obs["leiden", "measured_in"]``.
+other modalities of the input
+    As they were.
+``mod["{m}_completed"]``, one for each of the two
+    All cells (a pair of cells once), one scale: ``X`` is measured where measured and imputed elsewhere,
+    on the model's scale, features of the model. ``obs["values"]`` says which ("measured" or "imputed"),
+    ``obs["imputed_from"]`` from what; where single values of measured cells are missing,
+    ``layers["is_imputed"]`` says it value by value. ``layers["native"]``: the same in native units: what
+    was measured, elsewhere expected counts of a median cell, fractions, physical units.
+    ``obsm["X_umap"]`` and ``["X_jamie"]`` are of the joint space. ``var["pearson"]``: how well a feature
+    was imputed for held-out cells, or, failing these, hidden pairs.
+the whole
+    ``obs``: joint ``cell_type``, ``batch``, ``leiden``, ``measured_in``; ``obsm["X_umap"]``,
+    ``["X_jamie"]``: the mean latent over the modalities a cell has; what the input had there;
+    ``uns["jamie"]``: how to read all this.
+
+Why two: with imputed cells inside ``mod["rna"]``, every tool that takes ``X`` for measurements would be
+misled, and the input's layers and graphs would no longer fit. Why no modality of imputed cells alone: it
+is ``a[a.obs["values"] == "imputed"]`` of the completed one.
+
+Names. muon looks a name up in every modality at once, so no two may share one: features of a completed
+modality are called ``rna_completed:CD4`` (plain name in ``var["feature"]``, so that
+``gene_symbols="feature"`` works), and a name that two modalities of the input share gets its modality in
+front in the second (``adt:CD4``). What the input has under a name that is added here stays as
+``original_...``, as ``obsm["original_X_umap"]``.
+
+Sparse modalities are completed as CSR, written in blocks, so memory grows with neither imputed nor
+carried values.
 """
 
 from __future__ import annotations
@@ -22,14 +46,32 @@ import pandas as pd
 
 from jamie import contract as c
 from jamie import io
-from jamie.linear.neighbours import NeighbourGraph, is_exact
+from jamie.data.originals import Originals
+from jamie.report import joined
+from jamie.report.placed import SEED, place
+from jamie.report.values import CompletedValues
 
-SEED = 0  # of UMAP and Leiden
-N_NEIGHBORS = 15
+ABOUT = {
+    "scale": "layers['normalised'] of measured and X of completed modalities: the scale of the model; "
+    "layers['native']: counts, fractions, physical units",
+    "differences": "Imputed values are conditional means: they vary less than measured ones and repeat what "
+    "the other modality shows, so tests between groups on them call differences that are not there. Test on "
+    "measured cells (the modalities without _completed), or take results/{dataset}/differences.tsv, in which "
+    "measured cells correct imputed ones.",
+    "names": "A feature of a completed modality is called modality:feature, as one that two modalities of "
+    "the input share is in the second; original_... is what the input had under a name that is used here.",
+}
 
 
-def write_completed(path: str | Path, mdata, pairs, model, scores: pd.DataFrame | None = None) -> None:
-    """Complete a dataset and write it; imputed values are made and written in chunks of cells.
+def write_completed(
+    path: str | Path,
+    mdata,
+    pairs,
+    model,
+    scores: pd.DataFrame | None = None,
+    originals: Originals | None = None,
+) -> None:
+    """Complete a dataset and write it; imputed values are made and written in blocks of cells.
 
     Parameters
     ----------
@@ -41,89 +83,64 @@ def write_completed(path: str | Path, mdata, pairs, model, scores: pd.DataFrame 
         A fitted `JAMIE`.
     scores
         Feature scores of the model (FEATURE_SCORE_COLUMNS), or None.
+    originals
+        Where the input is stored, whose other contents are carried over (`jamie.data.originals.find`); None:
+        all there is, is in ``mdata``.
     """
+    originals = originals or Originals()
     inputs = model.inputs(mdata)
     latent = {name: model.encode(x, name) for name, x in inputs.items()}
-    wanted = _lacking(mdata, pairs)
-    completed = _with_skeletons(mdata, model, wanted, scores)
-    for name, values in latent.items():
-        completed.mod[name].obsm["X_jamie"] = values
-        completed.mod[name].obsm["X_umap"] = _umap(inputs.pop(name))
-    together = _umap(np.concatenate(list(latent.values())))
-    starts = np.cumsum([0, *(len(v) for v in latent.values())])
-    for name, start in zip(latent, starts, strict=False):
-        completed.mod[name].obsm["X_umap_joint"] = together[start : start + len(latent[name])]
-    joint, measured_in = _joint(completed, latent)
-    completed.obsm["X_jamie"] = joint
-    completed.obs["measured_in"] = pd.Categorical(measured_in)
-    completed.obsm["X_umap"], completed.obs["leiden"] = _umap_and_clusters(joint)
-    with io.atomic(path) as temporary:
-        completed.write(str(temporary), compression="lzf")
-        for target, (source, cells) in wanted.items():
-            impute = _imputer(model, latent[source][cells], target)
-            shape = (len(cells), len(model.feature_names(target)))
-            if not len(cells):
-                continue
-            io.append_array(temporary, f"mod/{target}_imputed/X", shape, impute)
-            native = _imputer(model, latent[source][cells], target, native=True)
-            io.append_array(temporary, f"mod/{target}_imputed/layers/native", shape, native)
-
-
-def _lacking(mdata, pairs) -> dict[str, tuple[str, np.ndarray]]:
-    """For each modality the other one, and rows there of the cells that have no partner."""
     first, second = c.check_two_modalities(mdata)
     f = pairs.align(mdata.mod[first].obs_names, mdata.mod[second].obs_names).matrix
-    n_partners = np.diff(f.indptr), np.diff(f.tocsc().indptr)
-    return {
-        second: (first, np.flatnonzero(n_partners[0] == 0)),
-        first: (second, np.flatnonzero(n_partners[1] == 0)),
-    }
+    sides = {first: (second, f), second: (first, f.T.tocsr())}
+    skeletons = {c.completed_name(m): _skeleton(mdata, model, m, *sides[m], scores) for m in sides}
+    completed = joined.assemble(mdata, originals, skeletons)
+    places = originals.layers or dict.fromkeys(sides, "X")
+    completed.uns["jamie"] = ABOUT | {"modalities": list(sides), "raw_values": places, "umap_seed": SEED}
+    place(completed, inputs, latent)
+    with io.atomic(path) as temporary:
+        completed.write(str(temporary), compression="lzf")
+        for m, (other, partners) in sides.items():
+            guess = _latent_of_partners(latent[m], latent[other], partners)
+            lacking = latent[other][_without_partner(partners.T)]
+            CompletedValues(mdata.mod[m], model, m, guess, lacking).write(temporary)
+        joined.carry_over(temporary, mdata, originals)
 
 
-def _imputer(model, latent: np.ndarray, target: str, native: bool = False):
-    """Function of a slice of cells: their imputed values, float32 (n_slice, p_target)."""
-
-    def impute(rows: slice) -> np.ndarray:
-        values = model.decode(latent[rows], target)
-        return model.to_native(values, target) if native else values
-
-    return impute
+def _without_partner(f) -> np.ndarray:
+    """Rows of a sparse matrix without an entry: those cells that have no partner."""
+    return np.flatnonzero(np.diff(f.tocsr().indptr) == 0)
 
 
-def _with_skeletons(mdata, model, wanted: dict, scores):
-    """The dataset plus an imputed modality for each that some cells lack, still without values."""
+def _latent_of_partners(own: np.ndarray, other: np.ndarray, partners) -> np.ndarray:
+    """Latents (n, d) to impute what a cell misses from: of its partners, else its own."""
+    weight = np.asarray(partners.sum(axis=1))
+    return np.where(weight > 0, (partners @ other) / np.maximum(weight, 1e-12), own).astype(np.float32)
+
+
+def _skeleton(mdata, model, target: str, source: str, partners, scores):
+    """AnnData of all cells and the model's features of a modality, without values."""
     import anndata
     from scipy import sparse
 
-    mods = {name: io.around(a) for name, a in mdata.mod.items()}
-    for target, (source, cells) in wanted.items():
-        if not len(cells):
-            continue
-        names = model.feature_names(target)
-        obs = mdata.mod[source].obs.iloc[cells].copy()
-        obs["imputed_from"] = source
-        imputed = anndata.AnnData(sparse.csr_matrix((len(cells), len(names)), dtype=np.float32), obs=obs)
-        imputed.var_names = names
-        imputed.uns[c.KIND] = model.states[target]["kind"]
-        best = _best_scores(scores, target)
-        if best is not None:
-            imputed.var["pearson"] = best["pearson"].reindex(names).to_numpy(float)
-            imputed.uns["pearson_of"] = f"{best['cells'].iloc[0]} cells of {best['scenario'].iloc[0]}"
-        mods[f"{target}_imputed"] = imputed
-    completed = io.together(mods)
-    _keep_shared(completed, mdata)
-    completed.uns["jamie"] = {"scale": "X: prepared; layers['native']: native units", "umap_seed": SEED}
-    return completed
-
-
-def _keep_shared(completed, mdata) -> None:
-    """Take over what the input holds beside its modalities: ``obs``, ``obsm`` and ``uns`` of the whole."""
-    rows = mdata.obs_names.get_indexer(completed.obs_names)
-    completed.uns.update(mdata.uns)
-    for name in mdata.obs.columns:
-        completed.obs[name] = mdata.obs[name].array[rows]
-    for name in sorted(set(mdata.obsm) - set(mdata.mod)):  # MuData keeps there who is in which modality
-        completed.obsm[name] = mdata.obsm[name][rows]
+    measured, lacking = mdata.mod[target].obs, mdata.mod[source].obs.iloc[_without_partner(partners.T)]
+    origin = {"values": ("measured", "imputed"), "imputed_from": (None, source)}
+    obs = pd.concat([measured, lacking])
+    for name in obs.select_dtypes(include=object).columns:
+        obs[name] = obs[name].astype(str).where(obs[name].notna()).astype("category")
+    for name, words in origin.items():
+        joined.put(obs, name, pd.Categorical(np.repeat(words, [len(measured), len(lacking)])))
+    plain = model.feature_names(target)
+    var = mdata.mod[target].var.reindex(plain)
+    joined.put(var, joined.FEATURE, plain)
+    var.index = joined.prefixed(c.completed_name(target), plain)
+    adata = anndata.AnnData(sparse.csr_matrix((len(obs), len(var)), dtype=np.float32), obs=obs, var=var)
+    adata.uns[c.KIND] = model.states[target]["kind"]
+    best = _best_scores(scores, target)
+    if best is not None:
+        joined.put(adata.var, "pearson", best["pearson"].reindex(plain).to_numpy(float))
+        adata.uns["pearson_of"] = f"{best['cells'].iloc[0]} cells of {best['scenario'].iloc[0]}"
+    return adata
 
 
 def _best_scores(scores, target: str):
@@ -135,51 +152,3 @@ def _best_scores(scores, target: str):
         if len(part):
             return part.set_index("feature")
     return None
-
-
-def _joint(completed, latent: dict) -> tuple[np.ndarray, np.ndarray]:
-    """Mean latent of each cell over the modalities it has, and their names joined by +."""
-    cells = pd.Index(completed.obs_names)
-    width = next(iter(latent.values())).shape[1]
-    total, count = np.zeros((len(cells), width), np.float32), np.zeros(len(cells))
-    measured_in = np.full(len(cells), "", dtype=object)
-    for name, values in latent.items():
-        rows = cells.get_indexer(completed.mod[name].obs_names)
-        total[rows] += values
-        count[rows] += 1
-        measured_in[rows] = np.where(measured_in[rows] == "", name, measured_in[rows] + "+" + name)
-    return total / count[:, None].astype(np.float32), measured_in
-
-
-def _umap(values: np.ndarray) -> np.ndarray:
-    return _umap_and_clusters(values, clusters=False)[0]
-
-
-def _umap_and_clusters(values: np.ndarray, clusters: bool = True):
-    import anndata
-    import scanpy as sc
-
-    adata = anndata.AnnData(values)
-    adata.obsm["X"] = values
-    k = min(N_NEIGHBORS, len(values) - 1)
-    neighbours = "sklearn" if is_exact(len(values), len(values)) else NeighbourGraph(k)
-    sc.pp.neighbors(adata, n_neighbors=k, use_rep="X", random_state=SEED, transformer=neighbours)
-    sc.tl.umap(adata, random_state=SEED)
-    if not clusters:
-        return adata.obsm["X_umap"], None
-    sc.tl.leiden(adata, flavor="igraph", n_iterations=2, directed=False, random_state=SEED)
-    return adata.obsm["X_umap"], adata.obs["leiden"].to_numpy()
-
-
-def groups_of(completed) -> tuple[str, dict[str, pd.Series]]:
-    """What to colour cells by: cell types where the data have them, else Leiden clusters of the joint space.
-
-    Returns
-    -------
-    The name of the grouping, and for each measured modality the group of each cell (NaN: no label).
-    """
-    measured = [m for m in completed.mod if not m.endswith("_imputed")]
-    if all(c.CELL_TYPE in completed.mod[m].obs for m in measured):
-        return "cell type", {m: completed.mod[m].obs[c.CELL_TYPE].astype("object") for m in measured}
-    clusters = completed.obs["leiden"].astype(str)
-    return "Leiden cluster", {m: clusters.reindex(completed.mod[m].obs_names) for m in measured}
