@@ -205,6 +205,23 @@ def invert(values: np.ndarray, state: dict, size: np.ndarray | None = None) -> n
     return np.clip(np.expm1(values), 0, None) * size[:, None]
 
 
+def of_features(state: dict, features) -> dict:
+    """The state of some features: a slice, or their places."""
+    return {k: v[features] if isinstance(v, np.ndarray) else v for k, v in state.items()}
+
+
+def to_counts(x, state: dict, size: np.ndarray):
+    """Counts that prepared values ``x`` (n_cells, p_kept) were made from; sparse stays sparse."""
+    size = np.asarray(size, dtype=float)
+    if not sparse.issparse(x):
+        return invert(x, state, size)
+    x = sparse.csr_matrix(x)
+    scale = {c.ATAC: 1 / TFIDF_SCALE, c.RNA: 1 / state["size"], c.PROTEIN: 1.0}[state["kind"]]
+    values = x.data / state["idf"][x.indices] if state["kind"] == c.ATAC else x.data.astype(float)
+    values = np.expm1(values) * scale * np.repeat(size, np.diff(x.indptr))
+    return sparse.csr_matrix((values, x.indices, x.indptr), shape=x.shape)
+
+
 def prepare(mdata, is_train: dict[int, np.ndarray], n_top_features: dict[str, int | None] | None = None):
     """Fit on training cells and apply to all: the content of ``prepared.h5mu``.
 

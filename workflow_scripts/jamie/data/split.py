@@ -63,7 +63,7 @@ def from_table(mdata, table: pd.DataFrame) -> dict[int, np.ndarray]:
     return is_train
 
 
-def training_cells(mdata, layers: bool = True):
+def training_cells(mdata, layers: bool | tuple[str, ...] = True):
     """The cells whose role is train (all of them where no role is given).
 
     They are in the order of their names, so that what is fitted does not depend on the order of a file.
@@ -71,7 +71,7 @@ def training_cells(mdata, layers: bool = True):
     Parameters
     ----------
     layers
-        False: without the layers, such as counts, which take as much memory as ``X``.
+        Those that are kept: all, none, or these. Counts take as much memory as ``X``.
     """
     import anndata
 
@@ -80,7 +80,8 @@ def training_cells(mdata, layers: bool = True):
         keep = np.argsort(adata.obs_names.to_numpy(dtype=str), kind="stable")
         if ROLE in adata.obs:
             keep = keep[(adata.obs[ROLE] == TRAIN).to_numpy()[keep]]
-        if not layers:
-            adata = anndata.AnnData(adata.X, obs=adata.obs, var=adata.var, uns=adata.uns)
+        if layers is not True:
+            kept = {key: adata.layers[key] for key in layers or () if key in adata.layers}
+            adata = anndata.AnnData(adata.X, adata.obs, adata.var, adata.uns, layers=kept)
         parts[name] = adata[keep].copy()
     return together(parts)

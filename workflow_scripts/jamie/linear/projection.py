@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jamie.linear.blocks import row_blocks
+from jamie.linear.blocks import dense, row_blocks
 from jamie.linear.principal import principal_axes
 
 
@@ -47,10 +47,22 @@ class Projection:
             scores[rows] = x[rows] @ weights - offset
         return scores
 
-    def inverse(self, scores: np.ndarray) -> np.ndarray:
-        """(n, k) to float32 (n, p), on the scale of x."""
-        scaled = np.asarray(scores, dtype=np.float32) @ (self.components * self.scale).astype(np.float32)
-        return (scaled + self.center.astype(np.float32)) * self.sd.astype(np.float32)
+    def inverse(self, scores: np.ndarray, features: slice | np.ndarray = slice(None)) -> np.ndarray:
+        """(n, k) to float32 (n, p), on the scale of x; or to some of its features."""
+        components = (self.components[:, features] * self.scale).astype(np.float32)
+        scaled = np.asarray(scores, dtype=np.float32) @ components
+        return (scaled + self.center[features].astype(np.float32)) * self.sd[features].astype(np.float32)
+
+    def off_axes(self, x, scores: np.ndarray) -> np.ndarray:
+        """How far cells x (n, p) lie from the space of the components, where they are ``scores`` (n, k).
+
+        Root mean square over features, in training standard deviations: float (n,).
+        """
+        total = np.empty(len(scores))
+        for rows in row_blocks(*x.shape):
+            total[rows] = ((dense(x[rows]) / self.sd - self.center) ** 2).sum(axis=1)
+        inside = (np.asarray(scores, dtype=float) ** 2).sum(axis=1) * self.scale**2
+        return np.sqrt(np.maximum(total - inside, 0) / len(self.sd))
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {

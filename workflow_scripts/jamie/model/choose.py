@@ -28,12 +28,16 @@ def fit(x, f, options: Options, estimated: EstimatedCorrespondence | None, *, se
     `jamie.model.trainer.train`.
     """
     use, said = _decide(x, f, options, estimated, seed)
-    weighted = None if not use else estimated.f.matrix * np.float32(estimated.confidence)
-    result = train(x, f, options, f_estimated=weighted, seed=seed, **arguments)
+    result = train(x, f, options, f_estimated=weighted(estimated) if use else None, seed=seed, **arguments)
     confidence = None if estimated is None else estimated.confidence
     result.info["estimated"] = {"used": use, "confidence": confidence, **said}
     log.info("estimated correspondence %s: %s", "used" if use else "not used", said["reason"])
     return result
+
+
+def weighted(estimated: EstimatedCorrespondence) -> sparse.csr_matrix:
+    """F~ as it enters a fit: scaled by its confidence."""
+    return estimated.f.matrix * np.float32(estimated.confidence)
 
 
 def _decide(

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2  # of the saved model
-CHUNK = 8192  # cells encoded at once
+FORMAT = 3  # of the saved model
 
 
 class JAMIE:
@@ -60,6 +59,7 @@ class JAMIE:
     def __init__(self, preset: str = "default", *, seed: int = 0, progress: bool = True, **options):
         self.options = Options.of(preset, **options)
         self.seed, self.progress = seed, progress
+        self.calibration = self.crossfit_ = None
 
     def fit(
         self,
@@ -92,7 +92,7 @@ class JAMIE:
         prepared = self._prepared(mdata)
         self.modalities = c.check_two_modalities(prepared)
         f = as_correspondence(prepared, correspondence)
-        mdata = training_cells(prepared, layers=False)
+        mdata = training_cells(prepared, layers=(c.MISSING,))
         names = [a.obs_names for a in mdata.mod.values()]
         self.states = {m: mdata.mod[m].uns[c.PREPROCESSING] for m in self.modalities}
         seen = pieces_for(self.options.faults).component_cells(prepared, mdata)
@@ -102,17 +102,34 @@ class JAMIE:
         }
         if estimated is True:
             estimated = estimate_prepared(prepared, f, seed=self.seed)
+        f, estimated = f.align(*names).matrix, estimated.align(*names) if estimated else None
         result = choose.fit(
             tuple(self.projections[m].transform(mdata.mod[m].X) for m in self.modalities),
-            f.align(*names).matrix,
+            f,
             self.options,
-            estimated.align(*names) if estimated else None,
+            estimated,
             seed=self.seed,
             progress=self.progress,
             checkpoint=checkpoint,
         )
         self.model, self.history_, self.fit_info_ = result.model, result.history, result.info
+        self._calibrate(mdata, f, choose.weighted(estimated) if result.info["estimated"]["used"] else None)
         return self
+
+    def _calibrate(self, train, f, f_estimated) -> None:
+        """Cross-fit, and learn native units, intervals and what is unlike training from it."""
+        from jamie.model.calibrate import calibrate
+        from jamie.model.crossfit import cross_fit
+
+        if not self.options.folds:
+            return
+        n_components = len(self.projections[self.modalities[0]].components)
+        self.crossfit_ = cross_fit(train, f, f_estimated, self.options, n_components, self.seed)
+        self.calibration = calibrate(self, train, self.crossfit_)
+        self.fit_info_["calibration"] = {
+            "n_folds": len(self.crossfit_.folds),
+            "n_pairs": self.calibration.n_pairs,
+        }
 
     def embed(self, mdata) -> dict[str, np.ndarray]:
         """Latent mean of every cell, by its own modality's encoder.
@@ -153,18 +170,86 @@ class JAMIE:
         return np.asarray(self.states[modality]["features"], dtype=str)
 
     def to_native(self, values: np.ndarray, modality: str, size: np.ndarray | None = None) -> np.ndarray:
-        """Imputed values in native units: counts of a median cell, fractions, physical units.
+        """Imputed values in native units: expected counts, fractions, physical units (`jamie.model.native`).
 
-        For counts this is the back-transform of a mean on the log scale, which lies below the mean count.
+        Parameters
+        ----------
+        values
+            (n_cells, p) on the scale of prepared ``X``, as of `impute`.
+        size
+            (n_cells,) depth at which counts are wanted (of protein the geometric mean of count + 1); None:
+            what is expected of such a cell.
+        """
+        native = self._calibration().native[modality]
+        if size is None and self.states[modality]["values"] == "counts":
+            size = native.size(self.projections[modality].transform(np.asarray(values)))
+        return native.expected(values, self.states[modality], size).astype(np.float32)
+
+    def to_open(self, values: np.ndarray, modality: str, size: np.ndarray | None = None) -> np.ndarray:
+        """Chance that a peak has a count at all, float32 (n_cells, p); otherwise as `to_native`."""
+        self._check_modality(modality)
+        if self.states[modality]["kind"] != c.ATAC or self.states[modality]["values"] != "counts":
+            raise InputError(
+                f"Nothing of {modality!r} is open or closed",
+                expected="a modality of kind atac, given as counts",
+                found=f"kind {self.states[modality]['kind']}, values {self.states[modality]['values']}",
+                change="the name of the modality",
+            )
+        native = self._calibration().native[modality]
+        return native.is_open(self.to_native(values, modality, size)).astype(np.float32)
+
+    def interval(
+        self, values: np.ndarray, modality: str, groups: np.ndarray, *, native: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper end, float32 (n_cells, p), between which 90 % of measured values lie.
+
+        Parameters
+        ----------
+        values
+            (n_cells, p) on the scale of prepared ``X``, as of `impute`.
+        groups
+            (n_cells,) as of `groups`.
+        native
+            In native units, for counts as they would be measured in cells of unknown depth.
         """
         self._check_modality(modality)
-        return preprocess.invert(values, self.states[modality], size)
+        intervals = self._calibration().intervals[modality]
+        center = self.to_native(values, modality) if native else np.asarray(values)
+        is_count = self.states[modality]["values"] == "counts"
+        return intervals.around(center, groups, native=native, is_count=is_count)
+
+    def groups(self, mdata, source: str) -> np.ndarray:
+        """The group of each cell of ``source``, by which it has intervals: str (n_cells,)."""
+        latent = self.encode(self.model_input(mdata, source), source)
+        return self._calibration().grouping(mdata.mod[source].obs, latent)
+
+    def unlikeness(self, mdata, modality: str) -> np.ndarray:
+        """How unlike the training cells each cell is, float (n_cells,); see `jamie.model.unlike`.
+
+        Above ``model.calibration.reference[modality].threshold`` lies one in 20 of cells like these.
+        """
+        x = self.model_input(mdata, modality)
+        off_axes = self.projections[modality].off_axes(self._prepared_x(mdata, modality), x)
+        reference = self._calibration().reference[modality]
+        return reference.score(reference.distances(x, self.encode(x, modality), off_axes))
+
+    def _calibration(self):
+        if self.calibration is None:
+            raise InputError(
+                "The model is not calibrated",
+                expected="a model fitted with the option `folds` of 2 or more",
+                found=f"folds: {self.options.folds}",
+                change="`folds`, and fit again",
+            )
+        return self.calibration
 
     def save(self, folder: str | Path) -> None:
         """Write ``weights.safetensors`` and ``config.json``; the folder appears whole or not at all."""
         from safetensors.numpy import save_file
 
         arrays = {f"network.{k}": v.cpu().numpy() for k, v in self.model.state_dict().items()}
+        if self.calibration is not None:
+            arrays |= {f"calibration.{k}": v for k, v in self.calibration.arrays().items()}
         for m in self.modalities:
             arrays |= {f"projection.{m}.{k}": v for k, v in self.projections[m].arrays().items()}
         with io.atomic(folder) as temporary:
@@ -181,6 +266,7 @@ class JAMIE:
                     "modalities": list(self.modalities),
                     "preprocessing": self.states,
                     "fit_info": self.fit_info_,
+                    "calibration": None if self.calibration is None else self.calibration.names(),
                 },
             )
             if Path(folder).is_dir():
@@ -193,6 +279,7 @@ class JAMIE:
         from safetensors.numpy import load_file
 
         from jamie.device import choose_device
+        from jamie.model.calibrate import Calibration
         from jamie.model.network import JointVAE
 
         folder = Path(folder)
@@ -228,6 +315,9 @@ class JAMIE:
         )
         self.model.to(choose_device(device)).eval()
         self.fit_info_ = config["fit_info"]
+        if config["calibration"] is not None:
+            of_calibration = _with_prefix(arrays, "calibration.")
+            self.calibration = Calibration.from_arrays(of_calibration, config["calibration"])
         return self
 
     def _prepared(self, mdata):
@@ -256,36 +346,25 @@ class JAMIE:
                 found=", ".join(mdata.mod),
                 change="the data, or `source`",
             )
-        adata = mdata.mod[modality]
-        state = self.states[modality]
-        same = c.PREPROCESSING in adata.uns and same_state(adata.uns[c.PREPROCESSING], state)
-        if same:
-            return self.projections[modality].transform(preprocess.by_name(adata, state))
-        raw = raw_only(with_kind(adata, modality, state))
-        return self.projections[modality].transform(preprocess.scaled(raw, state))
+        return self.projections[modality].transform(self._prepared_x(mdata, modality))
+
+    def _prepared_x(self, mdata, modality: str):
+        adata, state = mdata.mod[modality], self.states[modality]
+        if c.PREPROCESSING in adata.uns and same_state(adata.uns[c.PREPROCESSING], state):
+            return preprocess.by_name(adata, state)
+        return preprocess.scaled(raw_only(with_kind(adata, modality, state)), state)
 
     def encode(self, x: np.ndarray, modality: str) -> np.ndarray:
         """Latent means, float32 (n, d), from scaled principal components (n, k) as of `model_input`."""
-        import torch
+        return self.model.encode(self.modalities.index(modality), x)
 
-        vae = self.model.vaes[self.modalities.index(modality)]
-        device = next(vae.parameters()).device
-        with torch.no_grad():
-            parts = [
-                vae.encode(torch.as_tensor(x[i : i + CHUNK], device=device))[0].cpu().numpy()
-                for i in range(0, len(x), CHUNK)
-            ]
-        return np.concatenate(parts)
+    def components(self, latent: np.ndarray, target: str) -> np.ndarray:
+        """Principal components of modality ``target`` from latents (n, d): float32 (n, k)."""
+        return self.model.decode(self.modalities.index(target), latent)
 
     def decode(self, latent: np.ndarray, target: str) -> np.ndarray:
         """Modality ``target`` from latents (n, d): float32 (n, p_target), on the scale of prepared ``X``."""
-        import torch
-
-        vae = self.model.vaes[self.modalities.index(target)]
-        device = next(vae.parameters()).device
-        with torch.no_grad():
-            scores = vae.decode(torch.as_tensor(latent, device=device)).cpu().numpy()
-        return self.projections[target].inverse(scores)
+        return self.projections[target].inverse(self.components(latent, target))
 
 
 def _with_prefix(arrays: dict, prefix: str) -> dict:

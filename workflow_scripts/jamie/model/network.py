@@ -10,6 +10,8 @@ from torch import nn
 
 from jamie.model.options import Options
 
+CHUNK = 8192  # cells encoded at once
+
 
 class Dropout(nn.Dropout):
     """Dropout whose mask takes a byte per value, eight bytes from each random number.
@@ -92,6 +94,21 @@ class JointVAE(nn.Module):
         """The maps (p_1, p_1), (p_2, p_2) through which the encoders see their input, at first as it is."""
         for vae, values in zip(self.vaes, axes, strict=True):
             vae.axes.copy_(torch.as_tensor(values))
+
+    @torch.no_grad()
+    def encode(self, axis: int, x: np.ndarray) -> np.ndarray:
+        """Latent means of cells x (n, p) of the first or the second modality: float32 (n, d)."""
+        starts = range(0, max(len(x), 1), CHUNK)
+        parts = [self.vaes[axis].encode(self._tensor(x[i : i + CHUNK]))[0] for i in starts]
+        return np.concatenate([part.cpu().numpy() for part in parts])
+
+    @torch.no_grad()
+    def decode(self, axis: int, z: np.ndarray) -> np.ndarray:
+        """Latents (n, d) decoded as the first or the second modality: float32 (n, p)."""
+        return self.vaes[axis].decode(self._tensor(z)).cpu().numpy()
+
+    def _tensor(self, values: np.ndarray) -> torch.Tensor:
+        return torch.as_tensor(values, device=self.log_delta.device)
 
     def compile_networks(self) -> None:
         """Compile both directions of each network; the weights and their names stay as they are."""

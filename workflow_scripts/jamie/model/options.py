@@ -85,6 +85,10 @@ class Options:
         Faults of the reference to reproduce, for ablations: "pair_sampling" (batches of few distinct known
         pairs), "shared_logvar" (one cell's log variance in the KL term of all), "one_batch_stop" (early
         stopping watches the last batch only), "leak" (components are fitted on held-out cells as well).
+    folds
+        Fits to all but a part of the known pairs, after the fit itself, for native units, intervals and how
+        unlike training a cell is (`jamie.model.crossfit`); fewer are made where there are many pairs. Each
+        takes as long as the fit. 0: none, and the model gives none of these.
     device
         "auto" (CUDA if there is one, else CPU), "cpu" or "cuda".
     precision
@@ -126,6 +130,7 @@ class Options:
     estimated: str = "auto"
     estimated_in: tuple[str, ...] = ("alignment", "aggregation")
     faults: tuple[str, ...] = ()
+    folds: int = 5
     device: str = "auto"
     precision: str = "float32"
     compile: bool = False
