@@ -69,6 +69,7 @@ def small_options():
         "gradient_clip": 1.0,
         "max_epochs": 4,
         "min_steps": 0,
+        "folds": 0,
         "min_epochs": 0,
         "patience": None,
         "validation_fraction": 0.2,

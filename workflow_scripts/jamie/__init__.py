@@ -8,7 +8,7 @@
 
 from jamie.errors import InputError
 
-__all__ = ["JAMIE", "InputError"]
+__all__ = ["JAMIE", "InputError", "bounds"]
 __version__ = "0.1.0"
 
 
@@ -18,4 +18,8 @@ def __getattr__(name):
         from jamie.model.estimator import JAMIE
 
         return JAMIE
+    if name == "bounds":
+        from jamie.report.trust import bounds
+
+        return bounds
     raise AttributeError(f"module 'jamie' has no attribute {name!r}")

@@ -67,14 +67,19 @@ class Intervals:
             Whether native units are counts.
         """
         half = (self.half_width_native if native else self.half_width)[:, self.columns(groups)].T
-        if native and is_count:
-            middle = np.log1p(center)
-            low, high = np.expm1(np.maximum(middle - half, 0)), np.expm1(middle + half)
-        else:
-            low, high = center - half, center + half
-            if is_count:
-                low = np.maximum(low, 0)
-        return low.astype(np.float32), high.astype(np.float32)
+        return ends(center, half, native=native, is_count=is_count)
+
+
+def ends(center: np.ndarray, half: np.ndarray, *, native: bool, is_count: bool):
+    """Lower and upper end, float32 (n, p) each, of half-widths (n, p) around imputed values (n, p)."""
+    if native and is_count:
+        middle = np.log1p(center)
+        low, high = np.expm1(np.maximum(middle - half, 0)), np.expm1(middle + half)
+    else:
+        low, high = center - half, center + half
+        if is_count:
+            low = np.maximum(low, 0)
+    return low.astype(np.float32), high.astype(np.float32)
 
 
 def half_widths(distances: np.ndarray, members: np.ndarray, widest: np.ndarray) -> np.ndarray:

@@ -15,7 +15,9 @@ other modalities of the input
     on the model's scale, features of the model. ``obs["values"]`` says which ("measured" or "imputed"),
     ``obs["imputed_from"]`` from what; where single values of measured cells are missing,
     ``layers["is_imputed"]`` says it value by value. ``layers["native"]``: the same in native units: what
-    was measured, elsewhere expected counts of a median cell, fractions, physical units.
+    was measured, elsewhere expected counts, fractions, physical units (`jamie.model.native`);
+    ``layers["open"]``: of peaks, the chance that a cell has a count there. Intervals, a mask of values not
+    to use and cells unlike training: `jamie.report.trust`.
     ``obsm["X_umap"]`` and ``["X_jamie"]`` are of the joint space. ``var["pearson"]``: how well a feature
     was imputed for held-out cells, or, failing these, hidden pairs.
 the whole
@@ -47,7 +49,7 @@ import pandas as pd
 from jamie import contract as c
 from jamie import io
 from jamie.data.originals import Originals
-from jamie.report import joined
+from jamie.report import joined, trust
 from jamie.report.placed import SEED, place
 from jamie.report.values import CompletedValues
 
@@ -96,6 +98,8 @@ def write_completed(
     skeletons = {c.completed_name(m): _skeleton(mdata, model, m, *sides[m], scores) for m in sides}
     completed = joined.assemble(mdata, originals, skeletons)
     places = originals.layers or dict.fromkeys(sides, "X")
+    if model.calibration is not None:
+        _say_how_far_to_trust(completed, mdata, model, sides)
     completed.uns["jamie"] = ABOUT | {"modalities": list(sides), "raw_values": places, "umap_seed": SEED}
     place(completed, inputs, latent)
     with io.atomic(path) as temporary:
@@ -105,6 +109,17 @@ def write_completed(
             lacking = latent[other][_without_partner(partners.T)]
             CompletedValues(mdata.mod[m], model, m, guess, lacking).write(temporary)
         joined.carry_over(temporary, mdata, originals)
+
+
+def _say_how_far_to_trust(completed, mdata, model, sides: dict) -> None:
+    """Intervals, mask and unlikeness of both completed modalities."""
+    group = {m: model.groups(mdata, m) for m in sides}
+    unlike = {m: model.unlikeness(mdata, m) for m in sides}
+    threshold = {m: np.full(mdata.mod[m].n_obs, model.calibration.reference[m].threshold) for m in sides}
+    for m, (other, partners) in sides.items():
+        lacking = _without_partner(partners.T)
+        of_cells = (np.append(part[m], part[other][lacking]) for part in (group, unlike, threshold))
+        trust.describe(completed.mod[c.completed_name(m)], model, m, *of_cells)
 
 
 def _without_partner(f) -> np.ndarray:

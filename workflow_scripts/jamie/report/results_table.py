@@ -63,9 +63,9 @@ def results_table(metrics: pd.DataFrame, scenarios: dict[str, dict]) -> str:
     )
     intro = (
         f"Mean ± standard deviation over {seeds}. {bold}. Floor: the best of shuffled pairs, the mean of a "
-        "feature, and the mean of the cell type that is predicted; reference: reads the truth, no bound, as a "
-        "joint space can tell cell types apart better than measured values do; their means. r is Pearson's, "
-        "mean over features."
+        "feature, and the mean of the cell type that is predicted; reference: reads the truth, no bound, as "
+        "a joint space can tell cell types apart better than measured values do; their means. r is "
+        "Pearson's, mean over features."
     )
     table = [HEAD, ["---"] * len(HEAD), *lines]
     text = f"{intro}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in table)

@@ -48,7 +48,10 @@ class CompletedValues:
         completed = f"mod/{c.completed_name(self.modality)}"
         self._write(path, f"mod/{self.modality}/layers/{c.NORMALISED}", self.raw.shape, self.normalised)
         self._write(path, f"{completed}/X", self.shape, self.scaled)
-        self._write(path, f"{completed}/layers/native", self.shape, self.native)
+        if self.model.calibration is not None:
+            self._write(path, f"{completed}/layers/native", self.shape, self.native)
+            if self.raw.uns[c.KIND] == c.ATAC and self.raw.uns["values"] == c.COUNTS:
+                self._write(path, f"{completed}/layers/open", self.shape, self.open)
         if self._misses_values():
             self._write(path, f"{completed}/layers/{IS_IMPUTED}", self.shape, self.is_imputed)
 
@@ -63,6 +66,14 @@ class CompletedValues:
             return self.model.to_native(self._impute(latent), self.modality)
 
         return self._joined(part, lambda rows: self.raw.X[rows][:, self.where], imputed)
+
+    def open(self, part: slice):
+        """Of peaks: 1 or 0 as measured; imputed, the chance that there is a count."""
+
+        def imputed(latent):
+            return self.model.to_open(self._impute(latent), self.modality)
+
+        return self._joined(part, lambda rows: (self.raw.X[rows][:, self.where] > 0).astype(float), imputed)
 
     def is_imputed(self, part: slice):
         """bool (n_slice, p): which values are imputed."""
