@@ -5,6 +5,7 @@ FIGURES_OF_METHOD = [
     "features",
     "distributions",
     "js_curves",
+    "values",
 ]
 
 

@@ -19,10 +19,12 @@ rule train_jamie:
         known=f"{DATA}/correspondence.npz",
     output:
         model=directory(f"{METHOD}/model"),
+        crossfit=directory(f"{METHOD}/crossfit"),
         history=f"{METHOD}/history.tsv",
         run_info=f"{METHOD}/run_info.json",
     params:
         options=method_option("options"),
+        calibrate=lambda wildcards: wildcards.method in SHOWN,
         # not an output: Snakemake removes those of a job that was killed, and this is what it goes on from
         checkpoint=f"{METHOD}/checkpoint.pt",
         code=JAMIE_CODE,

@@ -32,6 +32,7 @@ NEEDS = {
     "train_jamie": Need(480, 1.65, 16, 0.1, PREPARED),
     "fit_baseline": Need(180, 2.7, 2, 0.12, PREPARED),
     "embed_impute": Need(345, 1.7, 2, 0.053, PREPARED),
+    "check_values": Need(345, 1.7, 3, 0.05, PREPARED),
     "complete_dataset": Need(900, 3.4, 14, 0.36, RAW),
     "apply_model": Need(900, 3.4, 14, 0.36, RAW),
     # scores
@@ -43,6 +44,7 @@ NEEDS = {
     "rank_methods": Need(185),
     # figures
     "plot_embedding": Need(210, 0.05, 2, 0.004, ("completed",)),
+    "plot_values": FIGURE,
     "plot_history": FIGURE,
     "plot_scores": FIGURE,
     "plot_features": Need(165, 1.9, 2, 0.05, ("scores",), at_once=True),
@@ -75,6 +77,7 @@ WITH_TORCH = {
     "tune_jamie",
     "train_jamie",
     "embed_impute",
+    "check_values",
     "complete_dataset",
     "apply_model",
     "measure_influence",

@@ -1,5 +1,7 @@
 """The first page of the report, in plain words."""
 
+import pandas as pd
+
 from jamie import entry, io
 from jamie.data.correspondence import Correspondence
 from jamie.evaluation import planner
@@ -21,6 +23,8 @@ with entry.job(snakemake):
         start = tuple(f"results/{dataset}/{scenario}/{method}/" for method in p.shown)
         own = (i for path, i in zip(snakemake.input.run_info, infos, strict=True) if path.startswith(start))
         fact.estimates = [info["estimated"] for info in own]
+        checked = [io.read_table(path) for path in snakemake.input.checked if path.startswith(start)]
+        fact.values = pd.concat(checked) if checked else None
     tables = zip(p.datasets, snakemake.input.pairing, strict=False)  # none, where that was not tried
     method = [*p.shown, *p.bases][0]
     enough = {dataset: planner.in_words(io.read_table(path), method) for dataset, path in tables}

@@ -17,11 +17,14 @@ with entry.job(snakemake):
     if files.get("estimated"):
         estimated = EstimatedCorrespondence.load(files.estimated, files.check, files.info, cells)
     options, tuned = tuning.with_chosen(snakemake.params.options, files.get("tuning"))
+    if not snakemake.params.calibrate:  # its values are handed to nobody
+        options = {"folds": 0} | options
     model = JAMIE(seed=seed, **options)
     start = entry.time.perf_counter()
     model.fit(prepared, known, estimated, checkpoint=snakemake.params.checkpoint)
     fit_s = round(entry.time.perf_counter() - start, 3)
     model.save(snakemake.output.model)
+    model.crossfit_.save(snakemake.output.crossfit)
     io.write_table(snakemake.output.history, model.history_)
     io.write_json(
         snakemake.output.run_info,

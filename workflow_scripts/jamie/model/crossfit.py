@@ -9,11 +9,14 @@ features and scaling, statistics of all training cells, are kept.
 from __future__ import annotations
 
 import logging
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy import sparse
 
+from jamie import io
 from jamie.data.correspondence import single_pairs
 from jamie.linear.projection import Projection
 from jamie.model.options import Options
@@ -22,6 +25,7 @@ from jamie.model.unlike import Reference
 log = logging.getLogger(__name__)
 
 ENOUGH = 1_000  # left-out pairs (cells, where there are none), after which no further fold is fitted
+_SAVED = ("imputed", "distances", "sd", "center", "components", "scale")
 MIN_CELLS = 20  # training cells of either modality, below which nothing is left out
 
 
@@ -64,6 +68,42 @@ class CrossFit:
 
     modalities: tuple[str, str]
     folds: list[Fold]
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``folds.safetensors`` and ``folds.json``; the folder appears whole or not at all."""
+        from safetensors.numpy import save_file
+
+        arrays = {}
+        for i, fold in enumerate(self.folds):
+            arrays |= {f"{i}.rows.{axis}": rows for axis, rows in enumerate(fold.rows)}
+            for name in self.modalities:
+                parts = {"imputed": fold.imputed[name], "distances": fold.distances[name]}
+                parts |= {k: v.astype(np.float32) for k, v in fold.projections[name].arrays().items()}
+                arrays |= {f"{i}.{name}.{key}": np.ascontiguousarray(part) for key, part in parts.items()}
+        about = {"modalities": self.modalities, "n_pairs": [fold.n_pairs for fold in self.folds]}
+        with io.atomic(folder) as temporary:
+            temporary.mkdir()
+            save_file(arrays, temporary / "folds.safetensors")
+            io.write_json(temporary / "folds.json", about)
+            if Path(folder).is_dir():
+                shutil.rmtree(folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> CrossFit:
+        """Read what `save` wrote; components are then float32."""
+        from safetensors.numpy import load_file
+
+        about = io.read_json(Path(folder) / "folds.json")
+        arrays = load_file(Path(folder) / "folds.safetensors")
+        names = tuple(about["modalities"])
+        found = cls(names, [])
+        for i, n_pairs in enumerate(about["n_pairs"]):
+            parts = {n: {k: arrays[f"{i}.{n}.{k}"] for k in _SAVED} for n in names}
+            imputed, distances = ({n: parts[n].pop(k) for n in names} for k in ("imputed", "distances"))
+            projections = {n: Projection.from_arrays(parts[n]) for n in names}
+            rows = arrays[f"{i}.rows.0"], arrays[f"{i}.rows.1"]
+            found.folds.append(Fold(rows, n_pairs, imputed, projections, distances))
+        return found
 
     def pairs(self, modality: str) -> np.ndarray:
         """Rows of the pairs' cells of a modality among the training cells, int (n_pairs,)."""

@@ -119,9 +119,10 @@ class JAMIE:
     def _calibrate(self, train, f, f_estimated) -> None:
         """Cross-fit, and learn native units, intervals and what is unlike training from it."""
         from jamie.model.calibrate import calibrate
-        from jamie.model.crossfit import cross_fit
+        from jamie.model.crossfit import CrossFit, cross_fit
 
         if not self.options.folds:
+            self.crossfit_ = CrossFit(self.modalities, [])
             return
         n_components = len(self.projections[self.modalities[0]].components)
         self.crossfit_ = cross_fit(train, f, f_estimated, self.options, n_components, self.seed)

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import sparse
 
 from jamie import contract as c
-from jamie.evaluation import roles, tuning
+from jamie.evaluation import calibration, roles, tuning
 from jamie.evaluation.phrases import (
     CELLS_IN_WORDS,
     as_it_is,
@@ -42,6 +42,7 @@ class Facts:
     n_known: int
     n_wrong: int = 0
     estimates: list[dict] = field(default_factory=list)
+    values: pd.DataFrame | None = None
 
     @classmethod
     def of(cls, split: pd.DataFrame, known, pairs) -> Facts:
@@ -107,6 +108,8 @@ def first_page(
         lines += _what_was_done(datasets[dataset], fact)
         lines += _estimate_in_words(fact)
         lines += _how_good(part, shown, methods)
+        if fact.values is not None:
+            lines.append(f"**Values and intervals.** {calibration.in_words(fact.values)}\n")
         lines += _what_to_distrust(part, fact, shown, seeds)
     if explained:
         lines.append(_title("What drives the imputation", "-"))
@@ -227,6 +230,8 @@ def _what_to_distrust(part: pd.DataFrame, fact: Facts, shown: list[str], seeds) 
         warnings.append(f"Only {fact.n_known} pairs were known in training; more pairs would help most.")
     for name in shown:
         warnings += _weak_scores(rows, name)
+    if fact.values is not None:
+        warnings += calibration.warnings(fact.values)
     reasons = sorted(set(rows.loc[rows["status"] != c.OK, "reason"].dropna()) - {"method does not embed"})
     if reasons:
         warnings.append("Some scores do not apply or are missing: " + as_it_is("; ".join(reasons)) + ".")

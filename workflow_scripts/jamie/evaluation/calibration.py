@@ -1,0 +1,242 @@
+"""Whether the values handed out are what they are called: on cells that the model has not seen.
+
+Of cells whose other modality was measured, held out (else: whose pair was hidden), imputed values are held
+against measured ones: means in native units, coverage of the intervals, and the share of cells called unlike
+training, which for cells like the training cells is 5 %.
+"""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from jamie import contract as c
+from jamie.data import preprocess
+from jamie.evaluation.phrases import label
+from jamie.linear.blocks import dense, row_blocks
+from jamie.metrics.groups import make_groups
+from jamie.model.intervals import EVERYONE
+
+MIN_COUNTS = 50  # of a feature in the cells that are scored, for its mean to be compared
+CLOSE = 0.8, 1.25  # native over measured mean
+MIN_CELLS = 30  # of a group, for it to have a row
+NO_CELLS = "no cell whose other modality is known was left out of the fit"
+COLUMNS = (
+    "modality",
+    "group",
+    "cells",
+    "n_cells",
+    "coverage",
+    "coverage_native",
+    "total_ratio",
+    "median_ratio",
+    "share_close",
+    "n_features",
+    "usable",
+    "unlike",
+    "n_pairs",
+    "status",
+    "reason",
+)
+FEATURE_COLUMNS = ("modality", "feature", "measured", "native", "n_counts", "coverage", "coverage_native")
+LEAST_COVERAGE, MOST_UNLIKE = 0.85, 0.15  # beyond them the report warns
+_ROUNDING = 1e-5  # of a value: ends of intervals are float32
+
+
+def check_values(model, prepared, truth, shown) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tables of groups of cells (COLUMNS) and of features (FEATURE_COLUMNS).
+
+    Parameters
+    ----------
+    model
+        A fitted `JAMIE`.
+    prepared, truth, shown
+        As in `jamie.metrics.groups.make_groups`.
+
+    Returns
+    -------
+    In the first, one row per imputed modality for all cells, then one for each group of `MIN_CELLS` or more.
+    Coverage is the mean over features and cells of whether the 90 % interval holds the measured value. The
+    total ratio is the sum of native values over that of measured ones; the median ratio and the share
+    between 0.8 and 1.25 are of features' means, where a feature has `MIN_COUNTS`. Ratios are of counts only.
+    A modality that cannot be checked has one row with the reason.
+    """
+    groups = [g for g in make_groups(prepared, truth, shown) if g.cells in (c.TEST, c.HIDDEN)]
+    rows, features = [], []
+    for source, target in permutations(prepared.mod, 2):
+        reason = "the model is not calibrated" if model.calibration is None else ""
+        if not reason and (not groups or not len(groups[0].pairs)):
+            reason = NO_CELLS
+        if reason:
+            row = {"modality": target, "group": EVERYONE, "status": c.NOT_APPLICABLE, "reason": reason}
+            rows.append(row)
+            continue
+        ends = groups[0].paired_rows(source), groups[0].paired_rows(target)
+        check = _Check(model, prepared, source, target, *ends)
+        rows += [row | {"cells": groups[0].cells} for row in check.rows()]
+        features.append(check.features())
+    tables = pd.DataFrame(rows), pd.concat(features) if features else pd.DataFrame()
+    return tables[0].reindex(columns=list(COLUMNS)), tables[1].reindex(columns=list(FEATURE_COLUMNS))
+
+
+class _Check:
+    """Sums over cells, by group and feature, of one imputed modality."""
+
+    def __init__(self, model, prepared, source: str, target: str, source_rows, target_rows):
+        self.model, self.target, self.state = model, target, model.states[target]
+        self.is_count = self.state["values"] == c.COUNTS
+        adata, given = prepared.mod[target], prepared.mod[source]
+        self.latent = model.encode(model.model_input(prepared, source), source)[source_rows]
+        self.group = model.calibration.grouping(given.obs.iloc[source_rows], self.latent)
+        self.names = [g for g in np.unique(self.group.astype(str)) if (self.group == g).sum() >= MIN_CELLS]
+        threshold = model.calibration.reference[source].threshold
+        self.unlike = model.unlikeness(prepared, source)[source_rows] > threshold
+        n_groups, p = 1 + len(self.names), adata.n_vars
+        self.n, self.covered, self.covered_native, self.measured, self.native = np.zeros((5, n_groups, p))
+        self.places = np.array([self.names.index(g) + 1 if g in self.names else 0 for g in self.group])
+        for part in row_blocks(len(target_rows), p):
+            self._add(adata, target_rows[part], part)
+
+    def _add(self, adata, rows: np.ndarray, part: slice) -> None:
+        x = dense(adata.X[rows]).astype(float)
+        y, missing = x, np.zeros(x.shape, bool)
+        if c.MISSING in adata.layers:
+            missing = dense(adata.layers[c.MISSING][rows]) > 0
+        if self.is_count:
+            y = dense(adata.layers[c.COUNTS][rows]).astype(float)
+        else:
+            y = preprocess.invert(x, self.state)
+        v, group = self.model.decode(self.latent[part], self.target), self.group[part]
+        native = self.model.to_native(v, self.target)
+        for total, values in (
+            (self.n, ~missing),
+            (self.covered, self._inside(x, v, group, native=False) & ~missing),
+            (self.covered_native, self._inside(y, v, group, native=True) & ~missing),
+            (self.measured, np.where(missing, 0, y)),
+            (self.native, np.where(missing, 0, native)),
+        ):
+            chosen = sparse.csr_matrix((np.ones(len(y)), (self.places[part], np.arange(len(y)))))
+            chosen.resize(len(total), len(y))
+            of_groups = chosen @ values.astype(float)
+            total[0] += of_groups.sum(axis=0)
+            total[1:] += of_groups[1:]
+
+    def _inside(self, measured, v, group, *, native: bool) -> np.ndarray:
+        low, high = self.model.interval(v, self.target, group, native=native)
+        room = _ROUNDING * (1 + np.abs(measured))
+        return (measured >= low - room) & (measured <= high + room)
+
+    def rows(self) -> list[dict]:
+        intervals = self.model.calibration.intervals[self.target]
+        found = []
+        for i, name in enumerate([EVERYONE, *self.names]):
+            inside = self.places == i if i else np.ones(len(self.places), bool)
+            row = {
+                "modality": self.target,
+                "group": name,
+                "n_cells": int(inside.sum()),
+                "coverage": self.covered[i].sum() / self.n[i].sum(),
+                "coverage_native": self.covered_native[i].sum() / self.n[i].sum(),
+                "usable": intervals.usable[:, intervals.groups.index(name)].mean(),
+                "unlike": self.unlike[inside].mean(),
+                "n_pairs": int(intervals.n_cells[intervals.groups.index(name)]),
+                "status": c.OK,
+                "reason": "",
+            }
+            found.append(row | (self._ratios(i) if self.is_count else {}))
+        return found
+
+    def _ratios(self, i: int) -> dict:
+        enough = self.measured[i] >= MIN_COUNTS
+        ratio = self.native[i][enough] / self.measured[i][enough]
+        return {
+            "total_ratio": self.native[i].sum() / self.measured[i].sum(),
+            "median_ratio": np.median(ratio) if enough.any() else np.nan,
+            "share_close": ((ratio > CLOSE[0]) & (ratio < CLOSE[1])).mean() if enough.any() else np.nan,
+            "n_features": int(enough.sum()),
+        }
+
+    def features(self) -> pd.DataFrame:
+        n = np.maximum(self.n[0], 1)
+        return pd.DataFrame(
+            {
+                "modality": self.target,
+                "feature": self.model.feature_names(self.target),
+                "measured": self.measured[0] / n,
+                "native": self.native[0] / n,
+                "n_counts": self.measured[0] if self.is_count else np.nan,
+                "coverage": self.covered[0] / n,
+                "coverage_native": self.covered_native[0] / n,
+            }
+        )
+
+
+def in_words(groups: pd.DataFrame) -> str:
+    """What the rows of one or more seeds say, as sentences.
+
+    Parameters
+    ----------
+    groups
+        COLUMNS, of all seeds.
+    """
+    said = [_of_modality(rows) for _, rows in groups.groupby("modality", sort=False)]
+    return " ".join(said)
+
+
+def _of_modality(rows: pd.DataFrame) -> str:
+    name = label(rows["modality"].iloc[0])
+    if (rows["status"] != c.OK).all():
+        return f"{name}: not checked, {rows['reason'].iloc[0]}."
+    rows = rows[rows["status"] == c.OK].fillna({"group": EVERYONE})
+    all_cells, by_group = rows[rows["group"] == EVERYONE], rows[rows["group"] != EVERYONE]
+    means = all_cells.mean(numeric_only=True)
+    words = f"{name}: the 90% intervals hold {means['coverage']:.0%} of measured values"
+    if len(by_group):
+        found = by_group.groupby("group")["coverage"].mean()
+        words += f" ({found.min():.0%} to {found.max():.0%} by group of {MIN_CELLS} cells or more)"
+    words += f", and in native units {means['coverage_native']:.0%}"
+    if np.isfinite(means["total_ratio"]):
+        words += f". Imputed counts sum to {means['total_ratio']:.2f} of the measured ones"
+    if np.isfinite(means["median_ratio"]):
+        words += (
+            f"; of {means['n_features']:,.0f} features with {MIN_COUNTS} counts or more the median ratio of "
+            f"means is {means['median_ratio']:.2f}, and {means['share_close']:.0%} lie within "
+            f"{CLOSE[0]} to {CLOSE[1]}"
+        )
+    words += (
+        f". {means['usable']:.0%} of features are imputed better than by their mean over all cells, "
+        "beyond chance"
+    )
+    if len(by_group):
+        words += f", and {by_group['usable'].mean():.0%} better than by the mean of a cell's own group"
+    return f"{words}. {means['unlike']:.0%} of these cells are called unlike training (expected: 5%)."
+
+
+def warnings(groups: pd.DataFrame) -> list[str]:
+    """Sentences about what a reader should not pass over; none where all is as promised."""
+    found = []
+    for modality, rows in groups[groups["status"] == c.OK].groupby("modality", sort=False):
+        means = rows[rows["group"] == EVERYONE].mean(numeric_only=True)
+        for column, what in (("coverage", ""), ("coverage_native", " in native units")):
+            if means[column] < LEAST_COVERAGE:
+                found.append(
+                    f"The 90% intervals of {label(modality)}{what} hold only {means[column]:.0%} of values."
+                )
+        if means["n_pairs"] < MIN_CELLS:
+            found.append(
+                f"Intervals of {label(modality)} rest on {means['n_pairs']:.0f} left-out pairs and are wide."
+            )
+        if means["unlike"] > MOST_UNLIKE:
+            found.append(
+                f"{means['unlike']:.0%} of the cells that {label(modality)} was imputed for are unlike the "
+                "training cells (5% would be expected): distrust their values."
+            )
+        if not means["usable"]:
+            found.append(
+                f"No feature of {label(modality)} is imputed better than by its mean, beyond chance: use "
+                "none of its values."
+            )
+    return found
