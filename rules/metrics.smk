@@ -80,6 +80,8 @@ rule summarise_run:
             *PAIRED,
             "evaluation/phrases.py",
             "report/first_page.py",
+            "report/distrust.py",
+            "report/facts.py",
             "evaluation/planner.py",
             "evaluation/calibration.py",
             "evaluation/tuning.py",

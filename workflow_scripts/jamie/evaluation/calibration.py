@@ -15,7 +15,7 @@ from scipy import sparse
 
 from jamie import contract as c
 from jamie.data import preprocess
-from jamie.evaluation.phrases import label
+from jamie.evaluation.roles import label
 from jamie.linear.blocks import dense, row_blocks
 from jamie.metrics.groups import make_groups
 from jamie.model.intervals import EVERYONE

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from jamie import contract as c
-from jamie.evaluation import calibration, roles, tuning
+from jamie.evaluation import calibration, paired, roles, tuning
 from jamie.evaluation.phrases import (
     CELLS_IN_WORDS,
     as_it_is,
@@ -21,49 +18,17 @@ from jamie.evaluation.phrases import (
     strictest_cells,
 )
 from jamie.metrics.base import load_metrics
+from jamie.report.distrust import RANKS_CELLS, types_are_aligned, what_to_distrust
+from jamie.report.facts import Facts
 
-GRADES = 0.1, 0.25  # FOSCTTM below which modalities are aligned well, moderately well
-TYPES_ALIGNED = 0.8  # label transfer accuracy
-RANKS_CELLS = 0.1  # Pearson's r, below which imputed values do not even rank cells
-PAGE_SCORES = ("foscttm", "lta", "pearson", "r2", "win_rate_knn")
-
-
-@dataclass
-class Facts:
-    """Numbers of cells and pairs of one dataset and scenario (first seed).
-
-    ``n_known`` counts every pair that was shown, ``n_wrong`` those among them that are no true pair;
-    ``estimates`` says of each seed of the method shown what became of the estimated correspondence.
-    """
-
-    n_cells: dict[str, int]
-    n_test: dict[str, int]
-    n_pairs: int
-    n_known: int
-    n_wrong: int = 0
-    estimates: list[dict] = field(default_factory=list)
-    values: pd.DataFrame | None = None
-
-    @classmethod
-    def of(cls, split: pd.DataFrame, known, pairs) -> Facts:
-        by_modality = split.groupby("modality", sort=False)[c.ROLE]
-        shown = known.best_pairs()
-        return cls(
-            by_modality.size().to_dict(),
-            by_modality.agg(lambda role: int((role == c.TEST).sum())).to_dict(),
-            len(pairs.best_pairs()),
-            len(shown),
-            len(shown) - pairs.matrix.multiply(_ones_at(shown, pairs.matrix.shape)).nnz,
-        )
-
-    @property
-    def n_hidden(self) -> int:
-        """True pairs of training cells that were not shown, nor anything in their place."""
-        return self.n_pairs - max(self.n_test.values()) - self.n_known
-
-
-def _ones_at(places: np.ndarray, shape: tuple[int, int]) -> sparse.csr_matrix:
-    return sparse.csr_matrix((np.ones(len(places)), (places[:, 0], places[:, 1])), shape=shape)
+GRADES = 0.1, 0.25, 0.45  # FOSCTTM below which modalities are aligned well, moderately well, poorly
+GRADES_IN_WORDS = (
+    "aligned the modalities well",
+    "aligned the modalities moderately well",
+    "aligned the modalities poorly",
+    "hardly aligned the modalities, if at all",
+)
+PAGE_SCORES = ("foscttm", "lta", "pearson", "pearson_within", "r2_median", "r2", "win_rate_knn")
 
 
 def first_page(
@@ -91,14 +56,19 @@ def first_page(
         {dataset: which links were found, in words}, where imputations are explained.
     """
     methods = list(dict.fromkeys(metrics["method"]))
+    ran = set(metrics.loc[metrics["status"] == c.OK, "method"])
     lines = [_title("Dataset in, report out", "=")]
-    lines.append(
-        f"{len(methods)} methods ({', '.join(label(m) for m in methods)}) were run on "
-        f"{number(len(datasets), 'dataset')} in {number(len(scenarios), 'scenario')} with "
-        f"{number(len(seeds), 'seed')}. Each seed draws a new split, "
-        "a new choice of known pairs and a new start. Feature choice, scaling, principal components and "
-        "models were fitted on training cells only. " + tuning.in_words(infos)
+    competing, controls = (
+        [m for m in methods if m in ran and roles.is_control(m) == is_one] for is_one in (0, 1)
     )
+    lines.append(
+        f"{_named(competing, 'method')} and {_named(controls, 'control')} were run on "
+        f"{number(len(datasets), 'dataset')} in {number(len(scenarios), 'scenario')} with "
+        f"{number(len(seeds), 'seed')}. {_what_a_seed_is(scenarios)} Feature choice, scaling, principal "
+        "components and models were fitted on training cells only. " + tuning.in_words(infos)
+    )
+    if missing := [label(m) for m in methods if m not in ran]:
+        lines.append(f"Without a score anywhere, for reasons given below: {', '.join(missing)}.\n")
     if enough:
         lines.append(_title("How many pairs are enough", "-"))
         lines += [f"**{as_it_is(dataset)}.** {words}\n" for dataset, words in enough.items()]
@@ -107,10 +77,11 @@ def first_page(
         lines.append(_title(as_it_is(f"{dataset}, {scenario}"), "-"))
         lines += _what_was_done(datasets[dataset], fact)
         lines += _estimate_in_words(fact)
-        lines += _how_good(part, shown, methods)
+        held_out = scenarios[scenario]["held_out"]
+        lines += _how_good(part, shown, methods, held_out)
         if fact.values is not None:
-            lines.append(f"**Values and intervals.** {calibration.in_words(fact.values)}\n")
-        lines += _what_to_distrust(part, fact, shown, seeds)
+            lines.append(f"**Values and intervals.** {as_it_is(calibration.in_words(fact.values))}\n")
+        lines += what_to_distrust(part, fact, shown, held_out)
     if explained:
         lines.append(_title("What drives the imputation", "-"))
         lines += [f"**{as_it_is(dataset)}.** {as_it_is(words)}\n" for dataset, words in explained.items()]
@@ -124,6 +95,19 @@ def first_page(
         )
     lines.append("Figures with captions are under *Results*; every number is in `results/metrics.tsv`.\n")
     return "\n".join(lines)
+
+
+def _named(methods: list[str], noun: str) -> str:
+    return number(len(methods), noun) + (f" ({', '.join(label(m) for m in methods)})" if methods else "")
+
+
+def _what_a_seed_is(scenarios: dict) -> str:
+    """What differs between seeds, in these scenarios."""
+    new = ["a new split"] if any(s["held_out"] for s in scenarios.values()) else []
+    new += (
+        ["a new choice of known pairs"] if any(0 < s["known_pairs"] < 1 for s in scenarios.values()) else []
+    )
+    return f"Each seed draws {', '.join(new)} and a new start." if new else "Each seed draws a new start."
 
 
 def _what_was_done(dataset: dict, fact: Facts) -> list[str]:
@@ -155,161 +139,129 @@ def _estimate_in_words(fact: Facts) -> list[str]:
     ]
 
 
-def _how_good(part: pd.DataFrame, shown: list[str], methods: list[str]) -> list[str]:
+def _how_good(part: pd.DataFrame, shown: list[str], methods: list[str], held_out: float) -> list[str]:
     cells = strictest_cells(part)
     rows, name = part[part["cells"] == cells], (shown or methods)[0]
-    values = ok_values(rows, name)
-    table = []
-    for metric, modality in values:
-        if metric not in PAGE_SCORES or (metric == "lta" and modality):
-            continue
-        others = {m: ok_values(rows, m).get((metric, modality)) for m in methods if m != name}
-        table.append(
-            [
-                score_name(metric, modality),
-                "lower" if load_metrics()[metric].better == "lower" else "higher",
-                mean_sd(values[metric, modality]),
-                _best_of({m: v for m, v in others.items() if not m.startswith(("floor", "ceiling"))}, metric),
-                _best_of({m: v for m, v in others.items() if m.startswith("floor")}, metric, named=False),
-                _best_of({m: v for m, v in others.items() if m.startswith("ceiling")}, metric, named=False),
-            ]
-        )
-    text = f"**How good it is.** Scores on {CELLS_IN_WORDS[cells]}, mean ± standard deviation over seeds.\n"
-    if not table:
+    n_seeds = rows["seed"].nunique()
+    spread = "mean ± standard deviation over seeds" if n_seeds > 1 else "one seed"
+    text = f"**How good it is.** Scores on {CELLS_IN_WORDS[cells]}, {spread}.\n"
+    by_score = paired.by_seed(rows)
+    if not any(not roles.is_control(m) for scores in by_score.values() for m in scores):
         return [f"{text}\nNo score applies: {as_it_is(_first_reason(rows))}.\n"]
-    head = ["score", "better", label(name), "best other method", "floor", "ceiling"]
-    return [text, _verdict(values, name, cells), _list_table(head, table)]
+    if not any(name in scores for scores in by_score.values()):
+        reason = _first_reason(part[part["method"] == name])
+        text += f"\n{label(name)} has no score here: {as_it_is(reason)}.\n"
+    ratio = paired.split_ratio(cells, held_out)
+    table = [_table_row(by_score[score], score, name, ratio) for score in _page_scores(by_score)]
+    head = ["score", "better", label(name), "best other method", "difference (95 % interval)"]
+    head += ["best floor", "reference"]
+    about = (
+        "Floors: shuffled pairs, the mean of a feature or of the predicted cell type. The reference reads "
+        "the truth and is no bound."
+    )
+    if any(row[3] != "n/a" for row in table):
+        about += " Differences are taken seed by seed. "
+        about += paired.few_seeds(n_seeds, held_out if cells == c.TEST else 0.0)
+    return [text, _verdict(rows, name, cells, ratio), _list_table(head, table), f"{about}\n"]
 
 
-def _verdict(values: dict, name: str, cells: str) -> str:
-    """What the main numbers mean, in two sentences."""
-    where = "On cells it was fitted on, " if cells in (c.ALL, c.PAIRED) else ""
+def _page_scores(by_score: dict) -> list[tuple[str, str]]:
+    """The scores of the table that a method has; mean R2 only where there is no median."""
+    found = [(m, mod) for m, mod in by_score if m in PAGE_SCORES and m in load_metrics()]
+    found = [(m, mod) for m, mod in found if (m, bool(mod)) != ("lta", True)]
+    return [(m, mod) for m, mod in found if m != "r2" or ("r2_median", mod) not in found]
+
+
+def _table_row(scores: pd.DataFrame, score: tuple[str, str], name: str, ratio: float) -> list[str]:
+    better = load_metrics()[score[0]].better
+    of = {m: scores[m].dropna() for m in scores}
+    others = {m: v for m, v in of.items() if m != name and not roles.is_control(m)}
+    best, gap = _best(others, better), ""
+    if best and name in of:
+        gap = paired.interval_in_words(paired.against(scores, name, better, ratio)[best])
+    floor = _best({m: v for m, v in of.items() if m.startswith("floor")}, better)
+    reference = _best({m: v for m, v in of.items() if m.startswith("ceiling")}, better)
+    return [
+        score_name(*score),
+        better,
+        mean_sd(of[name]) if name in of else "n/a",
+        _with_name(of, best),
+        gap or "n/a",
+        _with_name(of, floor),
+        mean_sd(of[reference]) if reference else "n/a",
+    ]
+
+
+def _best(values: dict[str, pd.Series], better: str) -> str:
+    """The method with the best mean; empty without one."""
+    pick = min if better == "lower" else max
+    return pick(values, key=lambda m: values[m].mean(), default="")
+
+
+def _with_name(values: dict[str, pd.Series], method: str) -> str:
+    return f"{mean_sd(values[method])} ({label(method)})" if method else "n/a"
+
+
+def _verdict(rows: pd.DataFrame, name: str, cells: str, ratio: float) -> str:
+    """What the main numbers mean, in a few sentences."""
+    values = ok_values(rows, name)
+    where = "On cells it was fitted on, " if cells in (c.ALL, c.PAIRED, c.HIDDEN) else ""
     said = []
     if ("foscttm", "") in values:
         foscttm = values["foscttm", ""].mean()
-        grade = ("well", "moderately well", "poorly")[int(np.digitize(foscttm, GRADES))]
+        grade = GRADES_IN_WORDS[int(np.digitize(foscttm, GRADES))]
         said.append(
-            f"{where}{label(name)} aligned the modalities {grade}: on average {100 * foscttm:.2g}% of the "
+            f"{where}{label(name)} {grade}: on average {100 * foscttm:.2g}% of the "
             "other modality's cells lie closer to a cell than its true partner (50% would be chance)"
         )
-        said[-1] += _types_beside(values, foscttm)
-    r = [f"r = {v.mean():.2f} for {label(m)}" for (metric, m), v in values.items() if metric == "pearson"]
-    if r:
-        said.append(f"Imputed and measured values of a feature correlate across cells with {' and '.join(r)}")
+        if foscttm >= GRADES[0] and types_are_aligned(rows, name):
+            said[-1] += (
+                f". Cell types are aligned nevertheless: {values['lta', ''].mean():.0%} of labels carry "
+                "over to the other modality"
+            )
+    said += _correlations(values)
+    said += _standing_in_words(rows, name, ratio)
     return ". ".join(said) + ".\n" if said else ""
 
 
-def _types_beside(values: dict, foscttm: float) -> str:
-    """That cell types are told apart where partners are not, so that "poorly" is not taken for all."""
-    if foscttm < GRADES[0] or ("lta", "") not in values or values["lta", ""].mean() < TYPES_ALIGNED:
-        return ""
-    lta = values["lta", ""].mean()
-    return f". Cell types are aligned nevertheless: {lta:.0%} of labels carry over to the other modality"
-
-
-def _what_to_distrust(part: pd.DataFrame, fact: Facts, shown: list[str], seeds) -> list[str]:
-    cells = strictest_cells(part)
-    rows = part[part["cells"] == cells]
-    n_test = max(fact.n_test.values())
-    n_scored = {c.TEST: n_test, c.HIDDEN: fact.n_hidden + fact.n_wrong}.get(cells, fact.n_known)
-    warnings = []
-    if len(seeds) == 1:
-        warnings.append("There is one seed, so no score has a spread: differences may be chance.")
-    if not n_test:
-        warnings.append(
-            "No cell was held out: these scores are of cells the methods were fitted on, and flatter them. "
-            "Run a `paired_*` scenario to know how it does on new cells."
-        )
-    if 0 < n_scored < 100:
-        warnings.append(f"Scores rest on {n_scored} cells per seed; expect them to move by hundredths.")
-    if fact.n_pairs == 0:
-        warnings.append("No cell is known to be in both modalities, so neither output can be checked.")
-    if fact.n_known == 0 and fact.estimates:
-        warnings.append(_geometry_alone(fact.estimates))
-    elif fact.n_pairs and fact.n_known < 200:
-        warnings.append(f"Only {fact.n_known} pairs were known in training; more pairs would help most.")
-    for name in shown:
-        warnings += _weak_scores(rows, name)
-    if fact.values is not None:
-        warnings += calibration.warnings(fact.values)
-    reasons = sorted(set(rows.loc[rows["status"] != c.OK, "reason"].dropna()) - {"method does not embed"})
-    if reasons:
-        warnings.append("Some scores do not apply or are missing: " + as_it_is("; ".join(reasons)) + ".")
-    warnings.append(
-        "Imputed values are conditional means: they vary less than measured ones, and what one modality does "
-        "not show cannot be imputed from it."
-    )
-    return ["**What to distrust.**\n", "\n".join(f"- {w}" for w in warnings) + "\n"]
-
-
-def _geometry_alone(estimates: list[dict]) -> str:
-    """What a match without any known pair is worth."""
-    if all(e["used"] for e in estimates):
-        return (
-            "No pair was known: the modalities were matched by their geometry alone, which its own checks "
-            "trust here. A few known pairs would tell."
-        )
-    return (
-        "**No pair was known, and the geometry of the two modalities does not say how they match** (the "
-        "estimate's own checks do not trust it): do not use the joint embedding or imputed values of this "
-        "scenario."
-    )
-
-
-def _weak_scores(rows: pd.DataFrame, name: str) -> list[str]:
-    """Sentences about scores of ``name`` that a reader should not pass over."""
-    found = []
-    own = ok_values(rows, name)
-    for (metric, modality), values in own.items():
-        mean = values.mean()
-        if metric == "r2" and mean <= 0:
-            r = own.get(("pearson", modality))
-            ranks = r is not None and r.mean() >= RANKS_CELLS
-            use = (
-                "its ranking of cells may be used, not its values"
-                if ranks
-                else "use neither its values nor their ranking"
-            )
-            found.append(
-                f"{label(modality)} imputed is no nearer to the measured values than the mean of each "
-                f"feature (R² {mean:.2f}): {use}."
-            )
-        elif metric == "r2" and mean < 0.1:
-            found.append(
-                f"{label(modality)}: imputation explains {mean:.0%} of a feature's variance on average."
-            )
-        if metric == "foscttm" and mean > 0.3:
-            found.append(f"The modalities are hardly aligned (FOSCTTM {mean:.2f}; chance is 0.5).")
-    beaten = [
-        _beaten(rows, name, metric, modality, values.mean())
-        for (metric, modality), values in own.items()
-        if metric in ("foscttm", "pearson") or (metric == "lta" and not modality)
-    ]
-    if any(beaten):
-        found.append(f"{label(name)} is not the best on: " + "; ".join(filter(None, beaten)) + ".")
-    return found
-
-
-def _beaten(rows, name, metric, modality, mean) -> str:
-    """The best of the methods that are better than ``name`` by more than a hair; empty if there is none."""
-    sign = -1 if load_metrics()[metric].better == "lower" else 1
-    others = {
-        m: ok_values(rows, m).get((metric, modality)) for m in dict.fromkeys(rows["method"]) if m != name
+def _correlations(values: dict) -> list[str]:
+    """Pearson r of each imputed modality, and how much of it is left within cell types, in words."""
+    words: dict[bool, list[str]] = {True: [], False: []}
+    for (metric, modality), v in values.items():
+        if metric == "pearson":
+            within = values.get(("pearson_within", modality))
+            left = f" ({within.mean():.2f} within cell types)" if within is not None else ""
+            words[v.mean() >= RANKS_CELLS].append(f"r = {v.mean():.2f} for {label(modality)}{left}")
+    starts = {
+        True: "Imputed and measured values of a feature correlate across cells with",
+        False: "Imputed and measured values of a feature hardly correlate across cells:",
     }
-    means = {m: v.mean() for m, v in others.items() if v is not None and not roles.is_control(m)}
-    best = max(means, key=lambda m: sign * means[m], default=None)
-    if best is None or sign * (means[best] - mean) <= 0.005:
-        return ""
-    return f"{score_name(metric, modality)} ({label(best)} {means[best]:.3f}, {label(name)} {mean:.3f})"
+    return [f"{starts[kind]} {' and '.join(found)}" for kind, found in words.items() if found]
 
 
-def _best_of(values: dict, metric: str, named: bool = True) -> str:
-    values = {m: v for m, v in values.items() if v is not None and len(v)}
-    if not values:
-        return "n/a"
-    pick = min if load_metrics()[metric].better == "lower" else max
-    best = pick(values, key=lambda m: values[m].mean())
-    return f"{mean_sd(values[best])}" + (f" ({label(best)})" if named else "")
+def _standing_in_words(rows: pd.DataFrame, name: str, ratio: float) -> list[str]:
+    """On which scores the method is best, level or worse among those that ran; empty without another."""
+    by_score = paired.by_seed(rows)
+    found = {
+        score: paired.standing(by_score[score], name, load_metrics()[score[0]].better, ratio)
+        for score in _page_scores(by_score)
+        if name in by_score[score] and score[0] != "win_rate_knn"
+    }
+    found = {score: kind for score, kind in found.items() if kind != paired.ALONE}
+    if not found:
+        return []
+    if set(found.values()) == {paired.ONE_SEED}:
+        return [f"Whether {label(name)} is better or worse than another method cannot be told from one seed"]
+    kinds = {
+        paired.BEST: "better than every other method that ran on",
+        paired.LEVEL: "not told from the best on",
+        paired.BEHIND: "worse than another on",
+    }
+    said = []
+    for kind, words in kinds.items():
+        if names := [score_name(*score) for score, own in found.items() if own == kind]:
+            said.append(f"{words} {' and '.join(names)}")
+    return [f"{label(name)} is {'; '.join(said)}"]
 
 
 def _first_reason(rows: pd.DataFrame) -> str:
