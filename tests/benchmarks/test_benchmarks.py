@@ -176,6 +176,18 @@ def test_settings_are_compared_on_small_parts_of_a_dataset(tmp_path):
     assert float(default[1]) < 0.3 < float(short[1])  # one step has learned nothing
 
 
+@pytest.mark.slow
+def test_numbers_of_components_are_compared_where_there_are_enough_pairs(tmp_path):
+    words = ["--methods", "ridge", "--pairs", "25", "60", "9999", "--components", "10", "100", "--seeds", "0"]
+    result = run("choose_components.py", str(tmp_path), "simulated_multiome", *words)
+    assert result.returncode == 0, result.stderr
+    head, *lines = (line.split("\t") for line in result.stdout.splitlines())
+    assert head == ["dataset", "method", "pairs", "10", "100", "rule"]
+    assert [(line[2], line[5]) for line in lines] == [("25", "10"), ("60", "10")]
+    for line in lines:  # a hundred are too many for so few pairs
+        assert 0.1 < float(line[4]) < float(line[3]) < 0.3
+
+
 def test_pairs_of_a_case_are_those_the_rule_would_show(raw_multiome):
     pairs = from_names(raw_multiome)
     _, known = cases.prepare(raw_multiome, pairs, {}, held_out=0.0, known_pairs=0.25, seed=2)

@@ -90,10 +90,10 @@ def test_unknown_names_are_refused_with_a_suggestion(arguments, problem_, hint):
     assert hint in str(error.value)
 
 
-@pytest.mark.parametrize(("n_cells", "expected"), [(1_999, 30), (2_000, 100)])
-def test_many_cells_get_more_components(n_cells, expected):
-    assert Options.of().components(n_cells) == expected
-    assert Options.of(n_components=7).components(n_cells) == 7
+@pytest.mark.parametrize(("n_pairs", "expected"), [(None, 30), (90, 15), (500, 30)])
+def test_components_are_those_of_the_rule_unless_given(n_pairs, expected):
+    assert Options.of().components(1_000, n_pairs) == expected
+    assert Options.of(n_components=7).components(1_000, n_pairs) == 7
 
 
 def test_every_fault_has_its_piece_and_none_means_sound_ones():

@@ -33,10 +33,13 @@ def training_part(prepared, known: Correspondence):
     return train, known.align(first.obs_names, second.obs_names)
 
 
-def n_components(train, known: Correspondence, wanted: int | None = None) -> int:
-    """Principal components of either modality: ``wanted``, or by the rule that holds for every method."""
+def n_components(train, known: Correspondence | None, wanted: int | None) -> int:
+    """Principal components of either modality: ``wanted``, or by the rule that holds for every method.
+
+    ``known`` is None for a method that learns from no pair.
+    """
     smaller = min(a.n_obs for a in train.mod.values())
-    return wanted or components.n_components(smaller)
+    return wanted or components.n_components(smaller, None if known is None else len(known.best_pairs()))
 
 
 def labels_of(mdata, known: Correspondence) -> dict[str, np.ndarray]:

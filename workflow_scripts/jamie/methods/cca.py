@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jamie.linear.projection import Projection
+from jamie.methods import base
 from jamie.registry import Spec
 
 SPEC = Spec(
@@ -14,8 +15,8 @@ SPEC = Spec(
     citation="Hotelling, Biometrika 28, 321 (1936); Vinod, J. Econometrics 4, 147 (1976); cca-zoo's RidgeCCA",
     min_pairs=20,
     cost="linear in cells",
-    options={"n_components": 30, "n_latent": 16, "shrinkage": None},
-    search={"n_components": (10, 30, 50), "n_latent": (8, 16, 30)},
+    options={"n_components": None, "n_latent": 16, "shrinkage": None},
+    search={"n_components": (None, 10, 30, 50), "n_latent": (8, 16, 30)},
 )
 SHRINKAGES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 N_FOLDS = 5
@@ -25,7 +26,12 @@ class Method:
     """``shrinkage`` of covariances towards the identity, 0 to 1; None: the best for left-out pairs."""
 
     def __init__(
-        self, *, seed: int = 0, n_components: int = 30, n_latent: int = 16, shrinkage: float | None = None
+        self,
+        *,
+        seed: int = 0,
+        n_components: int | None = None,
+        n_latent: int = 16,
+        shrinkage: float | None = None,
     ):
         self.seed, self.n_components, self.n_latent, self.shrinkage = seed, n_components, n_latent, shrinkage
 
@@ -35,9 +41,10 @@ class Method:
 
         self.names = list(train.mod)
         pairs = known.best_pairs()
+        k = base.n_components(train, known, self.n_components)
         self.spaces, scores = {}, []
         for axis, (name, adata) in enumerate(train.mod.items()):
-            self.spaces[name] = Projection.fit(adata.X, adata.var["sd"].to_numpy(), self.n_components)
+            self.spaces[name] = Projection.fit(adata.X, adata.var["sd"].to_numpy(), k)
             scores.append(self.spaces[name].transform(adata.X)[pairs[:, axis]].astype(float))
         self.chosen = self.shrinkage
         if self.chosen is None:

@@ -30,7 +30,7 @@ SPEC = Spec(
 
 
 class Method:
-    """``n_components`` of the source; None: as many as every method gets."""
+    """``n_components`` of the source; None: as many as every method gets that learns from no pair."""
 
     def __init__(self, *, seed: int = 0, n_components: int | None = None):
         self.n_components = n_components
@@ -39,7 +39,7 @@ class Method:
         """Classifiers of both modalities' labelled training cells, and their means by type."""
         from sklearn.linear_model import LogisticRegression
 
-        k = n_components(train, known, self.n_components)
+        k = n_components(train, None, self.n_components)
         types, labels = shared_types(train, known), labels_of(train, known)
         self.spaces, self.classifiers, self.means = {}, {}, {}
         for name, adata in train.mod.items():

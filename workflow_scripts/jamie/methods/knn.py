@@ -7,6 +7,7 @@ from scipy import sparse
 
 from jamie.linear.neighbours import mean_of, nearest
 from jamie.linear.projection import Projection
+from jamie.methods import base
 from jamie.registry import Spec
 
 CHOICES = (5, 15, 30, 50)
@@ -20,22 +21,23 @@ SPEC = Spec(
     embeds=False,
     min_pairs=5,
     cost="linear in the cells imputed; the paired cells stay in memory",
-    options={"k": None, "n_components": 30},
-    search={"n_components": (10, 20, 30, 50)},
+    options={"k": None, "n_components": None},
+    search={"n_components": (None, 10, 20, 30, 50)},
 )
 
 
 class Method:
     """``k`` nearest cells; None: chosen for each direction, see `best_k`."""
 
-    def __init__(self, *, seed: int = 0, k: int | None = None, n_components: int = 30):
+    def __init__(self, *, seed: int = 0, k: int | None = None, n_components: int | None = None):
         self.seed, self.k, self.n_components = seed, k, n_components
 
     def fit(self, train, known) -> Method:
         pairs = known.best_pairs()
+        width = base.n_components(train, known, self.n_components)
         self.spaces, self.paired, self.x = {}, {}, {}
         for axis, (name, adata) in enumerate(train.mod.items()):
-            self.spaces[name] = Projection.fit(adata.X, adata.var["sd"].to_numpy(), self.n_components)
+            self.spaces[name] = Projection.fit(adata.X, adata.var["sd"].to_numpy(), width)
             self.paired[name] = adata.X[pairs[:, axis]]
             self.x[name] = self.spaces[name].transform(self.paired[name])
         first, second = train.mod

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from jamie.methods import nlma
+from jamie.methods import base, nlma
 from jamie.methods.latent import Cells, Embedder
 from jamie.registry import Spec
 
@@ -24,7 +24,7 @@ SPEC = Spec(
     citation="Wang & Mahadevan, IJCAI (2009)",
     min_pairs=20,
     builds_on=("methods/latent.py", "methods/nlma.py"),
-    options={"n_components": 30, "n_latent": 30, "k": 10, "mu": 10.0, "ridge": 3.0},
+    options={"n_components": None, "n_latent": 30, "k": 10, "mu": 10.0, "ridge": 3.0},
     search={"n_latent": (8, 16, 30), "mu": (1.0, 10.0, 100.0), "ridge": (1.0, 3.0, 10.0)},
 )
 
@@ -34,7 +34,7 @@ class Method(Embedder):
         self,
         *,
         seed: int = 0,
-        n_components: int = 30,
+        n_components: int | None = None,
         n_latent: int = 30,
         k: int = 10,
         mu: float = 10.0,
@@ -43,7 +43,8 @@ class Method(Embedder):
         self.n_components, self.n_latent, self.k, self.mu, self.ridge = n_components, n_latent, k, mu, ridge
 
     def fit(self, train, known) -> Method:
-        self.cells = {m: Cells.of(a, self.n_components) for m, a in train.mod.items()}
+        k = base.n_components(train, known, self.n_components)
+        self.cells = {m: Cells.of(a, k) for m, a in train.mod.items()}
         x = [c.x.astype(float) for c in self.cells.values()]
         graph = nlma.joint_graph(x, known.matrix, self.k, self.mu)
         maps = linear_maps(x, graph, self.n_latent, self.ridge)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from jamie.methods import base
 from jamie.methods.latent import Cells, Embedder
 from jamie.registry import Spec
 
@@ -28,7 +29,7 @@ SPEC = Spec(
     cost="linear in cells",
     builds_on=("methods/latent.py", "device.py"),
     options={
-        "n_components": 30,
+        "n_components": None,
         "kernel": "gaussian",
         "n_landmarks": 300,
         "n_latent": 6,
@@ -55,7 +56,7 @@ class Method(Embedder):
         self,
         *,
         seed: int = 0,
-        n_components: int = 30,
+        n_components: int | None = None,
         kernel: str = "gaussian",
         n_landmarks: int = 300,
         n_latent: int = 6,
@@ -74,7 +75,8 @@ class Method(Embedder):
     def fit(self, train, known) -> Method:
         from jamie.device import choose_device
 
-        self.cells = {m: Cells.of(a, self.n_components) for m, a in train.mod.items()}
+        k = base.n_components(train, None, self.n_components)
+        self.cells = {m: Cells.of(a, k) for m, a in train.mod.items()}
         self.features = {
             m: Features(self.kernel, c.x, self.n_landmarks, self.seed) for m, c in self.cells.items()
         }

@@ -16,6 +16,7 @@ import numpy as np
 from scipy import sparse
 
 from jamie.linear.neighbours import gaussian_weights
+from jamie.methods import base
 from jamie.methods.latent import Cells, Embedder
 from jamie.registry import Spec
 
@@ -27,19 +28,26 @@ SPEC = Spec(
     min_pairs=10,
     cost="linear in cells but for the search of neighbours",
     builds_on=("methods/latent.py",),
-    options={"n_components": 20, "n_latent": 8, "k": 20, "mu": 10.0},
+    options={"n_components": None, "n_latent": 8, "k": 20, "mu": 10.0},
     search={"k": (5, 10, 20), "n_latent": (4, 8, 16, 32), "mu": (1.0, 10.0, 100.0)},
 )
 
 
 class Method(Embedder):
     def __init__(
-        self, *, seed: int = 0, n_components: int = 20, n_latent: int = 8, k: int = 20, mu: float = 10.0
+        self,
+        *,
+        seed: int = 0,
+        n_components: int | None = None,
+        n_latent: int = 8,
+        k: int = 20,
+        mu: float = 10.0,
     ):
         self.seed, self.n_components, self.n_latent, self.k, self.mu = seed, n_components, n_latent, k, mu
 
     def fit(self, train, known) -> Method:
-        self.cells = {m: Cells.of(a, self.n_components) for m, a in train.mod.items()}
+        k = base.n_components(train, known, self.n_components)
+        self.cells = {m: Cells.of(a, k) for m, a in train.mod.items()}
         graph = joint_graph([c.x for c in self.cells.values()], known.matrix, self.k, self.mu)
         y = smallest_eigenvectors(graph, self.n_latent, self.seed)
         n_first = known.matrix.shape[0]

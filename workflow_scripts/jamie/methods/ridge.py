@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jamie.linear.projection import Projection
+from jamie.methods import base
 from jamie.registry import Spec
 
 SPEC = Spec(
@@ -14,22 +15,23 @@ SPEC = Spec(
     embeds=False,
     min_pairs=20,
     cost="linear in cells",
-    options={"n_components": 30},
-    search={"n_components": (10, 20, 30, 50, 100)},
+    options={"n_components": None},
+    search={"n_components": (None, 10, 20, 30, 50, 100)},
 )
 
 
 class Method:
-    def __init__(self, *, seed: int = 0, n_components: int = 30):
+    def __init__(self, *, seed: int = 0, n_components: int | None = None):
         self.n_components = n_components
 
     def fit(self, train, known) -> Method:
         from sklearn.linear_model import RidgeCV
 
         pairs = known.best_pairs()
+        k = base.n_components(train, known, self.n_components)
         self.spaces, scores = {}, {}
         for axis, (name, adata) in enumerate(train.mod.items()):
-            self.spaces[name] = Projection.fit(adata.X, adata.var["sd"].to_numpy(), self.n_components)
+            self.spaces[name] = Projection.fit(adata.X, adata.var["sd"].to_numpy(), k)
             scores[name] = self.spaces[name].transform(adata.X)[pairs[:, axis]].astype(float)
         first, second = train.mod
         self.models = {

@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from jamie.methods import base
 from jamie.methods.latent import Cells, Embedder
 from jamie.registry import Spec
 
@@ -30,7 +31,7 @@ SPEC = Spec(
     cost="memory quadratic, time cubic in cells (minutes for 1,000); linear with `matching: landmarks`",
     builds_on=("methods/latent.py", "matching", "device.py"),
     options={
-        "n_components": 30,
+        "n_components": None,
         "matching": "unioncom",
         "n_latent": 32,
         "beta": 1.0,
@@ -51,7 +52,7 @@ class Method(Embedder):
         self,
         *,
         seed: int = 0,
-        n_components: int = 30,
+        n_components: int | None = None,
         matching: str = "unioncom",
         n_latent: int = 32,
         beta: float = 1.0,
@@ -69,7 +70,8 @@ class Method(Embedder):
         from jamie.matching import estimate
         from jamie.matching.unioncom import match
 
-        self.cells = {m: Cells.of(a, self.n_components) for m, a in train.mod.items()}
+        k = base.n_components(train, None, self.n_components)
+        self.cells = {m: Cells.of(a, k) for m, a in train.mod.items()}
         x = tuple(c.x for c in self.cells.values())
         if self.matching == "unioncom":
             f = match(x, seed=self.seed, device=self.device)

@@ -28,8 +28,9 @@ class Options:
     Attributes
     ----------
     n_components
-        Principal components each modality is reduced to before its encoder (None: 30, or 100 where both
-        modalities have 2,000 training cells or more).
+        Principal components each modality is reduced to before its encoder (None: as many as every method
+        gets: 30, or 100 where both modalities have 2,000 training cells or more; where some pairs are known,
+        one for six of them at most, but not below 10).
     canonical_ridge
         The encoders see their input along the canonical axes of the known pairs, each scaled by its
         correlation; this over the number of pairs is the ridge of that correlation. None: the components as
@@ -135,11 +136,11 @@ class Options:
     precision: str = "float32"
     compile: bool = False
 
-    def components(self, n_cells: int) -> int:
-        """Principal components for the smaller modality's number of training cells."""
+    def components(self, n_cells: int, n_pairs: int | None = None) -> int:
+        """Principal components, by training cells of the smaller modality and known pairs."""
         if self.n_components is not None:
             return self.n_components
-        return components.n_components(n_cells)
+        return components.n_components(n_cells, n_pairs)
 
     @classmethod
     def of(cls, preset: str = "default", **changes) -> Options:
