@@ -37,7 +37,8 @@ def metric_table(seeds=(0, 1, 2)):
                 for metric, value in {
                     "pearson": skilled * (1 + (modality == "ephys")),
                     "auroc": 0.5 + skilled,
-                    "r2": -3.4 if method == "cca" else skilled - 0.1,
+                    "pearson_within": skilled / 2,
+                    "r2_median": -3.4 if method == "cca" else skilled - 0.1,
                     "js_distance": 0.7 - skilled,
                 }.items():
                     if method in EMBED_ONLY:

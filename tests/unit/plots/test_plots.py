@@ -301,14 +301,15 @@ def test_cells_of_two_modalities_are_not_counted_as_twice_as_many():
 
 def test_scores_show_all_panels_methods_and_controls(score_figure):
     found = texts(score_figure)
-    assert len(score_figure.axes) == 12
-    assert {"FOSCTTM", "Pearson r\nimputed RNA", "R²\nimputed electrophysiology"} <= set(found)
-    assert found.count("JAMIE") == 3  # once a row of panels
-    assert found.count("reference: truth") == 12
-    assert found.count("floor: feature mean") == 8
+    assert len(score_figure.axes) == 14
+    assert {"FOSCTTM", "Pearson r\nimputed RNA", "R² (median)\nimputed electrophysiology"} <= set(found)
+    assert "Pearson r within types\nimputed RNA" in found
+    assert found.count("JAMIE") == 4  # once a row of panels
+    assert found.count("reference: truth") == 14
+    assert found.count("floor: feature mean") == 10
     assert found.count("← better") == 3  # FOSCTTM and two Jensen-Shannon distances
-    assert found.count("better →") == 9
-    assert "JAMIE is best on 12, not told from the best on 0, worse on 0 of 12 scores" in found
+    assert found.count("better →") == 11
+    assert "JAMIE is best on 14, not told from the best on 0, worse on 0 of 14 scores" in found
     assert "held-out protocol, cells never seen in training, 3 seeds, n = 242 cells" in found
     rows = [t.get_text() for t in score_figure.axes[0].get_yticklabels()]
     assert rows == [
@@ -330,8 +331,8 @@ def test_scores_overlap_nothing(score_figure):
 
 def test_scores_say_what_is_missing(score_figure):
     found = texts(score_figure)
-    assert found.count("n/a") == 2 * 8
-    assert found.count("n/a: 1 of 3 seeds") == 8
+    assert found.count("n/a") == 2 * 10
+    assert found.count("n/a: 1 of 3 seeds") == 10
     assert found.count(" ◂ -3.4") == 2  # R2 of CCA, left of its panels
 
 

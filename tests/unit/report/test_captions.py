@@ -101,7 +101,8 @@ def test_the_caption_of_scores_quotes_the_method_shown(cells, words):
     text = phrases.scores_in_words(table(GOOD, cells), ["jamie"])
     assert words in text.split(";")[0]
     assert (
-        "2 seeds. JAMIE: FOSCTTM 0.120 ± 0.028; Pearson r, RNA 0.510 ± 0.014; R², RNA 0.310 ± 0.014." in text
+        "2 seeds. JAMIE: FOSCTTM 0.120 ± 0.028; Pearson r, RNA 0.510 ± 0.014; "
+        "R² (median), RNA 0.260 ± 0.014; Pearson r within types, RNA 0.210 ± 0.014." in text
     )
     assert not problems_of(text)
 

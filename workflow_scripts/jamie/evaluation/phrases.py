@@ -16,7 +16,7 @@ CELLS_IN_WORDS = {
     c.PAIRED: "cells seen in training together with their pair",
     c.ALL: "all cells, all of them seen in training",
 }
-MAIN_SCORES = ("foscttm", "lta", "pearson", "auroc", "r2", "win_rate_knn")
+MAIN_SCORES = ("foscttm", "lta", "pearson", "pearson_within", "auroc", "r2_median", "win_rate_knn")
 
 
 def as_it_is(text: str) -> str:

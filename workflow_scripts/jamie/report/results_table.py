@@ -20,7 +20,9 @@ from jamie.metrics.base import load_metrics
 
 BEGIN = "<!-- results table: written by `make readme`, do not edit -->"
 END = "<!-- end of the results table -->"
-HEAD = ["data", "method", "FOSCTTM ↓", "label transfer ↑", "r, first modality ↑", "r, second modality ↑"]
+IMPUTED = {"pearson": "r", "pearson_within": "r within types", "r2_median": "R² (median)"}
+HEAD = ["data", "method", "FOSCTTM ↓", "label transfer ↑"]
+HEAD += [f"{score}, {modality} ↑" for modality in ("first modality", "second") for score in IMPUTED.values()]
 REFERENCES = "floor, reference"
 CELLS = {
     c.TEST: "held-out cells",
@@ -65,7 +67,8 @@ def results_table(metrics: pd.DataFrame, scenarios: dict[str, dict]) -> str:
         f"Mean ± standard deviation over {seeds}. {bold}. Floor: the best of shuffled pairs, the mean of a "
         "feature, and the mean of the cell type that is predicted; reference: reads the truth, no bound, as "
         "a joint space can tell cell types apart better than measured values do; their means. r is "
-        "Pearson's, mean over features."
+        "Pearson's, mean over features; within types, of values less the mean of the cell's type (cluster, "
+        "where there are no labels)."
     )
     table = [HEAD, ["---"] * len(HEAD), *lines]
     text = f"{intro}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in table)
@@ -98,7 +101,7 @@ def _standings(rows: pd.DataFrame, parts: list[tuple], scenarios: dict[str, dict
 def _scores(part: pd.DataFrame) -> list[tuple[str, str]]:
     """The main scores as (metric, modality), in the order of the columns."""
     modalities = [m for m in dict.fromkeys(part["modality"]) if m]
-    return [("foscttm", ""), ("lta", ""), *(("pearson", m) for m in modalities)]
+    return [("foscttm", ""), ("lta", ""), *((score, m) for m in modalities for score in IMPUTED)]
 
 
 def _wins(rows: pd.DataFrame) -> str:
