@@ -172,6 +172,31 @@ def test_the_estimate_can_be_made_in_the_fit(prepared_multiome, small_options):
     assert inside.fit_info_["estimated"]["used"]
 
 
+def test_few_pairs_allow_few_components_unless_a_match_is_trusted(prepared_multiome, small_options):
+    """One for six known pairs; a trusted F~ joins the other cells, and cells decide."""
+    options = {k: v for k, v in small_options.items() if k != "n_components"} | {
+        "max_epochs": 1,
+        "min_steps": 1,
+    }
+    truth = from_names(prepared_multiome)
+    n_pairs = len(
+        truth.align(*(a.obs_names for a in training_cells(prepared_multiome).mod.values())).best_pairs()
+    )
+    estimates = {trusted: EstimatedCorrespondence(truth, trusted=trusted) for trusted in (False, True)}
+    found = {
+        (trusted, use): len(
+            estimator(options | {"estimated": use})
+            .fit(prepared_multiome, truth, estimates[trusted])
+            .projections["rna"]
+            .components
+        )
+        for trusted in (False, True)
+        for use in ("never", "always")
+    }
+    assert found.pop((True, "always")) == 30
+    assert set(found.values()) == {n_pairs // 6} and 10 < n_pairs // 6 < 30
+
+
 def test_the_leak_of_the_reference_lets_held_out_cells_into_the_components(
     prepared_multiome, model, small_options
 ):

@@ -96,13 +96,15 @@ class JAMIE:
         names = [a.obs_names for a in mdata.mod.values()]
         self.states = {m: mdata.mod[m].uns[c.PREPROCESSING] for m in self.modalities}
         seen = pieces_for(self.options.faults).component_cells(prepared, mdata)
+        if estimated is True:
+            estimated = estimate_prepared(prepared, f, seed=self.seed)
         smaller, known = min(a.n_obs for a in mdata.mod.values()), f.align(*names)
-        n_components = self.options.components(smaller, len(known.best_pairs()))
+        # where F~ is trusted, what is learned does not rest on the known pairs alone
+        matched = estimated and estimated.trusted and self.options.estimated != "never"
+        n_components = self.options.components(smaller, None if matched else len(known.best_pairs()))
         self.projections = {
             m: Projection.fit(seen.mod[m].X, self.states[m]["sd"], n_components) for m in self.modalities
         }
-        if estimated is True:
-            estimated = estimate_prepared(prepared, f, seed=self.seed)
         f, estimated = known.matrix, estimated.align(*names) if estimated else None
         result = choose.fit(
             tuple(self.projections[m].transform(mdata.mod[m].X) for m in self.modalities),
