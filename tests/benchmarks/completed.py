@@ -29,10 +29,12 @@ def draw(md, out: Path, features: dict[str, str]) -> None:
     whole = ["measured_in", "leiden", *(["cell_type"] if "cell_type" in md.obs else [])]
     for m, feature in features.items():
         whole += [feature, f"{m}_completed:{feature}"]
-    mu.pl.umap(md, color=whole, layer={m: "normalised" for m in features}, ncols=3, show=False)
+    mu.pl.umap(md, color=whole, layer={m: "normalised" for m in features}, ncols=3, wspace=0.4, show=False)
     save(out / "whole.png")
     for m, feature in features.items():
-        sc.pl.umap(md[m], color=[feature, *whole[1:3]], layer="normalised", use_raw=False, show=False)
+        sc.pl.umap(
+            md[m], color=[feature, *whole[:2]], layer="normalised", use_raw=False, wspace=0.3, show=False
+        )
         save(out / f"{m}.png")
         completed = md[f"{m}_completed"]
         sc.pl.umap(completed, color=[feature, "values"], gene_symbols="feature", show=False)

@@ -218,7 +218,7 @@ def append_csr(
     shape: tuple[int, int],
     rows: Callable[[slice], object],
     *,
-    per_cell: float | None = None,
+    n_values: int | None = None,
 ) -> None:
     """The same for a CSR matrix.
 
@@ -228,8 +228,8 @@ def append_csr(
         Of the file; or an HDF5 group open for writing, in which ``location`` is.
     rows
         Called with a slice of cells; returns CSR (n_slice, n_columns). Only one block is in memory.
-    per_cell
-        Values that a cell is expected to have, by which the size of blocks is chosen; None: all columns.
+    n_values
+        How many values there are in all, at most; None: all.
 
     Raises
     ------
@@ -239,14 +239,16 @@ def append_csr(
     import h5py
     from anndata.io import sparse_dataset, write_elem
 
-    n, n_columns = shape
-    at_once = max(1, int(BLOCK_VALUES / (per_cell or n_columns)))
+    n = shape[0]
+    n_values = shape[0] * shape[1] if n_values is None else n_values
+    at_once = max(1, BLOCK_VALUES * n // max(1, n_values))
+    index = np.int32 if max(n_values, *shape) < 2**31 else np.int64  # scipy wants one type for both
     with h5py.File(path, "r+") if isinstance(path, str | Path) else nullcontext(path) as f:
         for start in range(0, n, at_once):
             values = rows(slice(start, min(start + at_once, n)))
             _checked(values.data, location, False)
+            values.indices, values.indptr = values.indices.astype(index), values.indptr.astype(index)
             if start == 0:
-                values.indptr = values.indptr.astype(np.int64)  # all blocks together may hold 2^31 values
                 write_elem(f, location, values, dataset_kwargs={"compression": "lzf"})
             else:
                 sparse_dataset(f[location]).append(values)

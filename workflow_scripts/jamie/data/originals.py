@@ -207,5 +207,4 @@ def _take_rows(element, target, name: str, places: list) -> None:
         return near[:, columns].tocsr()
 
     width = n_columns if isinstance(columns, slice) else len(columns)
-    per_cell = max(1.0, element["data"].shape[0] / max(1, n))
-    io.append_csr(target, name, (len(rows), width), block, per_cell=per_cell)
+    io.append_csr(target, name, (len(rows), width), block, n_values=element["data"].shape[0])

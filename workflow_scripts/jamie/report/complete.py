@@ -139,12 +139,13 @@ def _skeleton(mdata, model, target: str, source: str, partners, scores):
     from scipy import sparse
 
     measured, lacking = mdata.mod[target].obs, mdata.mod[source].obs.iloc[_without_partner(partners.T)]
-    origin = {"values": ("measured", "imputed"), "imputed_from": (None, source)}
+    origin = {"values": ["measured", "imputed"], "imputed_from": ["", source]}
     obs = pd.concat([measured, lacking])
     for name in obs.select_dtypes(include=object).columns:
         obs[name] = obs[name].astype(str).where(obs[name].notna()).astype("category")
     for name, words in origin.items():
-        joined.put(obs, name, pd.Categorical(np.repeat(words, [len(measured), len(lacking)])))
+        each = np.repeat(words, [len(measured), len(lacking)])
+        joined.put(obs, name, pd.Categorical(each, [word for word in words if word]))
     plain = model.feature_names(target)
     var = mdata.mod[target].var.reindex(plain)
     joined.put(var, joined.FEATURE, plain)

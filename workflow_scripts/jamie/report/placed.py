@@ -38,7 +38,7 @@ def place(completed, inputs: dict[str, np.ndarray], latent: dict[str, np.ndarray
     completed.obsm["X_umap"] = np.full((len(joint), 2), np.nan, np.float32)
     clusters = np.full(len(joint), None, dtype=object)
     completed.obsm["X_umap"][has], clusters[has] = umap_and_clusters(joint[has])
-    completed.obs["leiden"] = pd.Categorical(clusters)
+    completed.obs["leiden"] = pd.Categorical(clusters, sorted(set(clusters[has]), key=int))
     for name in (n for m in latent for n in (m, c.completed_name(m))):
         adata = completed.mod[name]
         rows = completed.obs_names.get_indexer(adata.obs_names)

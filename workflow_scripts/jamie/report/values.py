@@ -117,7 +117,8 @@ class CompletedValues:
 
     def _write(self, path: Path, location: str, shape: tuple[int, int], rows) -> None:
         if self.sparse:
-            io.append_csr(path, location, shape, rows)
+            stored = self.raw.X.nnz + (shape[0] - self.raw.n_obs) * shape[1] if self.known.all() else None
+            io.append_csr(path, location, shape, rows, n_values=stored)
         else:
             dtype = "bool" if location.endswith(IS_IMPUTED) else "float32"
             io.append_array(path, location, shape, rows, dtype=dtype, missing=location.endswith(c.NORMALISED))
