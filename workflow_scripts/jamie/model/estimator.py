@@ -127,7 +127,7 @@ class JAMIE:
         if not self.options.folds:
             self.crossfit_ = CrossFit(self.modalities, [])
             return
-        n_components = len(self.projections[self.modalities[0]].components)
+        n_components = max(len(p.components) for p in self.projections.values())  # fewer of few features
         self.crossfit_ = cross_fit(train, f, f_estimated, self.options, n_components, self.seed)
         self.calibration = calibrate(self, train, self.crossfit_)
         self.fit_info_["calibration"] = {
