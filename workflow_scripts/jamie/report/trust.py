@@ -20,7 +20,7 @@ import pandas as pd
 
 from jamie import contract as c
 from jamie.errors import InputError
-from jamie.model.intervals import EVERYONE, ends
+from jamie.model.intervals import ends
 
 HALF_WIDTH, HALF_WIDTH_NATIVE, USABLE = "half_width", "half_width_native", "usable"
 GROUPS, GROUP = "interval_groups", "interval_group"
@@ -71,7 +71,7 @@ def bounds(adata, *, native: bool = False) -> tuple[np.ndarray, np.ndarray]:
             change="the modality, or the option `folds` of the method and fit again",
         )
     half = adata.varm[HALF_WIDTH_NATIVE if native else HALF_WIDTH]
-    place = pd.Index(adata.uns[GROUPS]).get_indexer(adata.obs[GROUP].fillna(EVERYONE))
+    place = np.maximum(pd.Index(adata.uns[GROUPS]).get_indexer(adata.obs[GROUP].astype(object)), 0)
     center = _dense(adata.layers["native"] if native else adata.X)
     low, high = ends(center, half[:, place].T, native=native, is_count=adata.uns["values"] == c.COUNTS)
     measured = (adata.obs["values"] == "measured").to_numpy()[:, None]
