@@ -134,7 +134,7 @@ rule plot_js_curves:
     params:
         about=about_run,
         shown=SHOWN,
-        code=code_digest("plots/distributions.py", *STYLE, "evaluation/phrases.py"),
+        code=code_digest("plots/distributions.py", *PAIRED, *STYLE, "evaluation/phrases.py"),
     log:
         "logs/plot_js_curves/{dataset}.{scenario}.log",
     benchmark:

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from jamie import entry, io
-from jamie.evaluation import phrases
+from jamie.evaluation import paired, phrases
 from jamie.plots import distributions, style
 
 with entry.job(snakemake):
@@ -14,7 +14,8 @@ with entry.job(snakemake):
     if reason:
         figure, words = style.notice(reason), reason
     else:
-        figure = distributions.js_curves(part)
+        ratio = paired.split_ratio(part["cells"].iloc[0], snakemake.params.about["held_out"])
+        figure = distributions.js_curves(part, ratio=ratio)
         words = phrases.similarity_in_words(part)
     style.save(figure, snakemake.output.figure)
     io.write_text(snakemake.output.numbers, phrases.caption(words, snakemake.params.about))

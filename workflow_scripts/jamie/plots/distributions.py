@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from jamie.contract import FEATURE_SCORE_COLUMNS
-from jamie.evaluation import roles
+from jamie.evaluation import paired, roles
 from jamie.plots import palette, style
 
 MEASURED, IMPUTED = "measured", "imputed"
@@ -118,7 +120,11 @@ def _draw_feature(ax: Axes, rows: pd.DataFrame, groups: list[str], colors: dict[
 
 @style.styled
 def js_curves(
-    feature_scores: pd.DataFrame, *, protocol: str | None = None, cells: str | None = None
+    feature_scores: pd.DataFrame,
+    *,
+    ratio: float,
+    protocol: str | None = None,
+    cells: str | None = None,
 ) -> Figure:
     """Jensen-Shannon similarity of every feature, best first: a line per method, a panel per modality.
 
@@ -128,6 +134,8 @@ def js_curves(
         Columns of ``FEATURE_SCORE_COLUMNS``. Similarity is 1 - ``js_distance`` (no unit; 1 = the measured and
         imputed distributions are equal), averaged over seeds per feature; features without a distance are
         left out.
+    ratio
+        As from :func:`jamie.evaluation.paired.split_ratio`.
     protocol, cells
         Which rows to draw; may be left out where there is only one.
 
@@ -151,20 +159,20 @@ def js_curves(
     best = {}
     for j, modality in enumerate(modalities):
         ax = figure.add_subplot(1, len(modalities), j + 1, sharey=figure.axes[0] if j else None)
-        means = _draw_curves(ax, 1 - distances.loc[modality], sd.loc[modality], methods)
-        competing = means[[m for m in means.index if not roles.is_control(m)]]
-        if len(competing) > 1:
-            best[roles.label(modality)] = roles.label(competing.idxmax())
+        _draw_curves(ax, 1 - distances.loc[modality], sd.loc[modality], methods)
+        level = paired.level_with_best(by_seed.loc[modality].unstack("method"), "higher", ratio)
+        if level:
+            best[roles.label(modality)] = " or ".join(roles.label(m) for m in level)
         ax.set_title(f"imputed {roles.label(modality)}")
         if j == 0:
             ax.set_ylabel("Jensen-Shannon similarity (1 = equal)")
     case = roles.case_words(rows["protocol"].iloc[0], rows["cells"].iloc[0], rows["seed"].nunique())
-    style.headline(figure, _closest(best), case)
+    style.headline(figure, textwrap.fill(_closest(best), int(10.5 * width)), case)
     return figure
 
 
 def _closest(best: dict[str, str]) -> str:
-    """The message: which method is best for which modality."""
+    """The message: by modality, the closest method with those that the seeds cannot tell from it."""
     if not best:
         return "Imputed distributions against measured ones"
     if len(set(best.values())) == 1:
@@ -174,8 +182,8 @@ def _closest(best: dict[str, str]) -> str:
     return f"Closest to the measured distributions: {winners}"
 
 
-def _draw_curves(ax: Axes, similarity: pd.Series, sd: pd.Series, methods: list[str]) -> pd.Series:
-    """Draw the ranked similarity of each method; returns the means by method. ``sd``: over seeds."""
+def _draw_curves(ax: Axes, similarity: pd.Series, sd: pd.Series, methods: list[str]) -> None:
+    """Draw the ranked similarity of each method. ``sd``: over seeds."""
     means = similarity.groupby("method").mean().sort_values(ascending=False)
     handles = []
     for method in means.index:
@@ -203,4 +211,3 @@ def _draw_curves(ax: Axes, similarity: pd.Series, sd: pd.Series, methods: list[s
         ncols=2,
         handlelength=2.4,
     )
-    return means
