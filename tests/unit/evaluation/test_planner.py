@@ -123,9 +123,10 @@ def test_differences_of_seeds_alone_move_no_knee():
 
 
 def rising_curve(rng) -> np.ndarray:
-    """Four to six points, each at least 0.02 above the one before it, slower and slower as real ones are."""
-    steps = np.sort(rng.uniform(0.0, 0.1, rng.integers(3, 6)))[::-1]
-    return np.cumsum([0.3, *(0.02 + steps)])
+    """Four to six points, slower and slower; the last step is one to three times the least that matters."""
+    steps = np.sort(rng.uniform(0.02, 0.1, rng.integers(2, 5)))[::-1]
+    last = rng.uniform(1, 3) * max(0.01, 0.055 * steps.sum())  # a twentieth of the range, itself included
+    return np.cumsum([0.3, *steps, last])
 
 
 def test_curves_that_still_rise_are_rarely_called_enough():
