@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 
 from jamie.data import draw, simulate
-from jamie.data.genome import pairs_in_window, signed_distance_bp, tss_position
+from jamie.data.genome import domains, pairs_in_window, signed_distance_bp, tss_position
 from jamie.data.simulate import simulate_multiome
 from jamie.errors import InputError
 
@@ -73,12 +73,73 @@ def test_sparsity_and_depth_are_like_real_data(default):
         assert total.mean() == pytest.approx(depth, rel=0.06)
 
 
-def test_depths_of_the_two_modalities_are_independent(default):
-    mdata, _ = default
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 1.0])
+def test_the_two_depths_of_a_cell_have_the_correlation_asked_for(correlation):
+    options = {"n_cells": 4000, "n_genes": 50, "n_peaks": 60, "rna_dispersion": 0}
+    mdata, _ = simulate_multiome(**options, depth_correlation=correlation)
     rna, atac = mdata["rna"], mdata["atac"][mdata["rna"].obs_names]
     depths = [np.log(np.asarray(adata.X.sum(axis=1)).ravel()) for adata in (rna, atac)]
-    assert abs(np.corrcoef(depths)[0, 1]) < 0.1
-    assert depths[1].std() > 0.3
+    # counting 200 fragments adds 0.07 to a standard deviation of 0.35, and takes 4 % of the correlation
+    assert np.corrcoef(depths)[0, 1] == pytest.approx(0.96 * correlation, abs=0.04)
+    for depth, mean in zip(depths, (800, 200), strict=True):
+        assert depth.std() == pytest.approx(draw.DEPTH_SD, abs=0.03)
+        assert np.exp(depth).mean() == pytest.approx(mean, rel=0.02)
+
+
+def test_peaks_of_a_domain_share_the_variance_asked_for_and_others_none():
+    rng = np.random.default_rng(0)
+    neighbours = simulate._Domains(np.repeat(np.arange(4_000), 3), 0.3, rng)
+    draws = (simulate._state_weights, simulate._program_weights)
+    for drawn, variance in zip(draws, (1, simulate._PROGRAM_SHARE), strict=True):
+        own = drawn(12_000, rng)
+        mixed = neighbours.mix(own, drawn)
+        assert (mixed**2).mean() == pytest.approx(variance, rel=0.03)
+        together = (mixed[::3] * mixed[1::3]).mean() / variance
+        assert together == pytest.approx(0.3, abs=0.02)
+        assert (mixed[3::3] * mixed[:-3:3]).mean() / variance == pytest.approx(0, abs=0.02)
+    assert simulate._Domains(neighbours.of, 0, rng).mix(own, simulate._program_weights) is own
+
+
+def test_a_domain_is_a_stretch_of_one_chromosome():
+    peaks = pd.DataFrame(
+        {"chrom": ["1", "1", "1", "2"], "start": [0, 900, 1_000, 0], "end": [10, 1_090, 1_020, 9]}
+    )
+    found = domains(peaks, 1_000)  # centres 5, 995, 1010
+    assert found[0] == found[1] and len(set(found)) == 3
+
+
+def together(mdata, near: bool) -> float:
+    """Mean r of peaks nearer than 20 kb, or of peaks on different chromosomes."""
+    atac = mdata["atac"]
+    x, chrom = log_normalised(atac), atac.var["chrom"].to_numpy(str)
+    x = (x - x.mean(axis=0)) / x.std(axis=0)
+    r = x.T @ x / len(x)
+    apart = np.abs(np.subtract.outer(atac.var["start"].to_numpy(), atac.var["start"].to_numpy()))
+    same = np.equal.outer(chrom, chrom)
+    return r[np.triu(same & (apart < 20_000) if near else ~same, 1)].mean()
+
+
+def test_neighbours_open_together_as_far_as_domains_share_their_variance():
+    found = {}
+    for share in (0.0, 0.5):
+        mdata, _ = simulate_multiome(n_cells=2000, domain_share=share)
+        found[share] = together(mdata, near=True) - together(mdata, near=False)
+    assert abs(found[0.0]) < 0.003 and 0.015 < found[0.5] < 0.04
+
+
+def test_without_domains_and_a_common_depth_counts_are_those_of_the_simpler_model():
+    mdata, links = simulate_multiome(**SMALL, domain_share=0, depth_correlation=0)
+    again, _ = simulate_multiome(**SMALL, domain_share=0, depth_correlation=0, domain_bp=777)
+    with_domains, same_links = simulate_multiome(**SMALL)
+    pd.testing.assert_frame_equal(links, same_links)  # what drives what, and where it lies, hangs on neither
+    for name in ("rna", "atac"):
+        assert (mdata[name].X != again[name].X).nnz == 0
+        assert (mdata[name].X != with_domains[name].X).nnz > 0
+        pd.testing.assert_frame_equal(mdata[name].var, with_domains[name].var)
+    assert [mdata[name].X.sum() for name in ("rna", "atac")] == [
+        15_199,
+        3_375,
+    ]  # as drawn before there were either
 
 
 def test_equal_names_are_the_same_cell_and_rows_are_shuffled(default):
@@ -303,11 +364,13 @@ def test_poisson_by_multinomial_has_the_moments_of_poisson():
 def test_counts_follow_the_negative_binomial(monkeypatch):
     monkeypatch.setattr(draw, "DEPTH_SD", 0.0)
 
+    depth = draw.Depth(400.0, np.zeros(4000))
+
     def counts(dispersion):
         def rates(rows):
             return np.ones((rows.stop - rows.start, 100), np.float32)
 
-        return draw.draw_counts(rates, 4000, 100, 400.0, dispersion, np.random.default_rng(0)).toarray()
+        return draw.draw_counts(rates, 100, depth, dispersion, np.random.default_rng(0)).toarray()
 
     # mean 4; the dispersion is log-normal over genes, with mean dispersion * exp(0.3^2 / 2)
     assert counts(None).var(axis=0).mean() == pytest.approx(4, rel=0.03)
@@ -335,6 +398,9 @@ def test_counts_follow_the_negative_binomial(monkeypatch):
         ("rna_depth", float("inf")),
         ("batch_effect", -1),
         ("seed", -1),
+        ("domain_bp", 0),
+        ("domain_share", 1.5),
+        ("depth_correlation", -0.1),
         ("signal", 0),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
@@ -11,13 +12,39 @@ DEPTH_SD = 0.35  # of the log depth
 BLOCK_VALUES = 4_000_000  # cells x features held densely at a time
 
 
-def draw_counts(rates: Callable, n_cells: int, n_features: int, depth, dispersion, rng) -> sparse.csr_matrix:
+@dataclass
+class Depth:
+    """Expected counts of each cell, log-normal.
+
+    Attributes
+    ----------
+    mean
+        Over cells.
+    shared : float (n_cells,)
+        Standard normal; what the depths of a cell in both modalities have in common.
+    correlation
+        Of the log depth with that of the other modality, 0-1: the share of its variance that is ``shared``.
+    """
+
+    mean: float
+    shared: np.ndarray
+    correlation: float = 0.0
+
+    def draw(self, rng) -> np.ndarray:
+        """Float (n_cells,)."""
+        own_sd, shared_sd = DEPTH_SD * np.sqrt(1 - self.correlation), DEPTH_SD * np.sqrt(self.correlation)
+        shared = np.exp(shared_sd * self.shared - shared_sd**2 / 2)
+        return self.mean * rng.lognormal(-(own_sd**2) / 2, own_sd, len(shared)) * shared
+
+
+def draw_counts(rates: Callable, n_features: int, depth: Depth, dispersion, rng) -> sparse.csr_matrix:
     """Counts of all cells, CSR float32 (cell, feature), drawn in blocks of cells.
 
     Each kind of draw has its own stream and is drawn cell by cell, so the size of the blocks changes nothing.
     """
     depth_rng, gamma_rng, total_rng, place_rng, fill_rng = rng.spawn(5)
-    depth = depth * depth_rng.lognormal(-(DEPTH_SD**2) / 2, DEPTH_SD, n_cells)
+    depth = depth.draw(depth_rng)
+    n_cells = len(depth)
     spread = 0 if dispersion is None else dispersion * depth_rng.lognormal(0, 0.3, n_features)
     blocks, n_rows = [], max(1, BLOCK_VALUES // n_features)
     n_open = np.zeros(n_features, dtype=np.int64)

@@ -100,6 +100,12 @@ def place_features(n_genes: int, n_peaks: int, n_chromosomes: int, rng) -> tuple
     return genes, peaks
 
 
+def domains(peaks: pd.DataFrame, domain_bp: int) -> np.ndarray:
+    """The stretch of ``domain_bp`` in which each peak's centre lies, as a number: int (n_peaks,)."""
+    stretch = (peaks["start"] + peaks["end"]) // 2 // int(domain_bp)
+    return peaks.groupby(["chrom", stretch], sort=False).ngroup().to_numpy()
+
+
 def draw_regulation(genes: pd.DataFrame, peaks: pd.DataFrame, window_bp: int, rng):
     """Drivers of each gene: the links table, and the effects as CSR float32 (gene, peak)."""
     gene, peak, distance = pairs_in_window(genes, peaks, window_bp)

@@ -9,14 +9,19 @@ A = ``signal``:
 * Genome. Genes and non-overlapping peaks on chromosomes; most peaks lie near a TSS. The drivers of a gene are
   0 to 5 random peaks of those within ``window_bp`` of its TSS; the size of the effect e_gp decays as
   exp(-2 |distance| / window_bp), and one in seven is negative. The other peaks in the window are decoys.
+* Domains. The genome is cut into stretches of ``domain_bp``. Of d = ``domain_share`` of its variance a peak's
+  loading is that of its domain D(p), the rest its own: w_p = k_p (sqrt(1 - d) w'_p + sqrt(d) w''_D(p)), where
+  k_p is its amplitude; likewise v_p = sqrt(1 - d) v'_p + sqrt(d) v''_D(p). So neighbours open together, and
+  decoys with the drivers beside them.
 * Openness that acts on genes: o_cp = sigma(b_p + A w_p s_c).
 * ATAC: r_cp = sigma(b_p + A (sqrt(1 - m) w_p s_c + sqrt(m) v_p a_c)),
   counts ~ Poisson(depth_c r_cp / sum_p r_cp). Only ATAC sees the programs a_c.
 * RNA: h_cg ~ tanh(4 (sum_p e_gp o_cp - threshold_g) / spread), a response that saturates;
   log r_cg = b_g + A (sqrt(1 - m) h_cg + sqrt(m) l_g q_c),
   counts ~ NB(depth_c r_cg / sum_g r_cg, dispersion_g). Only RNA sees the programs q_c (a cell cycle, ...).
-* Depths are log-normal, drawn separately for the two modalities. ``batch_effect`` adds a normal shift per
-  batch and feature inside the sigma and the log.
+* Depths are log-normal with standard deviation `draw.DEPTH_SD` of the log, and the two depths of a cell have
+  the correlation ``depth_correlation`` of the log. ``batch_effect`` adds a normal shift per batch and feature
+  inside the sigma and the log.
 
 Two guarantees bend the model where it would leave nothing to analyse: a cell has at least one count in each
 modality that measures it, and a feature without any count gets one in a random cell.
@@ -34,8 +39,8 @@ import pandas as pd
 from scipy.special import expit
 
 from jamie import contract
-from jamie.data.draw import draw_counts
-from jamie.data.genome import draw_regulation, place_features
+from jamie.data.draw import Depth, draw_counts
+from jamie.data.genome import domains, draw_regulation, place_features
 from jamie.errors import InputError
 from jamie.io import together
 
@@ -67,6 +72,9 @@ _LIMITS = {
     "modality_specific": (0, 1, False),
     "batch_effect": (0, 5, False),
     "seed": (0, np.inf, True),
+    "domain_bp": (1, np.inf, True),
+    "domain_share": (0, 1, False),
+    "depth_correlation": (0, 1, False),
     "signal": (0.01, 5, False),
     "state_noise": (0, 10, False),
 }
@@ -98,6 +106,22 @@ class _Loadings:
     shift: np.ndarray  # float32 (2 batches, feature)
 
 
+@dataclass
+class _Domains:
+    """Stretches of the genome whose peaks open together."""
+
+    of: np.ndarray  # int (peak,)
+    share: float  # of a loading's variance
+    rng: np.random.Generator
+
+    def mix(self, own: np.ndarray, draw: Callable) -> np.ndarray:
+        """Loadings (peak, axis) of which ``share`` is that of the domain, by ``draw(n_domains, rng)``."""
+        if self.share == 0:
+            return own
+        common = draw(self.of.max() + 1, self.rng)[self.of]
+        return np.sqrt(1 - self.share) * own + np.sqrt(self.share) * common
+
+
 def simulate_multiome(
     n_cells: int = 1000,
     n_types: int = 6,
@@ -113,6 +137,9 @@ def simulate_multiome(
     batch_effect: float = 0.0,
     seed: int = 0,
     *,
+    domain_bp: int = 50_000,
+    domain_share: float = 0.5,
+    depth_correlation: float = 0.5,
     signal: float = 1.7,
     state_noise: float = 0.15,
 ) -> tuple[MuData, pd.DataFrame]:
@@ -143,6 +170,13 @@ def simulate_multiome(
         Standard deviation over features of the difference between two batches, natural log; 0 is one batch.
     seed
         A whole number >= 0.
+    domain_bp
+        Length of the stretches of the genome in which peaks open together, bp.
+    domain_share
+        Share, 0-1, of the log-scale variance of a peak that is its domain's; 0: neighbours are as unlike as
+        peaks of two chromosomes, and a driver is told from the decoys beside it more easily than in data.
+    depth_correlation
+        Correlation, 0-1, of the logs of a cell's two depths; in SNARE-seq it is 0.5.
     signal
         Standard deviation over cells of a typical feature's log-scale value, natural log.
     state_noise
@@ -165,16 +199,18 @@ def simulate_multiome(
         An option is out of its range.
     """
     _check_options(dict(locals()))
-    streams = np.random.default_rng(seed).spawn(6)
+    streams = np.random.default_rng(seed).spawn(8)  # one for each step, so that none moves another
     cells = _population(n_cells, n_types, state_noise, streams[0])
     genes, peaks = place_features(n_genes, n_peaks, n_chromosomes, streams[1])
     links, effects = draw_regulation(genes, peaks, window_bp, streams[2])
 
     amplitude = streams[3].gamma(2.0, 1 / np.sqrt(6), n_peaks)  # mean square 1: some peaks hardly vary
-    weights = streams[3].normal(size=(_STATE_DIM, n_peaks)) * amplitude / np.sqrt(_STATE_DIM)
-    weights = (signal * weights).astype(np.float32)
-    peak_loadings = _loadings(n_peaks, -2.0, 1.0, signal, modality_specific, batch_effect, streams[3])
-    gene_loadings = _loadings(n_genes, 0.0, 1.2, signal, modality_specific, batch_effect, streams[3])
+    neighbours = _Domains(domains(peaks, domain_bp), domain_share, streams[6])
+    weights = neighbours.mix(streams[3].normal(size=(_STATE_DIM, n_peaks)).T, _state_weights).T
+    weights = (signal * (weights * amplitude / np.sqrt(_STATE_DIM))).astype(np.float32)
+    scales = signal, modality_specific, batch_effect
+    peak_loadings = _loadings(n_peaks, -2.0, 1.0, *scales, streams[3], neighbours)
+    gene_loadings = _loadings(n_genes, 0.0, 1.2, *scales, streams[3])
     shared = np.sqrt(1 - modality_specific)
 
     drive = _gene_response(weights, peak_loadings.base, effects, cells.state[:_CALIBRATION_CELLS], streams[3])
@@ -187,8 +223,11 @@ def simulate_multiome(
     def atac_rates(rows):
         return expit(_extras(atac, ATAC, peak_loadings, rows) + shared * (atac.state[rows] @ weights))
 
-    x_rna = draw_counts(rna_rates, len(rna_rows), n_genes, rna_depth, rna_dispersion, streams[4])
-    x_atac = draw_counts(atac_rates, len(atac_rows), n_peaks, atac_depth, None, streams[5])
+    of_both = streams[7].normal(size=n_cells)
+    rna_depth = Depth(rna_depth, of_both[rna_rows], depth_correlation)
+    atac_depth = Depth(atac_depth, of_both[atac_rows], depth_correlation)
+    x_rna = draw_counts(rna_rates, n_genes, rna_depth, rna_dispersion, streams[4])
+    x_atac = draw_counts(atac_rates, n_peaks, atac_depth, None, streams[5])
     return _assemble({RNA: (x_rna, rna, genes), ATAC: (x_atac, atac, peaks)}, batch_effect > 0), links
 
 
@@ -238,9 +277,19 @@ def _population(n_cells: int, n_types: int, state_noise: float, rng) -> _Cells:
     return _Cells(names, types, pseudotime, state.astype(np.float32), programs, batch)
 
 
-def _loadings(n: int, base_mean, base_sd, signal, modality_specific, batch_effect, rng) -> _Loadings:
+def _state_weights(n: int, rng) -> np.ndarray:
+    return rng.normal(size=(n, _STATE_DIM))
+
+
+def _program_weights(n: int, rng) -> np.ndarray:
+    return rng.normal(size=(n, _N_PROGRAMS)) * (rng.random((n, _N_PROGRAMS)) < _PROGRAM_SHARE)
+
+
+def _loadings(n, base_mean, base_sd, signal, modality_specific, batch_effect, rng, domains=None) -> _Loadings:
     base = rng.normal(base_mean, base_sd, n)
-    program = rng.normal(size=(n, _N_PROGRAMS)) * (rng.random((n, _N_PROGRAMS)) < _PROGRAM_SHARE)
+    program = _program_weights(n, rng)
+    if domains is not None:
+        program = domains.mix(program, _program_weights)
     program *= signal * np.sqrt(modality_specific / (_N_PROGRAMS * _PROGRAM_SHARE))
     # the difference of the two rows has standard deviation batch_effect
     shift = batch_effect / np.sqrt(2) * rng.normal(size=(2, n))
