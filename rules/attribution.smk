@@ -71,7 +71,13 @@ rule score_links:
     params:
         n_chunks=len(CHUNKS),
         window_bp=EXPLAIN["window_bp"],
-        code=code_digest(*ATTRIBUTION, "regulation/pairs.py", "regulation/links.py"),
+        code=code_digest(
+            *ATTRIBUTION,
+            "regulation/pairs.py",
+            "regulation/links.py",
+            "regulation/fine_mapping.py",
+            "regulation/annotation.py",
+        ),
     log:
         "logs/score_links/{dataset}.{chunk}.log",
     benchmark:

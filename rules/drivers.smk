@@ -27,6 +27,7 @@ rule plot_drivers:
 
 rule plot_markers:
     input:
+        genes=f"{FOUND}/genes.tsv",
         prepared=of_fits(f"{DATA}/prepared.h5mu")[:1],
         model=of_fits(f"{METHOD}/model")[:1],
     output:
@@ -40,6 +41,7 @@ rule plot_markers:
         about=about_run,
         code=code_digest(
             "regulation/markers.py",
+            "regulation/annotation.py",
             "regulation/expected_gradients.py",
             "regulation/knock_out.py",
             "plots/markers.py",

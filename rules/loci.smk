@@ -2,6 +2,7 @@
 LINK_FIGURES = code_digest(
     "regulation/enrichment.py",
     "regulation/collect.py",
+    "regulation/fine_mapping.py",
     "plots/links.py",
     "plots/link_words.py",
     "evaluation/phrases.py",
@@ -27,7 +28,13 @@ rule collect_links:
         summary=f"{FOUND}/summary.json",
     params:
         q=EXPLAIN["q"],
-        code=code_digest("regulation/collect.py", "regulation/links.py", "report/links_page.py", *STYLE),
+        code=code_digest(
+            "regulation/collect.py",
+            "regulation/links.py",
+            "regulation/fine_mapping.py",
+            "report/links_page.py",
+            *STYLE,
+        ),
     log:
         "logs/collect_links/{dataset}.log",
     benchmark:
@@ -135,7 +142,12 @@ rule plot_loci:
         about=about_run,
         show_genes=dataset_option("show_genes"),
         code=code_digest(
-            "regulation/loci.py", "plots/locus.py", "plots/gene_models.py", "evaluation/phrases.py", *STYLE
+            "regulation/loci.py",
+            "regulation/fine_mapping.py",
+            "plots/locus.py",
+            "plots/gene_models.py",
+            "evaluation/phrases.py",
+            *STYLE,
         ),
     log:
         "logs/plot_loci/{dataset}.log",

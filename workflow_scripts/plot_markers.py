@@ -8,7 +8,7 @@ from jamie.evaluation import phrases
 from jamie.metrics.feature_scores import cell_types
 from jamie.plots import markers as figures
 from jamie.plots import style
-from jamie.regulation import markers
+from jamie.regulation import annotation, collect, markers
 from jamie.regulation.knock_out import knock_out
 
 with entry.job(snakemake):
@@ -23,6 +23,11 @@ with entry.job(snakemake):
     top = pd.unique(markers.marker_table(found).query("rank <= 10")["feature"])
     table = markers.marker_table(found, knock_out(model, prepared, modality, top))
     cells = markers.cell_table(found)
+    genes = collect.put_together([snakemake.input.genes]).set_index("gene")
+    table, cells = (
+        annotation.with_labels(one, "feature", prepared.mod[modality].var, genes, "label")
+        for one in (table, cells)
+    )
     about = f"{snakemake.wildcards.dataset}, training cells of the first seed"
     style.save(figures.markers_figure(table, modality=modality, about=about), out.figure)
     style.save(figures.beeswarm_figure(cells, modality=modality, about=about), out.beeswarm)

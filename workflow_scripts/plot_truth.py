@@ -1,5 +1,7 @@
 """Found links against the true ones of the simulation."""
 
+import pandas as pd
+
 from jamie import entry, io
 from jamie.evaluation import phrases
 from jamie.plots import link_words, style
@@ -20,9 +22,11 @@ with entry.job(snakemake):
     else:
         curve, areas = enrichment.precision_recall(table, known)
         calibration = enrichment.calibration(table, known)
+        sets = enrichment.set_calibration(table, known)
         about = f"{snakemake.wildcards.dataset}, {len(table):,} pairs, {known.sum():,} of them true links"
         figure = figures.truth_figure(curve, areas, calibration, about=about)
-        words = link_words.truth_words(areas, calibration)
+        words = f"{link_words.truth_words(areas, calibration)} {link_words.set_words(sets)}"
+        calibration = pd.concat([calibration, sets], ignore_index=True)
     io.write_table(snakemake.output.areas, areas)
     io.write_table(snakemake.output.calibration, calibration)
     style.save(figure, snakemake.output.figure)

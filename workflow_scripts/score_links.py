@@ -7,7 +7,7 @@ import pandas as pd
 
 from jamie import JAMIE, entry, io
 from jamie.data.correspondence import Correspondence
-from jamie.regulation import collect, pairs
+from jamie.regulation import annotation, collect, fine_mapping, pairs
 from jamie.regulation.attribution import Influence
 
 
@@ -30,17 +30,20 @@ with entry.job(snakemake):
     first, *others = zip(models, files.prepared, files.influence, files.known, strict=True)
     fit = load(*first)  # needed more than once; the others one after the other
     fits = [lambda: fit, *(partial(load, *one) for one in others)]
-    pooled = pairs.pool(fits, targets, sources)
+    peaks = fit.prepared.mod[info["source"]].var.loc[sources]
+    near = None if genes.empty else fine_mapping.near_peaks(peaks)
+    pooled = pairs.pool(fits, targets, sources, near)
     drivers = pairs.drivers(pooled)
     drivers = drivers.assign(place="", distance_bp=np.nan)
     links, moved = pairs.no_links(), pairs.no_links(pairs.MOVED_COLUMNS)
     located = genes[genes.index.isin(targets)].loc[[t for t in targets if t in genes.index]]
     if len(located):
-        peaks = fit.prepared.mod[info["source"]].var.loc[sources]
         own, window_bp = pairs.some_targets(pooled, located.index), snakemake.params.window_bp
         drivers = pairs.with_places(drivers, located, peaks, window_bp)
         links = pairs.link_table(own, located, peaks, window_bp)
         moved = pairs.moved_table(own, genes, peaks, window_bp)
+    drivers = annotation.with_labels(drivers, "source", peaks, genes, "source_label")
+    links = annotation.with_labels(links, "peak", peaks, genes, "peak_label")
     wanted = pd.concat(
         [drivers[["target", "source"]], links[["gene", "peak"]].set_axis(["target", "source"], axis=1)]
     )

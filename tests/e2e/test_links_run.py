@@ -65,7 +65,7 @@ def links_run(simulated_run):
 def test_every_pair_within_the_window_is_judged(links_run):
     table = io.read_table(links_run / FOUND / "links.tsv")
     assert (table["distance_bp"].abs() <= 500_000).all() and not table.duplicated(["gene", "peak"]).any()
-    for column in ("p_value", "q_value", "score", "p_correlation", "p_permuted", "attribution_sd"):
+    for column in ("p_value", "q_value", "rank_score", "p_correlation", "p_permuted", "attribution_sd"):
         assert table[column].between(0, 1).all(), column
     assert (table["q_value"] >= table["p_value"].min()).all() and (table["attribution_sd"] > 0).any()
     assert table.groupby("gene")["rank"].agg(lambda rank: sorted(rank) == list(range(1, len(rank) + 1))).all()

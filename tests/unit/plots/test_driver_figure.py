@@ -17,7 +17,12 @@ def table(shares, sources=None, sd=0.0, effect=1.0):
     parts = []
     for target, values in shares.items():
         names = (sources or {}).get(target, [f"{target}_{i}" for i in range(len(values))])
-        part = {"target": target, "source": names, "rank": np.arange(1, len(values) + 1)}
+        part = {
+            "target": target,
+            "source": names,
+            "source_label": names,
+            "rank": np.arange(1, len(values) + 1),
+        }
         parts.append(pd.DataFrame(part | {"attribution": values, "attribution_sd": sd, "effect": effect}))
         parts[-1] = parts[-1].assign(place=np.nan, distance_bp=np.nan)  # as an empty cell is read
     return pd.concat(parts, ignore_index=True)
@@ -116,6 +121,18 @@ def test_peaks_near_the_gene_are_told_from_those_elsewhere():
     assert [label.get_text() for label in ax.get_yticklabels()] == ["p  cis, -12 kb", "q  trans", "r"]
     assert "Of 2 such sources with a place, 1 are cis, near" in drivers.driver_words(found)
     assert draw(found).texts[0].get_text().endswith("p for A")
+
+
+def test_a_source_is_called_by_its_label():
+    found = table({"A": [0.3, 0.2]}, {"A": ["p", "q"]}).assign(
+        source_label=["chr3:5,012,100 (Sst +12 kb)", "q"]
+    )
+    figure = draw(found)
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
+        "chr3:5,012,100 (Sst +12 kb)",
+        "q",
+    ]
+    assert "chr3:5,012,100 (Sst +12 kb) for A" in figure.texts[0].get_text().replace("\n", " ")
 
 
 def test_words_name_the_source_that_comes_first_most_often():

@@ -31,16 +31,17 @@ def example(n=4000, n_true=150, strength=5.0, measured=True, seed=0):
             "attribution": np.exp(imputed - 6),
             "p_value": p,
             "q_value": false_discovery_control(p),
-            "score": expit(imputed * strength - strength**2 / 2 + np.log(nearness / 10)),
+            "rank_score": expit(imputed * strength - strength**2 / 2 + np.log(nearness / 10)),
             "correlation": plain / 20,
-            "score_correlation": expit(plain * strength - strength**2 / 2 + np.log(nearness / 10)),
+            "rank_score_correlation": expit(plain * strength - strength**2 / 2 + np.log(nearness / 10)),
             "p_correlation": p_plain,
             "q_correlation": false_discovery_control(p_plain),
             "signac_z": plain + rng.normal(scale=0.3, size=n),
         }
     )
     if not measured:
-        table[["correlation", "score_correlation", "p_correlation", "q_correlation", "signac_z"]] = np.nan
+        columns = ["correlation", "rank_score_correlation", "p_correlation", "q_correlation", "signac_z"]
+        table[columns] = np.nan
     return table, true
 
 

@@ -26,6 +26,7 @@ def locus_data(n=25, types=TYPES, strand="-", linked=(3, 9, 14), spread=400_000,
     links = pd.DataFrame(
         {
             "peak": [f"chr1:{a}-{b}" for a, b in zip(start, end, strict=True)],
+            "peak_label": [f"chr1:{c:,}" for c in centre],
             "chrom": "chr1",
             "start": start,
             "end": end,
@@ -34,12 +35,13 @@ def locus_data(n=25, types=TYPES, strand="-", linked=(3, 9, 14), spread=400_000,
             "distance_bp": (centre - tss) * -upstream,
             "attribution": np.where(is_linked, 0.1, rng.uniform(-0.01, 0.05, n)),
             "effect": np.where(rng.random(n) < 0.3, -0.2, 0.4),
-            "q_value": np.where(is_linked, 0.01, 0.6),
-            "score": np.where(is_linked, 0.6, rng.uniform(0.02, 0.3, n)),
+            "q_set": np.where(is_linked, 0.01, 0.6),
+            "in_credible_set": True,
+            "rank_score": np.where(is_linked, 0.6, rng.uniform(0.02, 0.3, n)),
         }
     )
     if len(linked):
-        links.loc[linked[0], ["attribution", "effect", "score"]] = (0.31, 0.5, 0.92)
+        links.loc[linked[0], ["attribution", "effect", "rank_score"]] = (0.31, 0.5, 0.92)
     if len(linked) > 2:
         links.loc[linked[2], "effect"] = -0.4
     genes = {
@@ -138,7 +140,7 @@ def test_the_headline_of_one_link(options, message):
 
 def test_without_a_link_the_headline_says_where_the_strongest_peak_lies():
     links, *rest = locus_data(linked=())
-    links.loc[7, ["start", "end", "score"]] = (TSS - 40_300, TSS - 39_700, 0.45)
+    links.loc[7, ["start", "end", "rank_score"]] = (TSS - 40_300, TSS - 39_700, 0.45)
     found = texts(locus.locus_figure("DENND1B", links, *rest, q=0.05))
     assert (
         "DENND1B: no peak of 25 is linked at q ≤ 0.05; the strongest lies 40.0 kb downstream of the TSS"
@@ -153,7 +155,7 @@ def test_without_a_link_the_headline_says_where_the_strongest_peak_lies():
 
 def test_the_caption_quotes_the_strongest_link():
     links = locus_data()[0]
-    peak = links["peak"][3]
+    peak = links["peak_label"][3]
     assert locus.locus_words("DENND1B", links) == (
         "Of 25 peaks within the window of DENND1B, 3 are linked to it (q ≤ 0.1); "
         f"the strongest, {peak}, lies 1.2 kb upstream of the TSS, "
@@ -177,13 +179,13 @@ def test_every_peak_has_an_arc_as_high_as_its_score_and_links_lie_on_top(figure)
     drawn = arcs(figure)
     assert len(drawn) == 25
     centre = (links["start"] + links["end"]) // 2
-    top = dict(zip(centre, links["score"], strict=True))
+    top = dict(zip(centre, links["rank_score"], strict=True))
     for arc in drawn:
         first, *control, last = arc.get_path().vertices
         assert first.tolist() == [TSS, 0] and last[1] == 0
         assert [y * 0.75 for _, y in control] == pytest.approx([top[last[0]]] * 2)
     thick = {arc.get_path().vertices[-1, 0] for arc in drawn if arc.get_linewidth() > 2}
-    assert thick == set(centre[links["q_value"] <= 0.1])
+    assert thick == set(centre[links["q_set"] <= 0.1])
     thin = [arc.get_zorder() for arc in drawn if arc.get_linewidth() < 2]
     assert max(thin) < min(arc.get_zorder() for arc in drawn if arc.get_linewidth() > 2)
 
@@ -210,7 +212,7 @@ def test_a_negative_share_has_the_colour_of_none_and_noise_does_not_look_strong(
 def test_the_view_is_narrowed_to_the_links_or_says_that_it_is_not(figure):
     links = locus_data()[0]
     low, high = panel(figure, 0).get_xlim()
-    linked = links[links["q_value"] <= 0.1]
+    linked = links[links["q_set"] <= 0.1]
     assert low < linked["start"].min() and linked["end"].max() < high and high - low < 180_000
     n = int((~((links["start"] + links["end"]) // 2).between(low, high)).sum())
     about = next(text for text in texts(figure) if text.startswith("PBMC; "))
@@ -368,8 +370,8 @@ def test_without_peaks_there_is_a_notice():
 
 def test_values_that_are_not_known_do_not_stop_it():
     links, genes, accessibility, expression = locus_data(linked=())
-    links = links.assign(q_value=np.nan, score=np.nan)
+    links = links.assign(q_set=np.nan, rank_score=np.nan)
     figure = locus.locus_figure("DENND1B", links, genes, accessibility[3:], expression)
     assert any(text.startswith("DENND1B: no peak of 25 is linked") for text in texts(figure))
     with pytest.raises(ValueError, match=r"links of a gene table lacks the column\(s\) score"):
-        locus.locus_figure("DENND1B", links.drop(columns="score"), genes, accessibility, expression)
+        locus.locus_figure("DENND1B", links.drop(columns="rank_score"), genes, accessibility, expression)

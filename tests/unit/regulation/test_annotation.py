@@ -14,7 +14,10 @@ from jamie.regulation.annotation import (
     in_gene_body,
     locate_genes,
     match_chromosomes,
+    nearest_genes,
     read_genes,
+    signed_length,
+    with_labels,
 )
 from jamie.regulation.genome_build import check_build
 from shared.genes import table, write
@@ -290,3 +293,76 @@ def test_in_gene_body(chrom, start, end, inside):
         True,
         False,
     ]
+
+
+def places():
+    genes = table(
+        [
+            ("g1", "1", 10_000, 20_000, "+", "Sst"),
+            ("g2", "1", 10_000, 50_001, "-", "Vip"),
+            ("g3", "2", 500, 900, "+", "Lamp5"),
+        ],
+        "chrom start end strand symbol",
+    )
+    peaks = table(
+        [
+            ("a", "1", 21_900, 22_100),  # 12 kb after Sst's start at 10,000, 28 kb after Vip's at 50,000
+            ("b", "1", 51_100, 51_300),  # 1.2 kb before Vip's start, as Vip lies on the other strand
+            ("c", "1", 100, 300),
+            ("d", "2", 5_000_000, 5_000_002),
+            ("e", "3", 100, 300),
+        ],
+        "chrom start end",
+    )
+    return genes, peaks
+
+
+def test_a_peak_is_called_by_its_place_and_its_nearest_gene():
+    genes, peaks = places()
+    asked = pd.DataFrame({"source": ["b", "a", "c", "d", "e", "unplaced", "b"]})
+    found = with_labels(asked, "source", peaks, genes, "label")
+    assert found["label"].tolist() == [
+        "1:51,200 (Vip -1.2 kb)",
+        "1:22,000 (Sst +12 kb)",
+        "1:200 (Sst -9.8 kb)",
+        "2:5,000,001 (Lamp5 +5.0 Mb)",
+        "3:200",
+        "unplaced",
+        "1:51,200 (Vip -1.2 kb)",
+    ]
+    assert found["nearest_gene"].tolist() == ["Vip", "Sst", "Sst", "Lamp5", "", "", "Vip"]
+    assert found["source"].equals(asked["source"])
+
+
+def test_without_places_of_genes_or_peaks_a_feature_is_called_by_its_name():
+    genes, peaks = places()
+    asked = pd.DataFrame({"feature": ["a", "Sst"]})
+    for given in ((peaks, genes.iloc[:0]), (peaks[[]], genes), (peaks.iloc[2:], genes)):
+        found = with_labels(asked, "feature", *given, "label")
+        assert found["label"].tolist() == ["a", "Sst"] and found["nearest_gene"].tolist() == ["", ""]
+
+
+def test_the_nearest_gene_is_that_of_a_search_through_all():
+    genes, peaks = place_features(60, 400, 3, np.random.default_rng(0))
+    found = nearest_genes(peaks, genes)
+    tss, centre = tss_position(genes), (peaks["start"] + peaks["end"]) // 2
+    for name, at in centre.items():
+        on = (genes["chrom"] == peaks["chrom"][name]).to_numpy()
+        distance = np.abs(tss - at)[on]
+        assert abs(found["bp"][name]) == distance.min()
+        assert found["nearest_gene"][name] == genes.index[on][distance.argmin()]
+
+
+@pytest.mark.parametrize(
+    ("bp", "words"),
+    [
+        (0, "+0 bp"),
+        (-850, "-850 bp"),
+        (1_234, "+1.2 kb"),
+        (-12_400, "-12 kb"),
+        (140_000, "+140 kb"),
+        (-1.2e6, "-1.2 Mb"),
+    ],
+)
+def test_signed_lengths_have_units(bp, words):
+    assert signed_length(bp) == words

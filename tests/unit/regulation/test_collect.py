@@ -17,7 +17,7 @@ def pairs(p, distance_bp=500, chroms=("chr1", "chr2")):
     """Pairs with these p-values, their chromosomes in turn."""
     p = np.asarray(p, dtype=float)
     table = pd.DataFrame({"p_value": p, "p_correlation": p[::-1], "distance_bp": distance_bp})
-    return table.assign(chrom=np.resize(chroms, len(p)))
+    return table.assign(chrom=np.resize(chroms, len(p)), gene="A", neighbourhood=np.arange(len(p)))
 
 
 def near_table(**changed):
@@ -60,10 +60,14 @@ def test_of_an_empty_table_all_columns_are_judged():
     assert found.columns.tolist()[len(no_links().columns) :] == [
         "q_value",
         "q_unweighted",
-        "score",
+        "rank_score",
         "q_correlation",
         "q_correlation_unweighted",
-        "score_correlation",
+        "rank_score_correlation",
+        "set",
+        "q_set",
+        "weight",
+        "in_credible_set",
     ]
 
 
@@ -75,7 +79,7 @@ def test_at_one_distance_q_is_benjamini_hochbergs_and_rises_with_p():
     assert found["q_value"].is_monotonic_increasing and found["q_value"].iloc[0] < 0.05
     np.testing.assert_allclose(found["q_unweighted"], found["q_value"])
     for _, own in found.groupby("chrom"):  # what a p is worth is learned on the other chromosomes
-        assert own["score"].is_monotonic_decreasing
+        assert own["rank_score"].is_monotonic_decreasing
 
 
 def test_of_equal_p_the_nearer_pair_has_the_smaller_q_and_larger_score():
@@ -86,13 +90,13 @@ def test_of_equal_p_the_nearer_pair_has_the_smaller_q_and_larger_score():
     found = collect.judged(pairs(p, np.where(near, 1_000, 90_000) + rng.integers(0, 99, 2000)))
     assert 5 * found["q_value"][0] < found["q_value"][1998]
     assert found["q_unweighted"][0] == found["q_unweighted"][1998]
-    assert found["score"][0] > found["score"][1998] + 0.3
+    assert found["rank_score"][0] > found["rank_score"][1998] + 0.3
 
 
 def test_the_measured_correlation_is_judged_by_its_own_p():
     p = np.linspace(0.001, 1, 60)
     found, turned = collect.judged(pairs(p)), collect.judged(pairs(p[::-1]))
-    for measured, name in (("q_correlation", "q_value"), ("score_correlation", "score")):
+    for measured, name in (("q_correlation", "q_value"), ("rank_score_correlation", "rank_score")):
         np.testing.assert_array_equal(found[measured], turned[name])
         assert not np.allclose(found[measured], found[name])
     np.testing.assert_array_equal(found["q_correlation_unweighted"], turned["q_unweighted"])
@@ -102,17 +106,21 @@ def test_pairs_without_a_p_value_are_not_judged_and_change_nothing_for_the_other
     whole = pairs(np.linspace(0.001, 1, 60))
     some = whole.assign(p_value=whole["p_value"].where(np.arange(60) % 3 > 0))
     found, kept = collect.judged(some), collect.judged(whole[np.arange(60) % 3 > 0])
-    columns = ["q_value", "score", "q_unweighted"]
+    columns = ["q_value", "rank_score", "q_unweighted"]
     assert found.loc[some["p_value"].isna(), columns].isna().all(axis=None)
     pd.testing.assert_frame_equal(found.loc[some["p_value"].notna(), columns], kept[columns])
 
 
 def test_links_found_where_there_are_none_are_said_beside_those_found():
-    words = collect.in_words(linked(n_moved_pairs=2_310, n_moved_links=1))
-    assert "the same procedure finds 1 link among 2,310 pairs." in words
+    words = collect.in_words(linked(n_moved_pairs=2_310, n_moved_links=3, n_moved_sets=1))
+    assert "the same procedure finds 1 set, and 3 of 2,310 pairs one by one." in words
     assert "moved" not in collect.in_words(linked())
     moved = collect.judged(pairs(np.full(40, 1e-6)))
-    assert collect.summary_of_moved(moved, 0.1) == {"n_moved_pairs": 40, "n_moved_links": 40}
+    assert collect.summary_of_moved(moved, 0.1) == {
+        "n_moved_pairs": 40,
+        "n_moved_links": 40,
+        "n_moved_sets": 40,
+    }
 
 
 def test_pairs_that_could_not_be_judged_are_said():
@@ -125,12 +133,14 @@ def test_pairs_that_could_not_be_judged_are_said():
 def test_pairs_on_one_chromosome_alone_are_judged(n):
     found = collect.judged(pairs(np.linspace(0.001, 1, n), chroms=("chr1",)))
     np.testing.assert_allclose(found["q_unweighted"], false_discovery_control(found["p_value"]))
-    assert found[["q_value", "score"]].notna().all(axis=None)
+    assert found[["q_value", "rank_score"]].notna().all(axis=None)
 
 
 def test_the_summary_counts_links_and_their_genes():
     table = pd.DataFrame({"gene": list("aabbc"), "q_value": [0.1, 0.05, 0.1001, 0.01, np.nan]})
     table["p_value"] = table["q_value"] / 2
+    table = table.assign(set=["a:1", "a:1", "b:2", "b:1", ""], q_set=[0.1, 0.1, 0.2, 0.01, np.nan])
+    table = table.assign(weight=[0.4, 0.6, 1, 1, np.nan], in_credible_set=[True, True, True, True, False])
     found = collect.summary(table.assign(effect=[1.0, -1.0, 1.0, 2.0, 1.0]), 0.1)
     assert found == {
         "q": 0.1,
@@ -138,8 +148,11 @@ def test_the_summary_counts_links_and_their_genes():
         "n_without_p": 1,
         "n_genes": 3,
         "n_links": 3,
+        "n_sets": 2,
+        "n_sets_of_one": 1,
+        "n_members": 3,
         "n_linked_genes": 2,
-        "n_positive": 2,
+        "n_positive": 1,  # a:1 lowers: its heaviest member does
     }
     assert set(collect.summary(collect.judged(no_links()), 0.1).values()) == {0.1, 0}
 
@@ -172,7 +185,8 @@ def test_why_there_are_no_links_is_said_in_short():
 
 def linked(**changed):
     counts = {"q": 0.1, "n_pairs": 2_400, "n_genes": 58, "n_links": 1_030, "n_linked_genes": 41}
-    counts |= {"n_positive": 24, "n_without_p": 0, "n_moved_pairs": 0, "n_moved_links": 0}
+    counts |= {"n_positive": 24, "n_without_p": 0, "n_moved_pairs": 0, "n_moved_links": 0, "n_moved_sets": 0}
+    counts |= {"n_sets": 310, "n_sets_of_one": 212, "n_members": 520}
     return ACCOUNT | counts | changed
 
 
@@ -197,8 +211,7 @@ def test_odds_that_cannot_be_given_have_their_reason():
     near = near_table(odds_ratio=np.nan, ci_low=np.nan, ci_high=np.nan, reason="every pair is chosen")
     words = collect.in_short(linked(), near)
     assert words.endswith(
-        "41 among 58 genes; 24 raise expression. Whether links lie near their genes cannot "
-        "be said: every pair is chosen."
+        "2,400 pairs are linked. Whether links lie near their genes cannot be said: every pair is chosen."
     )
 
 
@@ -212,7 +225,10 @@ def test_odds_that_cannot_be_given_have_their_reason():
     ],
 )
 def test_links_are_counted_in_words(missing, words):
-    counted = "1,030 of 2,400 pairs are linked (q ≤ 0.1), of 41 among 58 genes; 24 raise expression."
+    counted = (
+        "310 sets of peaks that open together, 212 of one peak, are linked to 41 of 58 genes (q ≤ 0.1); 24 "
+        "of them raise expression. Judged one by one, 1,030 of 2,400 pairs are linked."
+    )
     assert collect.in_words(linked(missing=missing)) == counted + words
 
 

@@ -7,7 +7,7 @@ from scipy.stats import beta
 
 from jamie.regulation import enrichment as e
 
-NO_MEASURED = ["correlation", "score_correlation", "p_correlation", "q_correlation", "signac_z"]
+NO_MEASURED = ["correlation", "rank_score_correlation", "p_correlation", "q_correlation", "signac_z"]
 
 
 def links(n=8, **columns):
@@ -19,9 +19,9 @@ def links(n=8, **columns):
             "attribution": 0.1,
             "p_value": 1.0,
             "q_value": 1.0,
-            "score": 0.1,
+            "rank_score": 0.1,
             "correlation": 0.0,
-            "score_correlation": 0.1,
+            "rank_score_correlation": 0.1,
             "p_correlation": 1.0,
             "q_correlation": 1.0,
             "signac_z": 0.0,
@@ -113,7 +113,7 @@ def test_near_enrichment_takes_one_percent_and_breaks_ties():
         n,
         distance_bp=np.where(near, 1, 300_000),
         p_value=0.002,
-        score=np.where(near, 0.9, 0.1),
+        rank_score=np.where(near, 0.9, 0.1),
         attribution=np.where(near, 0.0, 0.2),
         p_correlation=0.5,
         signac_z=np.where(near, -4.0, 1.0),
@@ -133,8 +133,8 @@ def test_near_enrichment_says_why_there_are_no_odds():
 
 
 def test_pairs_without_p_rank_last():
-    table = links(4, p_value=[np.nan, 0.9, 0.1, 0.1], score=[1, 1, 0.2, np.nan])
-    assert list(e._strongest_first(table, "imputed", "score")) == [2, 3, 1, 0]
+    table = links(4, p_value=[np.nan, 0.9, 0.1, 0.1], rank_score=[1, 1, 0.2, np.nan])
+    assert list(e._strongest_first(table, "imputed", "rank_score")) == [2, 3, 1, 0]
 
 
 def test_measured_values_may_be_absent():
@@ -162,7 +162,7 @@ def test_known_enrichment_counts_from_the_top():
 def test_a_perfect_ranking_has_area_one_and_ties_the_base_rate():
     known = np.arange(8) < 2
     table = links(
-        score=np.where(known, 0.9, 0.1),
+        rank_score=np.where(known, 0.9, 0.1),
         correlation=np.where(known, -0.8, 0.1),
         p_value=[0.01, 0.02] + [0.02] * 6,
         attribution=[0.1, 0.3] + [0.2] * 6,
@@ -184,7 +184,7 @@ def test_a_perfect_ranking_has_area_one_and_ties_the_base_rate():
 def test_the_area_under_the_steps_of_the_curve_is_the_average_precision():
     rng = np.random.default_rng(0)
     known = rng.random(300) < 0.1
-    curve, summary = e.precision_recall(links(300, score=rng.random(300) + 0.3 * known), known)
+    curve, summary = e.precision_recall(links(300, rank_score=rng.random(300) + 0.3 * known), known)
     own = curve[curve["statistic"] == "imputed, with distance"].iloc[::-1]
     area = (np.diff(own["recall"], prepend=0) * own["precision"]).sum()
     assert area == pytest.approx(of(summary, "imputed, with distance")["auprc"])
@@ -192,7 +192,7 @@ def test_the_area_under_the_steps_of_the_curve_is_the_average_precision():
 
 def test_a_pair_without_a_value_is_ranked_last():
     known = np.array([True, False, False, False])
-    table = links(4, score=[np.nan, 0.3, 0.2, 0.1])
+    table = links(4, rank_score=[np.nan, 0.3, 0.2, 0.1])
     assert of(e.precision_recall(table, known)[1], "imputed, with distance")["auprc"] == pytest.approx(0.25)
 
 

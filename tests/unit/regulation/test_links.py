@@ -145,9 +145,11 @@ def test_where_nothing_is_linked_p_is_uniform_and_no_link_is_found_however_many_
     assert kstest(p[judged][::20], "uniform").pvalue > 0.001
     assert (p[judged] <= 0.001).mean() <= 0.0015
     pairs = pd.DataFrame({"p_value": p, "distance_bp": window.distance_bp})
+    pairs = pairs.assign(gene=window.gene, neighbourhood=window.peak)
     pairs = pairs.assign(chrom=window.genes["chrom"].to_numpy()[window.gene], p_correlation=np.nan)
     found = collect.judged(pairs)
-    assert (found["q_value"] <= 0.1).sum() == 0 and found["q_value"].notna().sum() == judged.sum()
+    assert (found[["q_value", "q_set"]] <= 0.1).sum().sum() == 0
+    assert found["q_value"].notna().sum() == judged.sum()
 
 
 def test_classes_reach_over_chromosomes_and_do_not_hang_on_the_order_of_the_file():
@@ -254,16 +256,21 @@ def test_permuted_p_counts_the_permutations_with_as_strong_a_correlation(monkeyp
 
 
 def test_no_pairs_and_no_measured_values_stay_so():
-    empty = collect.judged(pd.DataFrame(columns=["distance_bp", "chrom", "p_value", "p_correlation"]))
-    assert empty.empty and {"q_value", "score", "q_correlation"} <= set(empty.columns)
+    columns = ["gene", "neighbourhood", "distance_bp", "chrom", "p_value", "p_correlation"]
+    empty = collect.judged(pd.DataFrame(columns=columns))
+    assert empty.empty and {"q_value", "rank_score", "q_correlation"} <= set(empty.columns)
     rng = np.random.default_rng(0)
-    table = pd.DataFrame({"distance_bp": rng.integers(-9, 9, 60), "chrom": ["1", "2"] * 30})
+    table = pd.DataFrame({"distance_bp": rng.integers(-9, 9, 60), "chrom": ["1", "2"] * 30, "gene": "A"})
+    table["neighbourhood"] = np.arange(60)
     found = collect.judged(table.assign(p_value=rng.random(60), p_correlation=np.nan))
     assert found["q_value"].notna().all() and found["q_correlation"].isna().all()
 
 
 def test_bedpe_has_the_peak_and_the_tss(tmp_path):
     row = {
+        "set": "A:1",
+        "q_set": 0.03,
+        "weight": 0.8,
         "gene": "A",
         "peak": "chr1:5-9",
         "chrom": "chr1",
@@ -273,7 +280,7 @@ def test_bedpe_has_the_peak_and_the_tss(tmp_path):
         "strand": "-",
     }
     links.write_bedpe(
-        tmp_path / "x.bedpe", pd.DataFrame([row | {"score": 0.5, "attribution": 0.1, "q_value": 0.02}])
+        tmp_path / "x.bedpe", pd.DataFrame([row | {"rank_score": 0.5, "attribution": 0.1, "q_value": 0.02}])
     )
     head, line = (tmp_path / "x.bedpe").read_text().splitlines()
     assert head.startswith("#chrom1\tstart1\tend1\tchrom2")
@@ -290,6 +297,9 @@ def test_bedpe_has_the_peak_and_the_tss(tmp_path):
         "-",
         "0.1",
         "0.02",
+        "A:1",
+        "0.03",
+        "0.8",
     ]
 
 

@@ -28,7 +28,7 @@ GENES = pd.DataFrame.from_dict(
 def links_of(**scores):
     """gene -> (score, attribution) of each of its peaks."""
     rows = [(gene, *values) for gene, peaks in scores.items() for values in peaks]
-    return pd.DataFrame(rows, columns=["gene", "score", "attribution"])
+    return pd.DataFrame(rows, columns=["gene", "rank_score", "attribution"])
 
 
 def cells(types, x, names, modality="rna"):

@@ -14,7 +14,8 @@ from jamie.evaluation import roles
 from jamie.plots import style
 from jamie.plots.ranked import ranked_headline, ranked_panels
 
-COLUMNS = ("target", "source", "rank", "attribution", "attribution_sd", "effect", "place", "distance_bp")
+COLUMNS = ("target", "source", "source_label", "rank", "attribution", "attribution_sd", "effect", "place")
+COLUMNS += ("distance_bp",)
 N_BARS, MAX_TARGETS, MAX_NAMED = 8, 12, 4
 RAISES, LOWERS = "#B2182B", "#2166AC"  # told apart by colour-blind readers
 
@@ -35,7 +36,7 @@ def driver_words(drivers: pd.DataFrame) -> str:
     """For the caption: how much of the imputed variance the strongest sources carry, over all targets."""
     first = drivers[drivers["rank"] == 1]
     carried = drivers[drivers["rank"] <= N_BARS].groupby("target")["attribution"].sum()
-    often = first["source"].value_counts()
+    often = first["source_label"].value_counts()
     words = (
         f"The {N_BARS} strongest sources of a target carry {carried.median():.0%} of its imputed variance "
         f"(median of {len(carried):,} targets; {carried.min():.0%} to {carried.max():.0%})."
@@ -53,10 +54,10 @@ def driver_words(drivers: pd.DataFrame) -> str:
 
 
 def with_place(row) -> str:
-    """The name of a source and where it lies, if that is known: ``cis, -12 kb`` (upstream) or ``trans``."""
+    """What a source is called, and where it lies if that is known: ``cis, -12 kb`` (upstream), ``trans``."""
     place = row.place if isinstance(row.place, str) else ""
     words = f"cis, {row.distance_bp / 1_000:+,.0f} kb" if place == "cis" else place
-    return f"{row.source}  {words}".rstrip()
+    return f"{row.source_label}  {words}".rstrip()
 
 
 @style.styled
@@ -69,7 +70,8 @@ def drivers_figure(
     ----------
     drivers
         ``COLUMNS``, as in ``drivers.tsv``: share of the imputed variance and its sd over seeds; change of
-        the target in sd per sd of the source; where a source peak lies, seen from the target gene.
+        the target in sd per sd of the source; what the source is called, and where it lies, seen from the
+        target gene, if it is a peak.
     source, target
         Modalities.
     asked
@@ -96,7 +98,7 @@ def drivers_figure(
     figure, _ = ranked_panels(rows, names, 0.19 * N_BARS, draw, of="target", xlabel=label)
     handles = [Patch(color=RAISES, label="raises the target"), Patch(color=LOWERS, label="lowers it")]
     figure.legend(handles=handles, loc="outside lower left", ncols=2)
-    first = rows[rows["rank"] == 1].set_index("target")["source"]
+    first = rows[rows["rank"] == 1].set_index("target")["source_label"]
     message = ", ".join(f"{first[name]} for {name}" for name in names[:MAX_NAMED])
     message = f"Strongest {roles.label(source)} drivers of imputed {roles.label(target)}: {message}"
     n = drivers["target"].nunique()

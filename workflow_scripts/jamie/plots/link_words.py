@@ -81,6 +81,15 @@ def truth_words(summary: pd.DataFrame, calibration: pd.DataFrame) -> str:
     return ". ".join(parts) + "." + absent(calibration)
 
 
+def set_words(calibration: pd.DataFrame) -> str:
+    """For the caption: sets of peaks that are linked, and the share without a true link, by level of q."""
+    said = []
+    for row in calibration.to_dict("records"):
+        share = f"{row['false_discovery_proportion']:.2f} of {row['n_significant']:,} ({interval(row)})"
+        said.append(f"{share if row['n_significant'] else 'no set'} at q ≤ {row['level']:g}")
+    return f"Without a true link among the sets of peaks that are linked: {', '.join(said)}."
+
+
 def known_message(enrichment: pd.DataFrame) -> str:
     rows = {s: top_percent(enrichment, s) for s in statistics_in(enrichment)}
     own = rows[IMPUTED]

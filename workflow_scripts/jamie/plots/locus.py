@@ -17,9 +17,10 @@ from matplotlib.path import Path
 from jamie.data.genome import signed_distance_bp
 from jamie.plots import palette, style
 from jamie.plots.gene_models import GENOME_IN, draw_genes, label_positions, stacked, text_in
+from jamie.regulation.fine_mapping import linked
 
-POSITIONS = ("peak", "chrom", "start", "end", "tss_bp", "strand")
-LINK_COLUMNS = (*POSITIONS, "attribution", "effect", "q_value", "score")
+POSITIONS = ("peak", "peak_label", "chrom", "start", "end", "tss_bp", "strand")
+LINK_COLUMNS = (*POSITIONS, "attribution", "effect", "q_set", "in_credible_set", "rank_score")
 MEASURED_COLOR, BAND, PALE = "#4D4D4D", "#F2EBDC", "#C4C4C4"
 # told apart by colour-blind readers; grey in the middle, not white, so that a weak link stays visible
 SIGNED = LinearSegmentedColormap.from_list("signed", ("#053061", "#4393C3", "#CFCFCF", "#D6604D", "#67001F"))
@@ -38,10 +39,11 @@ def locus_words(gene: str, links: pd.DataFrame, q: float = 0.1) -> str:
     best, n, n_linked = table.iloc[-1], len(table), int(table["linked"].sum())
     verb = {1: " and raises it", -1: " and lowers it"}.get(np.sign(best["effect"]), "")
     carries = f"carries {100 * best['attribution']:.2g} % of the variance of its imputed expression{verb}"
+    linked = f"{n_linked or 'none'} {'is' if n_linked < 2 else 'are'} linked to it (q ≤ {q:g})"
     return (
-        f"Of {n} peak{'s' * (n > 1)} within the window of {gene}, {n_linked or 'none'} "
-        f"{'is' if n_linked < 2 else 'are'} linked to it (q ≤ {q:g}); the strongest, {best['peak']}, lies "
-        f"{_place(best)}, {carries if best['attribution'] > 0 else 'yet adds nothing to it'}."
+        f"Of {n} peak{'s' * (n > 1)} within the window of {gene}, {linked}; the strongest, "
+        f"{best['peak_label']}, lies {_place(best)}, "
+        f"{carries if best['attribution'] > 0 else 'yet adds nothing to it'}."
     )
 
 
@@ -61,12 +63,13 @@ def locus_figure(
     Parameters
     ----------
     gene, q, about
-        Symbol; the largest q value of a linked peak; words of context, such as the dataset.
+        Symbol; the largest q value of a linked set; words of context, such as the dataset.
     links
         One row per peak within the gene's window: ``LINK_COLUMNS``; positions in bp, 0-based half-open, and
         ``strand`` "+", "-" or ".". ``attribution``, share of the variance of the gene's imputed expression,
-        may be slightly negative (drawn as 0); ``effect`` gives the sign. ``score`` (0-1) is the height of an
-        arc, and the highest is the strongest. A NaN ``q_value`` is not linked.
+        may be slightly negative (drawn as 0); ``effect`` gives the sign. ``rank_score`` (0-1) is the height
+        of an arc, and the highest is the strongest. Linked are the members of the credible set of a set with
+        ``q_set`` <= ``q``.
     neighbours
         Gene models, the gene's own too; index = symbol: ``chrom``, ``start``, ``end`` (bp), ``strand``.
     accessibility
@@ -109,10 +112,10 @@ def _completed(links: pd.DataFrame, q: float) -> pd.DataFrame:
     table = links.assign(
         centre=lambda t: (t["start"] + t["end"]) // 2,
         distance=lambda t: signed_distance_bp(t["start"], t["end"], t["tss_bp"], t["strand"]),
-        linked=lambda t: t["q_value"] <= q,
+        linked=lambda t: linked(t, q),
         signed=lambda t: (np.sign(t["effect"]) * t["attribution"].clip(lower=0)).fillna(0),
     )
-    return table.sort_values(["linked", "score", "attribution"], na_position="first", ignore_index=True)
+    return table.sort_values(["linked", "rank_score", "attribution"], na_position="first", ignore_index=True)
 
 
 def _length(bp: float) -> str:
@@ -205,12 +208,12 @@ def _draw_links(ax: Axes, bar_ax: Axes, table: pd.DataFrame, q: float) -> None:
     colors = ScalarMappable(Normalize(-limit, limit), SIGNED)
     linked, other = {"linewidth": 2.2, "zorder": 4}, {"linewidth": 0.9, "alpha": 0.45, "zorder": 2}
     for link in table.itertuples():
-        high = np.nan_to_num(link.score) / 0.75  # a cubic curve rises to 3/4 of its control points
+        high = np.nan_to_num(link.rank_score) / 0.75  # a cubic curve rises to 3/4 of its control points
         corners = [(link.tss_bp, 0), (link.tss_bp, high), (link.centre, high), (link.centre, 0)]
         path, look = Path(corners, [Path.MOVETO] + [Path.CURVE4] * 3), linked if link.linked else other
         ax.add_patch(PathPatch(path, facecolor="none", edgecolor=colors.to_rgba(link.signed), **look))
-    top = np.fmax(np.ceil(10 * table["score"].max()) / 10, 0.5)
-    ax.set(ylim=(0, 1.05 * top), yticks=(0, top / 2, top), ylabel="link score")
+    top = np.fmax(np.ceil(10 * table["rank_score"].max()) / 10, 0.5)
+    ax.set(ylim=(0, 1.05 * top), yticks=(0, top / 2, top), ylabel="rank score")
     ax.text(table["tss_bp"].iloc[0], 1.07 * top, "TSS", ha="center", va="bottom")
     ax.tick_params(axis="x", labelbottom=False, length=0)
     bar = ax.figure.colorbar(colors, cax=bar_ax, orientation="horizontal")

@@ -17,7 +17,8 @@ from jamie.plots import palette, style
 from jamie.plots.ranked import ranked_headline, ranked_panels
 from jamie.regulation.markers import MARKER_COLUMNS
 
-CELL_COLUMNS = ("modality", "cell_type", "rank", "feature", "is_own", "attribution", "value")
+CELL_COLUMNS = ("modality", "cell_type", "rank", "label", "is_own", "attribution", "value")
+COLUMNS = (*MARKER_COLUMNS, "label")
 MAX_TYPES, MAX_NAMED, N_BARS = 12, 6, 10
 VALUES = "cividis"  # told apart by colour-blind readers
 N_BINS = 50  # of a beeswarm, along x
@@ -31,7 +32,7 @@ def marker_words(table: pd.DataFrame) -> str:
     Parameters
     ----------
     table
-        `jamie.regulation.markers.MARKER_COLUMNS`; ``knockout_lta`` may be all NaN.
+        `COLUMNS`; ``label`` is what figures call a feature, ``knockout_lta`` may be all NaN.
     """
     return " ".join(_words_of(rows, name) for name, rows in table.groupby("modality", sort=False))
 
@@ -42,7 +43,7 @@ def _words_of(rows: pd.DataFrame, modality: str) -> str:
     absent = first.loc[first["mean_difference"] < 0, "cell_type"]
     words = (
         f"{roles.label(modality)}: of {len(first)} cell types, {best['cell_type']} has the strongest single "
-        f"feature, {best['feature']} (mean attribution {best['attribution']:.2f})."
+        f"feature, {best['label']} (mean attribution {best['attribution']:.2f})."
     )
     if len(absent):
         verb = "is" if len(absent) == 1 else "are"
@@ -51,7 +52,7 @@ def _words_of(rows: pd.DataFrame, modality: str) -> str:
     if len(known):
         worst = known.loc[known["knockout_lta"].idxmin()]
         words += (
-            f" Of {len(known)} features replaced by their mean, one at a time, {worst['feature']} changes "
+            f" Of {len(known)} features replaced by their mean, one at a time, {worst['label']} changes "
             f"label transfer accuracy most: by {worst['knockout_lta']:+.3f}."
             if worst["knockout_lta"] < 0
             else f" None of {len(known)} features, each replaced by its mean, lowers label transfer accuracy."
@@ -78,7 +79,7 @@ def markers_figure(
     Parameters
     ----------
     table
-        `jamie.regulation.markers.MARKER_COLUMNS`. An open bar is a feature that is lower in the type than in
+        `COLUMNS`. An open bar is a feature that is lower in the type than in
         other cells (``mean_difference`` < 0), so that its lack is what tells the type.
     modality
         Whose features.
@@ -92,7 +93,7 @@ def markers_figure(
     ValueError
         The table lacks a column, or has none of ``cell_types``.
     """
-    rows, types, every = _chosen(table, MARKER_COLUMNS, modality, cell_types)
+    rows, types, every = _chosen(table, COLUMNS, modality, cell_types)
     if not len(rows):
         return style.notice(f"There are no marker features of {roles.label(modality)}.")
     colors = palette.group_colors(every)
@@ -112,7 +113,7 @@ def markers_figure(
     ]
     handles.append(Patch(facecolor="white", edgecolor=style.GREY, label="lower in the type"))
     figure.legend(handles=handles, loc="outside lower left", ncols=2)
-    first = rows[rows["rank"] == 1].set_index("cell_type")["feature"]
+    first = rows[rows["rank"] == 1].set_index("cell_type")["label"]
     message = _shortened([f"{first[name]} for {name}" for name in types])
     context = "mean over the cells of a type, 10 strongest features"
     _headline(
@@ -137,7 +138,7 @@ def beeswarm_figure(
     Parameters
     ----------
     cells
-        From `jamie.regulation.markers.cell_table`.
+        From `jamie.regulation.markers.cell_table`, with ``label``.
     modality, cell_types, about
         As for `markers_figure`.
     n_features
@@ -196,7 +197,7 @@ def _scaled(values: np.ndarray) -> np.ndarray:
 def _direction(rows: pd.DataFrame) -> str:
     """``high Sst`` where much of it drives cells towards the type, ``low Sst`` where little does."""
     covariance = np.cov(rows["value"].to_numpy(float), rows["attribution"].to_numpy(float))[0, 1]
-    return f"{'low' if covariance < 0 else 'high'} {rows['feature'].iloc[0]}"
+    return f"{'low' if covariance < 0 else 'high'} {rows['label'].iloc[0]}"
 
 
 def _chosen(
@@ -212,7 +213,8 @@ def _chosen(
     if every and not types:
         raise ValueError(f"None of the cell types {', '.join(cell_types)} is in the marker table.")
     types = types[:MAX_TYPES]
-    return rows[rows["cell_type"].isin(types)], types, style.natural_order(every)
+    rows = rows[rows["cell_type"].isin(types)]
+    return rows.assign(feature=rows["label"]), types, style.natural_order(every)
 
 
 def _draw_bar(figure: Figure, axes: list[Axes]) -> None:

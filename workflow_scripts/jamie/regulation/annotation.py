@@ -17,6 +17,8 @@ import bioframe
 import numpy as np
 import pandas as pd
 
+from jamie.contract import PEAK_COLUMNS
+from jamie.data.genome import signed_distance_bp, tss_position
 from jamie.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -229,3 +231,64 @@ def in_gene_body(genes: pd.DataFrame, peaks: pd.DataFrame, gene, peak) -> np.nda
     other = {column: peaks[column].to_numpy()[peak] for column in ("chrom", "start", "end")}
     same = np.asarray(body["chrom"] == other["chrom"], dtype=bool)
     return same & (other["start"] < body["end"]) & (other["end"] > body["start"])
+
+
+def nearest_genes(peaks: pd.DataFrame, genes: pd.DataFrame) -> pd.DataFrame:
+    """The gene whose TSS lies nearest to each peak's centre.
+
+    Parameters
+    ----------
+    peaks, genes
+        Indexed by name, with chrom, start, end (bp, 0-based half-open); genes also strand, maybe symbol.
+
+    Returns
+    -------
+    Index: that of ``peaks``. Columns: nearest_gene, "" where no gene lies on the chromosome; bp from its TSS,
+    negative upstream, NaN without a gene.
+    """
+    names = genes.get("symbol", genes.index.to_series()).to_numpy(str)
+    centre = ((peaks["start"] + peaks["end"]) // 2).to_numpy(np.int64)
+    tss, strand, on = tss_position(genes), genes["strand"].to_numpy(str), genes["chrom"].to_numpy(str)
+    nearest, bp = np.full(len(peaks), "", dtype=object), np.full(len(peaks), np.nan)
+    rows_on = pd.Series(range(len(peaks))).groupby(peaks["chrom"].to_numpy(str)).indices
+    for chrom, rows in rows_on.items():
+        own = np.flatnonzero(on == chrom)
+        if not len(own):
+            continue
+        own = own[np.argsort(tss[own], kind="stable")]
+        right = np.searchsorted(tss[own], centre[rows])
+        sides = np.clip([right - 1, right], 0, len(own) - 1)
+        closer = np.abs(tss[own[sides]] - centre[rows]).argmin(axis=0)
+        gene = own[sides[closer, np.arange(len(rows))]]
+        nearest[rows] = names[gene]
+        bp[rows] = signed_distance_bp(centre[rows], centre[rows], tss[gene], strand[gene])
+    return pd.DataFrame({"nearest_gene": nearest, "bp": bp}, index=peaks.index)
+
+
+def with_labels(table: pd.DataFrame, column: str, peaks: pd.DataFrame, genes: pd.DataFrame, label: str):
+    """A table with ``nearest_gene`` and ``label`` of the features in ``column``, for tables and figures.
+
+    A peak is called by its centre and its nearest gene, as ``chr3:5,012,100 (Sst +12 kb)``; a feature without
+    a place among ``peaks``, or any where no gene has one, by its name.
+    """
+    known = peaks[peaks.index.isin(table[column])] if set(PEAK_COLUMNS) <= set(peaks) else peaks.iloc[:0]
+    if genes.empty or known.empty:
+        return table.assign(nearest_gene="", **{label: table[column]})
+    near = nearest_genes(known, genes)
+    centre = (known["start"] + known["end"]) // 2
+    words = [
+        f"{chrom}:{at:,}" + (f" ({gene} {signed_length(bp)})" if gene else "")
+        for chrom, at, gene, bp in zip(known["chrom"], centre, near["nearest_gene"], near["bp"], strict=True)
+    ]
+    own = table[column]
+    return table.assign(
+        nearest_gene=own.map(near["nearest_gene"]).fillna(""),
+        **{label: own.map(pd.Series(words, index=known.index, dtype=object)).fillna(own)},
+    )
+
+
+def signed_length(bp: float) -> str:
+    """For example ``+850 bp``, ``-1.2 kb``, ``+140 kb``, ``+1.2 Mb``."""
+    if abs(bp) < 999.5:
+        return f"{bp:+.0f} bp"
+    return f"{bp / 1e3:+.{int(abs(bp) < 9_950)}f} kb" if abs(bp) < 999_500 else f"{bp / 1e6:+.1f} Mb"

@@ -41,6 +41,7 @@ TYPICAL_TARGETS = 300  # by which the usual share of a source feature is measure
 LARGEST = 100_000_000  # values of all Jacobians, 400 MB: with more components fewer cells are explained
 REPORTED = 100  # targets from which on progress is shown
 _AT_ONCE = 256  # cells whose Jacobians are taken together
+_NEAR_AT_ONCE = 100_000  # pairs of source features
 _SLOPES = 32_000_000  # values held at a time where shares are summed: 128 MB
 
 
@@ -230,6 +231,10 @@ class Explained:
         Names of the features, (p_source,) and (p_target,).
     open_share : float32 (p_source,)
         Share of the explained cells in which a source feature is not zero.
+    seen : float32 (n, k_source)
+        Components of the source in the explained cells.
+    loadings : float32 (p_source, k_source)
+        Of the source features on them.
     """
 
     def __init__(self, model, prepared, influence: Influence):
@@ -248,7 +253,9 @@ class Explained:
         self.w_in = linear_in(projection)[0]
         self.w_out = linear_out(model.projections[influence.target])[0]
         imputation = Imputation(model, influence.source, influence.target)
-        scores = torch.as_tensor(projection.transform(adata.X[rows]))
+        self.seen = projection.transform(adata.X[rows])
+        self.loadings = linear_out(projection)[0].T
+        scores = torch.as_tensor(self.seen)
         with torch.no_grad():
             parts = [imputation.core(part.to(imputation.w_in.device)).cpu() for part in scores.split(8192)]
             base = imputation.core(torch.zeros_like(scores[:1], device=imputation.w_in.device)).cpu().numpy()
@@ -338,6 +345,21 @@ class Explained:
         moment = moments(self.x, values).T / len(values)
         scale = np.sqrt((values**2).mean(axis=0))[:, None] * self.x_sd
         return np.divide(moment, scale, out=np.zeros_like(moment), where=scale > 0)
+
+    def open_together(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Pearson's r of two source features as the model sees them, by their components: float32 (n_pairs,).
+
+        ``first``, ``second``: their positions. Measured values of single cells are too sparse to show it.
+        """
+        spread = np.linalg.qr(self.seen - self.seen.mean(axis=0), mode="r")
+        loads = self.loadings @ spread.T  # cross products are those of the values over the cells
+        norm = np.linalg.norm(loads, axis=1, keepdims=True)
+        loads = np.divide(loads, norm, out=np.zeros_like(loads), where=norm > 1e-8)
+        found = np.empty(len(first), dtype=np.float32)
+        for start in range(0, len(first), _NEAR_AT_ONCE):
+            part = slice(start, start + _NEAR_AT_ONCE)
+            found[part] = (loads[first[part]] * loads[second[part]]).sum(axis=1)
+        return found
 
     def typical_share(self, targets: np.ndarray) -> np.ndarray:
         """Root mean square over the targets of each source feature's share: float32 (p_source,)."""

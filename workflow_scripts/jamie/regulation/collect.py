@@ -12,10 +12,12 @@ from scipy.stats import false_discovery_control
 from jamie import io
 from jamie.evaluation.phrases import number
 from jamie.regulation import enrichment
+from jamie.regulation.fine_mapping import fine_mapped, linked
 from jamie.regulation.links import judge
 
 # columns of text, whatever they look like
 NAMES = ("gene", "peak", "target", "source", "chrom", "strand", "symbol", "gene_id")
+NAMES += ("nearest_gene", "peak_label", "source_label", "label")
 
 
 def put_together(paths) -> pd.DataFrame:
@@ -25,16 +27,17 @@ def put_together(paths) -> pd.DataFrame:
 
 
 def judged(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Pairs with ``q_value`` and ``score``, and ``q_unweighted``, which knows no distance.
+    """Pairs with ``q_value`` and ``rank_score``, ``q_unweighted``, which knows no distance, and their sets.
 
-    Those of the measured correlation are ``q_correlation``, ``score_correlation`` and
-    ``q_correlation_unweighted``. A pair without a p-value has none of them either (NaN).
+    Those of the measured correlation are ``q_correlation``, ``rank_score_correlation`` and
+    ``q_correlation_unweighted``; the columns of the sets are `fine_mapping.SET_COLUMNS`. A pair without a
+    p-value has none of them either (NaN).
     """
-    found = pairs.assign(q_value=np.nan, q_unweighted=np.nan, score=np.nan)
-    found = found.assign(q_correlation=np.nan, q_correlation_unweighted=np.nan, score_correlation=np.nan)
+    found = pairs.assign(q_value=np.nan, q_unweighted=np.nan, rank_score=np.nan)
+    found = found.assign(q_correlation=np.nan, q_correlation_unweighted=np.nan, rank_score_correlation=np.nan)
     for p_value, q, score, unweighted in (
-        ("p_value", "q_value", "score", "q_unweighted"),
-        ("p_correlation", "q_correlation", "score_correlation", "q_correlation_unweighted"),
+        ("p_value", "q_value", "rank_score", "q_unweighted"),
+        ("p_correlation", "q_correlation", "rank_score_correlation", "q_correlation_unweighted"),
     ):
         own = found[p_value].notna().to_numpy()
         if own.any():
@@ -42,26 +45,35 @@ def judged(pairs: pd.DataFrame) -> pd.DataFrame:
             chrom = found.loc[own, "chrom"].to_numpy(str)
             found.loc[own, q], found.loc[own, score] = judge(p, distance, chrom)
             found.loc[own, unweighted] = false_discovery_control(p)
-    return found
+    return fine_mapped(found)
 
 
 def summary(pairs: pd.DataFrame, q: float) -> dict:
-    """Numbers for captions: pairs, genes with a peak near by, links."""
-    linked = pairs[pairs["q_value"] <= q]
+    """Numbers for captions: pairs, genes with a peak near by, pairs and sets that are linked."""
+    single = pairs["q_value"] <= q
+    called = pairs[linked(pairs, q)].sort_values("weight", ascending=False, kind="stable")
+    sizes = called["set"].value_counts()
     return {
         "q": q,
         "n_pairs": len(pairs),
         "n_without_p": int(pairs["p_value"].isna().sum()),
         "n_genes": int(pairs["gene"].nunique()),
-        "n_links": len(linked),
-        "n_linked_genes": int(linked["gene"].nunique()),
-        "n_positive": int((linked["effect"] > 0).sum()),
+        "n_links": int(single.sum()),
+        "n_sets": len(sizes),
+        "n_sets_of_one": int((sizes == 1).sum()),
+        "n_members": len(called),
+        "n_linked_genes": int(called["gene"].nunique()),
+        "n_positive": int((called.drop_duplicates("set")["effect"] > 0).sum()),
     }
 
 
 def summary_of_moved(moved: pd.DataFrame, q: float) -> dict:
     """What the same procedure finds where no pair is a link (`pairs.moved_table`)."""
-    return {"n_moved_pairs": len(moved), "n_moved_links": int((moved["q_value"] <= q).sum())}
+    return {
+        "n_moved_pairs": len(moved),
+        "n_moved_links": int((moved["q_value"] <= q).sum()),
+        "n_moved_sets": int(moved.loc[linked(moved, q), "set"].nunique()),
+    }
 
 
 def write_arrays(path: str | Path, groups: pd.DataFrame) -> None:
@@ -134,15 +146,18 @@ def not_done(reason: str) -> pd.DataFrame:
 
 def in_words(found: dict) -> str:
     """How many links there are, and what was left out (`summary` with `find_genes`' account)."""
+    single = f", {found['n_sets_of_one']:,} of one peak," if found["n_sets"] else ""
     words = (
-        f"{found['n_links']:,} of {found['n_pairs']:,} pairs are linked (q ≤ {found['q']:g}), of "
-        f"{found['n_linked_genes']:,} among {found['n_genes']:,} genes; {found['n_positive']:,} raise "
-        "expression."
+        f"{number(found['n_sets'], 'set')} of peaks that open together{single} "
+        f"{'is' if found['n_sets'] == 1 else 'are'} linked to {found['n_linked_genes']:,} of "
+        f"{found['n_genes']:,} genes (q ≤ {found['q']:g}); {found['n_positive']:,} of them raise "
+        f"expression. Judged one by one, {found['n_links']:,} of {found['n_pairs']:,} pairs are linked."
     )
     if found["n_moved_pairs"]:
         words += (
             " With every gene moved half a genome away, where none of its peaks is, the same procedure finds "
-            f"{number(found['n_moved_links'], 'link')} among {found['n_moved_pairs']:,} pairs."
+            f"{number(found['n_moved_sets'], 'set')}, and {found['n_moved_links']:,} of "
+            f"{found['n_moved_pairs']:,} pairs one by one."
         )
     if found["n_without_p"]:
         words += (

@@ -19,13 +19,24 @@ import pandas as pd
 from scipy.stats import binomtest, fisher_exact, norm
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
+from jamie.regulation.fine_mapping import linked
+
 IMPUTED, MEASURED = "imputed", "measured"
+SETS = "imputed, sets"
 WITH, WITHOUT = "with distance", "without distance"
 P_COLUMNS = {IMPUTED: "p_value", MEASURED: "p_correlation"}
 Q_COLUMNS = {IMPUTED: "q_value", MEASURED: "q_correlation"}
 GENE_BODY, NEAREST = "gene body", "< 10 kb"
 DISTANCE_BINS = (GENE_BODY, NEAREST, "10-50 kb", "50-200 kb", "200-500 kb")
 TOP = "top N"
+CALIBRATION_COLUMNS = (
+    "statistic",
+    "level",
+    "n_significant",
+    "false_discovery_proportion",
+    "ci_low",
+    "ci_high",
+)
 _EDGES_BP = (10_000, 50_000, 200_000, 500_000)
 _TOP_SHARE = 0.01  # of pairs: with fewer at the top, two statistics could not be told apart
 _N_RANKS = 10
@@ -67,7 +78,7 @@ def distance_bin(links: pd.DataFrame) -> np.ndarray:
 
 
 def near_enrichment(
-    links: pd.DataFrame, q: float = 0.1, near_bp: int = 10_000, *, tie_break: str = "score"
+    links: pd.DataFrame, q: float = 0.1, near_bp: int = 10_000, *, tie_break: str = "rank_score"
 ) -> pd.DataFrame:
     """Whether significant pairs lie nearer to the TSS than ``near_bp`` more often than others.
 
@@ -107,7 +118,7 @@ def near_enrichment(
 
 
 def known_enrichment(
-    links: pd.DataFrame, known, ranks: Sequence[int] | None = None, *, tie_break: str = "score"
+    links: pd.DataFrame, known, ranks: Sequence[int] | None = None, *, tie_break: str = "rank_score"
 ) -> pd.DataFrame:
     """Whether the strongest pairs hold more known links than the rest, by how many are taken.
 
@@ -166,9 +177,9 @@ def precision_recall(links: pd.DataFrame, known) -> tuple[pd.DataFrame, pd.DataF
     """
     known = _checked(links, known)
     rankings = {
-        f"{IMPUTED}, {WITH}": (links["score"],),
+        f"{IMPUTED}, {WITH}": (links["rank_score"],),
         f"{IMPUTED}, {WITHOUT}": (-links["p_value"], links["attribution"].abs()),
-        f"{MEASURED}, {WITH}": (links["score_correlation"],),
+        f"{MEASURED}, {WITH}": (links["rank_score_correlation"],),
         f"{MEASURED}, {WITHOUT}": (links["correlation"].abs(),),
         f"{MEASURED}, z against matched peaks": (links["signac_z"].abs(),),
         "distance alone": (-links["distance_bp"].abs(),),
@@ -204,8 +215,19 @@ def calibration(links: pd.DataFrame, known, levels: Sequence[float] = (0.05, 0.1
             chosen = _significant(links, statistic, level)
             n, n_false = int(chosen.sum()), int((chosen & ~known).sum())
             rows.append((statistic, level, n, n_false / n if n else np.nan, *_exact_interval(n_false, n)))
-    columns = ["statistic", "level", "n_significant", "false_discovery_proportion", "ci_low", "ci_high"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=CALIBRATION_COLUMNS)
+
+
+def set_calibration(links: pd.DataFrame, known, levels: Sequence[float] = (0.05, 0.1, 0.2)) -> pd.DataFrame:
+    """The same of sets of peaks: one is false if no member of its credible set is known as a link."""
+    known = _checked(links, known, mixed=False)
+    rows = []
+    for level in levels:
+        chosen = linked(links, level)
+        held = pd.Series(known[chosen]).groupby(links["set"].to_numpy()[chosen]).any()
+        n, n_false = len(held), int((~held).sum())
+        rows.append((SETS, level, n, n_false / n if n else np.nan, *_exact_interval(n_false, n)))
+    return pd.DataFrame(rows, columns=CALIBRATION_COLUMNS)
 
 
 def statistics(links: pd.DataFrame) -> list[str]:

@@ -8,10 +8,10 @@ Every pair of a gene and a peak within a window of its TSS gets
 * a q-value: Benjamini-Hochberg over all pairs, with weights by distance to the TSS (Genovese, Roeder and
   Wasserman, Biometrika 93, 509-524, 2006) that are learned on the other chromosomes (as in Ignatiadis and
   Huber, J. R. Stat. Soc. B 83, 720-751, 2021), so that a pair's own p-value has no say in its weight.
-* a score, by which pairs are ranked: the share of links among pairs of such p and distance, by a mixture of
-  uniform (no link) and Beta(a, 1) p-values (link; Pounds and Morris, Bioinformatics 19, 1236-1242, 2003)
+* a rank score, by which pairs are ranked: the share of links among pairs of such p and distance, by a mixture
+  of uniform (no link) and Beta(a, 1) p-values (link; Pounds and Morris, Bioinformatics 19, 1236-1242, 2003)
   whose share of links falls with distance. It is no probability of a link: neighbours that open together with
-  a linked peak have small p-values as well.
+  a linked peak have small p-values as well. What is called linked are sets of them (`fine_mapping`).
 """
 
 from __future__ import annotations
@@ -250,7 +250,7 @@ def permuted_p(expression, accessibility, window: Window, rng) -> np.ndarray:
 
 
 def judge(p: np.ndarray, distance_bp: np.ndarray, chrom: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """q-value and score of every pair from its p-value and distance: float (n_pairs,) each.
+    """q-value and rank score of every pair from its p-value and distance: float (n_pairs,) each.
 
     What near and far pairs are worth is learned on all chromosomes but the pair's own. With pairs on one
     chromosome alone the q-values know no distance.
@@ -297,7 +297,7 @@ def _mixture(p: np.ndarray, classes: np.ndarray, n_classes: int) -> tuple[float,
 
 
 def write_bedpe(path, links: pd.DataFrame) -> None:
-    """Links as BEDPE: the peak, the TSS, ``gene|peak``, score 0-1000, and attribution and q-value beside."""
+    """Links as BEDPE: the peak, the TSS, ``gene|peak``, score 0-1000, then attribution, q-value and set."""
     from jamie.io import atomic
 
     tss = links["tss_bp"].astype(int)
@@ -310,11 +310,14 @@ def write_bedpe(path, links: pd.DataFrame) -> None:
             "start2": tss,
             "end2": tss + 1,
             "name": links["gene"] + "|" + links["peak"],
-            "score": (1000 * links["score"]).round().astype(int),
+            "score": (1000 * links["rank_score"]).round().astype(int),
             "strand1": ".",
             "strand2": links["strand"],
             "attribution": links["attribution"],
             "q_value": links["q_value"],
+            "set": links["set"],
+            "q_set": links["q_set"],
+            "weight": links["weight"],
         }
     )
     with atomic(path) as temporary:

@@ -14,7 +14,7 @@ BEST = 10  # genes drawn beside those that are asked for
 
 def chosen_genes(links: pd.DataFrame, asked=()) -> list[str]:
     """Genes asked for, then those with the surest links: by their best score, then its attribution."""
-    best = links.sort_values(["score", "attribution"], ascending=False)["gene"].drop_duplicates()
+    best = links.sort_values(["rank_score", "attribution"], ascending=False)["gene"].drop_duplicates()
     return list(dict.fromkeys([*asked, *best.head(BEST)]))
 
 

@@ -12,6 +12,7 @@ from jamie.data.correspondence import Correspondence
 from jamie.data.genome import signed_distance_bp, tss_position
 from jamie.linear.blocks import dense
 from jamie.regulation.attribution import Explained, Influence
+from jamie.regulation.fine_mapping import sets_of
 from jamie.regulation.links import Null, Window, by_gene, measured_correlation, permuted_p
 
 DRIVERS = 20  # source features listed for each target
@@ -28,6 +29,7 @@ LINK_COLUMNS = (
     "strand",
     "distance_bp",
     "in_gene_body",
+    "neighbourhood",
     "attribution",
     "attribution_sd",
     "effect",
@@ -39,7 +41,7 @@ LINK_COLUMNS = (
     "signac_z",
     "p_permuted",
 )
-MOVED_COLUMNS = ("gene", "peak", "chrom", "distance_bp", "p_value", "p_correlation")
+MOVED_COLUMNS = ("gene", "peak", "chrom", "distance_bp", "neighbourhood", "p_value", "p_correlation")
 
 
 @dataclass
@@ -73,6 +75,8 @@ class Pooled:
         Share of the cells in which a source is not zero.
     pairs_of_first
         Target values and source values over the known pairs of the first fit, for permutations.
+    neighbourhood : int (sources,) or None
+        The set of peaks that open together to which a source belongs; None: not asked for.
     """
 
     targets: np.ndarray
@@ -85,6 +89,7 @@ class Pooled:
     measured_r: np.ndarray | None
     open_share: np.ndarray
     pairs_of_first: tuple | None
+    neighbourhood: np.ndarray | None = None
 
 
 def known_to_all(models: Iterable, modality: str) -> np.ndarray:
@@ -96,7 +101,9 @@ def known_to_all(models: Iterable, modality: str) -> np.ndarray:
     return common.to_numpy(str)
 
 
-def pool(fits: Iterable[Callable[[], Fit]], targets: np.ndarray, sources: np.ndarray) -> Pooled:
+def pool(
+    fits: Iterable[Callable[[], Fit]], targets: np.ndarray, sources: np.ndarray, near: tuple | None = None
+) -> Pooled:
     """Put fits together, one in memory at a time.
 
     Parameters
@@ -105,6 +112,8 @@ def pool(fits: Iterable[Callable[[], Fit]], targets: np.ndarray, sources: np.nda
         Called one after the other; each returns a `Fit`.
     targets, sources
         Names that every fit knows.
+    near
+        Positions of sources that are near each other (`fine_mapping.near_peaks`), to put them into sets.
     """
     parts: dict[str, list] = {}
     first = None
@@ -124,11 +133,15 @@ def pool(fits: Iterable[Callable[[], Fit]], targets: np.ndarray, sources: np.nda
         values = _over_pairs(fit, targets, sources)
         if values is not None:
             found["measured_r"] = measured_correlation(*values)
+        if near is not None:
+            found["together"] = explained.open_together(*(cols[one] for one in near))
             first = first or values
         for name, value in found.items():
             parts.setdefault(name, []).append(value)
     means = {name: np.mean(values, axis=0) for name, values in parts.items()}
     means.setdefault("measured_r", None)
+    if near is not None:
+        means["neighbourhood"] = sets_of(len(sources), *near, means.pop("together"))
     return Pooled(targets, sources, share_sd=np.std(parts["share"], axis=0), pairs_of_first=first, **means)
 
 
@@ -215,10 +228,10 @@ def link_table(pooled: Pooled, genes: pd.DataFrame, peaks: pd.DataFrame, window_
 
     Returns
     -------
-    Positions, ``attribution`` (share), ``attribution_sd``, ``effect``, ``rank`` in the window,
-    ``correlation_imputed``, ``correlation`` (measured), ``p_value`` (of the attribution), ``p_correlation``
-    (against the same peaks), ``p_permuted`` (of the correlation, cells permuted), ``signac_z``. Those of the
-    measured correlation are NaN where too few pairs are known.
+    Positions, ``neighbourhood`` (the peak's set), ``attribution`` (share), ``attribution_sd``, ``effect``,
+    ``rank`` in the window, ``correlation_imputed``, ``correlation`` (measured), ``p_value`` (of the
+    attribution), ``p_correlation`` (against the same peaks), ``p_permuted`` (of the correlation, cells
+    permuted), ``signac_z``. Those of the measured correlation are NaN where too few pairs are known.
     """
     window = Window.of(genes, peaks, window_bp)
     at = window.gene, window.peak
@@ -260,7 +273,10 @@ def moved_table(pooled: Pooled, genes: pd.DataFrame, peaks: pd.DataFrame, window
 
 
 def _judged(pooled: Pooled, window: Window) -> dict[str, np.ndarray]:
-    """p-values of all pairs of a window, whose genes are the targets, by attribution and by correlation."""
+    """Set, and p-values by attribution and by correlation, of all pairs of a window of the targets.
+
+    Without sets every peak is one of its own.
+    """
     null = Null.of(window.peaks, pooled.open_share)
     p, p_correlation, z = np.full((3, len(window.gene)), np.nan)
     chrom = window.genes["chrom"].to_numpy(str)
@@ -271,7 +287,13 @@ def _judged(pooled: Pooled, window: Window) -> dict[str, np.ndarray]:
             r = pooled.measured_r[gene]
             p_correlation[pairs] = null.p_values(np.abs(r), chrom[gene], judged)
             z[pairs] = null.z_scores(r, chrom[gene], judged)
-    return {"p_value": p, "p_correlation": p_correlation, "signac_z": z}
+    sets = np.arange(len(pooled.sources)) if pooled.neighbourhood is None else pooled.neighbourhood
+    return {
+        "neighbourhood": sets[window.peak],
+        "p_value": p,
+        "p_correlation": p_correlation,
+        "signac_z": z,
+    }
 
 
 def by_group(fit: Fit, targets: np.ndarray, sources: np.ndarray) -> pd.DataFrame:
