@@ -373,5 +373,5 @@ def test_values_that_are_not_known_do_not_stop_it():
     links = links.assign(q_set=np.nan, rank_score=np.nan)
     figure = locus.locus_figure("DENND1B", links, genes, accessibility[3:], expression)
     assert any(text.startswith("DENND1B: no peak of 25 is linked") for text in texts(figure))
-    with pytest.raises(ValueError, match=r"links of a gene table lacks the column\(s\) score"):
+    with pytest.raises(ValueError, match=r"links of a gene table lacks the column\(s\) rank_score"):
         locus.locus_figure("DENND1B", links.drop(columns="rank_score"), genes, accessibility, expression)

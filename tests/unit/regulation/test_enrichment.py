@@ -214,3 +214,20 @@ def test_what_is_known_must_fit():
         e.precision_recall(links(), [False] * 8)
     with pytest.raises(ValueError, match="Every pair is known as a link"):
         e.known_enrichment(links(), [True] * 8)
+
+
+def test_a_set_is_false_if_no_member_of_its_credible_set_is_known():
+    table = links(6).assign(
+        set=["A:1", "A:1", "A:2", "A:2", "B:1", "B:2"],
+        q_set=[0.04, 0.04, 0.08, 0.08, 0.15, 0.5],
+        in_credible_set=[True, True, True, False, True, True],
+    )
+    found = e.set_calibration(table, [False, True, False, True, True, True]).set_index("level")
+    assert found["n_significant"].tolist() == [1, 2, 3]
+    assert found["false_discovery_proportion"].tolist() == [0, 0.5, pytest.approx(1 / 3)]
+    assert found.loc[0.1, "ci_low"] == pytest.approx(0.0126, abs=1e-4)  # of 1 in 2, Clopper-Pearson
+    assert (found["statistic"] == e.SETS).all() and list(e.calibration(table, [True] * 6)) == list(
+        found.reset_index()[["statistic", "level", *found.columns[1:]]]
+    )
+    none = e.set_calibration(table.assign(q_set=1.0), [True] * 6)
+    assert none["n_significant"].eq(0).all() and none["false_discovery_proportion"].isna().all()

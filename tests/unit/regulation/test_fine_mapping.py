@@ -121,9 +121,9 @@ def test_sets_keep_the_promise_of_q_where_pairs_do_not(planted):
 def test_where_no_set_has_a_driver_one_is_linked_no_more_often_than_q_says(planted):
     table, rng = planted[0].iloc[:4_000], np.random.default_rng(1)
     any_linked = []
-    for _ in range(20):
+    for _ in range(8):
         z = np.sqrt(0.7) * rng.normal(size=(1_000, 1)) + np.sqrt(0.3) * rng.normal(size=(1_000, 4))
         found = fine_mapped(table.assign(p_value=norm.sf(z).ravel()))
         assert found["q_set"].notna().all()
         any_linked.append(linked(found, 0.1).any())
-    assert sum(any_linked) <= 5  # two of 20 are expected at most
+    assert sum(any_linked) <= 3  # one of 8 is expected at most

@@ -10,7 +10,7 @@ from scipy import sparse
 from jamie import JAMIE
 from jamie.data.correspondence import Correspondence, from_names
 from jamie.linear.blocks import dense
-from jamie.regulation import links, pairs
+from jamie.regulation import fine_mapping, links, pairs
 from jamie.regulation.attribution import Explained, measure_influence
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -248,3 +248,28 @@ def test_drivers_of_a_small_table_by_hand():
     assert found["rank"].tolist() == [1, 2, 3] * 2 and found["effect"].tolist() == [2, 3, 1, 4, 6, 5]
     assert found["attribution"].tolist() == [0.6, 0.3, 0.1, 0.5, 0.5, -0.2]
     assert found["correlation"].isna().all() and found["target"].tolist() == ["g0"] * 3 + ["g1"] * 3
+
+
+def test_source_features_that_open_together_are_seen_by_the_model(fits):
+    fit = fits[0]()
+    explained = Explained(fit.model, fit.prepared, fit.influence)
+    first, second = np.array([3, 10, 77]), np.array([5, 11, 3])
+    projection, atac = fit.model.projections["atac"], fit.prepared.mod["atac"]
+    scores = projection.transform(atac.X[atac.obs_names.get_indexer(fit.influence.cells)])
+    seen = scores @ projection.components  # of each cell, but for scale and mean
+    expected = [np.corrcoef(seen[:, i], seen[:, j])[0, 1] for i, j in zip(first, second, strict=True)]
+    np.testing.assert_allclose(explained.open_together(first, second), expected, atol=1e-4)
+
+
+def test_pooled_sets_are_those_of_the_mean_over_fits_and_every_pair_says_its_set(fits, names, places):
+    genes, peaks = places
+    near = fine_mapping.near_peaks(peaks, 10_000_000)
+    found = pairs.pool(fits, *names, near)
+    r = [Explained(f.model, f.prepared, f.influence).open_together(*near) for f in (load() for load in fits)]
+    expected = fine_mapping.sets_of(len(peaks), *near, np.mean(r, axis=0))
+    np.testing.assert_array_equal(found.neighbourhood, expected)
+    assert 10 < len(set(expected)) < len(peaks)
+    table = pairs.link_table(found, genes, peaks, WINDOW_BP)
+    np.testing.assert_array_equal(table["neighbourhood"], expected[peaks.index.get_indexer(table["peak"])])
+    alone = pairs.link_table(pairs.pool(fits, *names), genes, peaks, WINDOW_BP)
+    assert alone.groupby("neighbourhood")["peak"].nunique().eq(1).all()

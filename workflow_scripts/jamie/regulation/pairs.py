@@ -133,9 +133,9 @@ def pool(
         values = _over_pairs(fit, targets, sources)
         if values is not None:
             found["measured_r"] = measured_correlation(*values)
+            first = first or values
         if near is not None:
             found["together"] = explained.open_together(*(cols[one] for one in near))
-            first = first or values
         for name, value in found.items():
             parts.setdefault(name, []).append(value)
     means = {name: np.mean(values, axis=0) for name, values in parts.items()}
