@@ -175,7 +175,7 @@ def fit(stage: Stage) -> dict:
 
     prepared = stage.prepared()
     pairs, known = stage.known(prepared)
-    model = JAMIE(seed=0, progress=False, **options_of(stage.arguments))
+    model = JAMIE(seed=0, progress=False, **{"folds": 0} | options_of(stage.arguments))
     stage.timed(model.fit, prepared, known)
     peak = peak_mb()
     hidden = (pairs.matrix - known.matrix).tocoo()

@@ -111,7 +111,7 @@ def test_a_target_is_met_by_time_and_memory_together():
 
 def test_operations_of_a_step_are_those_of_its_weights_and_batch():
     """A weight in use costs 4 to 6 operations per cell that passes it, in training; few pass it twice."""
-    model = JAMIE(device="cpu", max_epochs=0, min_steps=0, progress=False)
+    model = JAMIE(device="cpu", max_epochs=0, min_steps=0, progress=False, folds=0)
     options = model.options
     widths = [options.components(1_000), *options.hidden_layers]
     encoder = sum(a * b for a, b in itertools.pairwise(widths)) + 2 * widths[-1] * options.n_latent

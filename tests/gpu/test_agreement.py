@@ -32,7 +32,7 @@ def quality(mdata):
     def measure(**options) -> np.ndarray:
         key = tuple(sorted(options.items()))
         if key not in known:
-            model = JAMIE(progress=False, **options).fit(mdata)
+            model = JAMIE(progress=False, **{"folds": 0} | options).fit(mdata)
             latent = model.embed(mdata)
             found = [foscttm([latent["rna"], latent["atac"]], pairs)]
             for source, target in (("rna", "atac"), ("atac", "rna")):
@@ -47,7 +47,7 @@ def quality(mdata):
 
 
 def test_a_model_fitted_on_the_cpu_embeds_and_imputes_the_same_on_the_gpu(mdata, tmp_path):
-    fitted = JAMIE(device="cpu", max_epochs=5, min_steps=20, progress=False).fit(mdata)
+    fitted = JAMIE(device="cpu", max_epochs=5, min_steps=20, progress=False, folds=0).fit(mdata)
     fitted.save(tmp_path / "model")
     loaded = JAMIE.load(tmp_path / "model", device="cuda")
     for name, latent in fitted.embed(mdata).items():
@@ -58,7 +58,7 @@ def test_a_model_fitted_on_the_cpu_embeds_and_imputes_the_same_on_the_gpu(mdata,
 
 
 def test_a_model_fitted_on_the_gpu_embeds_the_same_on_the_cpu(mdata, tmp_path):
-    fitted = JAMIE(device="cuda", max_epochs=5, min_steps=20, progress=False).fit(mdata)
+    fitted = JAMIE(device="cuda", max_epochs=5, min_steps=20, progress=False, folds=0).fit(mdata)
     assert fitted.fit_info_["device"] == "cuda"
     fitted.save(tmp_path / "model")
     loaded = JAMIE.load(tmp_path / "model", device="cpu")
@@ -77,7 +77,9 @@ def test_a_fit_in_mixed_precision_is_as_good_as_in_float32(quality):
 
 
 def test_mixed_precision_leaves_weights_and_outputs_in_float32(mdata):
-    model = JAMIE(device="cuda", precision="mixed", max_epochs=5, min_steps=20, progress=False).fit(mdata)
+    model = JAMIE(device="cuda", precision="mixed", max_epochs=5, min_steps=20, progress=False, folds=0).fit(
+        mdata
+    )
     floats = [w.dtype for w in model.model.state_dict().values() if w.is_floating_point()]
     assert set(floats) == {torch.float32}
     latent = model.embed(mdata)["rna"]
@@ -85,10 +87,10 @@ def test_mixed_precision_leaves_weights_and_outputs_in_float32(mdata):
 
 
 def test_steps_by_graphs_are_those_launch_by_launch(mdata, monkeypatch):
-    fits = [JAMIE(device="cuda", max_epochs=5, min_steps=40, progress=False).fit(mdata)]
+    fits = [JAMIE(device="cuda", max_epochs=5, min_steps=40, progress=False, folds=0).fit(mdata)]
     monkeypatch.setattr(
         "jamie.model.graphs.Graphs.__call__", lambda self, function, batch, weight: function(batch, weight)
     )
-    fits.append(JAMIE(device="cuda", max_epochs=5, min_steps=40, progress=False).fit(mdata))
+    fits.append(JAMIE(device="cuda", max_epochs=5, min_steps=40, progress=False, folds=0).fit(mdata))
     for name, latent in fits[0].embed(mdata).items():
         np.testing.assert_allclose(fits[1].embed(mdata)[name], latent, atol=0.02)
