@@ -61,6 +61,7 @@ FEATURE_SCORE_COLUMNS = (
     "feature",
     "pearson",
     "pearson_within",
+    "pearson_attainable",
     "auroc",
     "rmse",
     "r2",

@@ -7,6 +7,7 @@ import pytest
 from jamie import contract
 from jamie.metrics import comparison, imputation
 from jamie.metrics.alignment import closer_fractions, foscttm, label_transfer_accuracy
+from jamie.metrics.attainable import pearson_over_attainable
 from jamie.metrics.base import BETTER, FEATURE_INPUTS, METRICS, NotApplicable, load_metrics, metric
 from jamie.metrics.imputation import pearson
 from jamie.metrics.structure import modality_mixing, silhouette
@@ -31,6 +32,10 @@ SIZES, SIGN = np.repeat([0, 1], [10, 20]), np.repeat([[1.0], [-1.0]], [10, 20], 
 
 def scores(*values):
     return pd.DataFrame({"feature": list("abcd")[: len(values)], "pearson": values})
+
+
+def attained(r, attainable):
+    return pd.DataFrame({"pearson": r, "pearson_attainable": attainable})
 
 
 # metric -> list of (arguments, answer)
@@ -89,6 +94,19 @@ KNOWN_ANSWERS = {
         ((SPREAD[:8], SPREAD[:8], None, np.repeat([0, 1], 4)), [np.nan]),
         # where values are missing, so are their cells: 3 values of the first type are too few
         ((SPREAD, SPREAD * SIGN, np.arange(30)[:, None] < 7, SIZES), [-1.0]),
+    ],
+    "pearson_attainable": [
+        ((np.array([1.0]),), [1.0]),
+        ((np.array([0.3, np.nan]),), [0.3, np.nan]),  # as it is: a property of the data
+        ((np.array([]),), []),
+    ],
+    "pearson_over_attainable": [
+        ((attained([0.3, 0.6], [0.3, 0.6]),), (1.0, 2)),
+        (
+            (attained([0.1, 0.2, 0.9, np.nan], [0.5, 0.7, np.nan, 0.5]),),
+            (0.25, 2),
+        ),  # of means
+        ((attained([-0.1], [0.2]),), (-0.5, 1)),
     ],
     "auroc": [
         ((X > 2, X), [1.0]),
@@ -220,6 +238,7 @@ def test_foscttm_directions_differ_where_they_should():
     "call,reason",
     [
         (lambda: foscttm((CELLS, CELLS), SAME[:2]), "fewer than 3 cells"),
+        (lambda: pearson_over_attainable(attained([0.1], [np.nan])), "no feature with a known attainable r"),
         (lambda: r2_median(pd.DataFrame({"r2": [np.nan]})), "no feature has an R2"),
         (
             lambda: label_transfer_accuracy((CELLS[:2], CELLS), (SAME[:2, 0], SAME[:, 0])),

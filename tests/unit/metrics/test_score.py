@@ -147,7 +147,9 @@ def test_a_shown_pair_of_test_cells_is_a_leak(prepared):
 def test_every_metric_is_in_every_group_and_keeps_the_contract(prepared, imputed):
     metrics, features = run_score(prepared, imputed)
     assert tuple(features.columns) == contract.FEATURE_SCORE_COLUMNS
-    assert set(metrics["status"]) == {"ok"}
+    counted = metrics["metric"].isin(COUNTED)  # there are no counts here
+    assert set(metrics.loc[~counted, "status"]) == {"ok"}
+    assert set(metrics.loc[counted, "reason"]) == {score.NO_COUNTS}
     expected = {name for name, m in METRICS.items() if m.inputs != COMPARISON_INPUTS}
     for _, part in metrics.groupby("cells"):
         assert set(part["metric"]) == expected
@@ -230,6 +232,7 @@ def test_sparse_truth_gives_the_scores_of_dense_truth(prepared, imputed):
     for adata in prepared.mod.values():
         adata.X = np.maximum(adata.X, 0)
         adata.layers["counts"] = sparse.csr_matrix(np.ceil(adata.X))
+        adata.obs["size"], adata.uns["preprocessing"] = 10.0, {"kind": "rna", "size": 10.0}
     dense = run_score(prepared, imputed)
     for adata in prepared.mod.values():
         adata.X = sparse.csr_matrix(adata.X)
@@ -239,7 +242,9 @@ def test_sparse_truth_gives_the_scores_of_dense_truth(prepared, imputed):
 
 def test_counts_decide_what_is_positive(prepared, imputed):
     auroc = [row_of(run_score(prepared, imputed)[0], "test", "auroc", m)["value"] for m in NAMES]
-    prepared.mod["rna"].layers["counts"] = sparse.csr_matrix((prepared.mod["rna"].X > 1).astype(np.float32))
+    rna = prepared.mod["rna"]
+    rna.layers["counts"] = sparse.csr_matrix((rna.X > 1).astype(np.float32))
+    rna.obs["size"], rna.uns["preprocessing"] = 10.0, {"kind": "rna", "size": 10.0}
     again = [row_of(run_score(prepared, imputed)[0], "test", "auroc", m)["value"] for m in NAMES]
     assert again[0] != auroc[0] and again[1] == auroc[1]
 
@@ -270,7 +275,8 @@ def reasons(metrics, cells):
     return {(m, r) for m, r in zip(part["metric"], part["reason"], strict=True)}
 
 
-IMPUTATION = ("pearson", "pearson_within", "auroc", "rmse", "r2", "r2_median", "js_distance")
+COUNTED = ("pearson_attainable", "pearson_over_attainable")
+IMPUTATION = ("pearson", "pearson_within", *COUNTED, "auroc", "rmse", "r2", "r2_median", "js_distance")
 
 
 def test_without_labels():
@@ -305,7 +311,7 @@ def test_with_two_hidden_pairs(prepared, imputed):
 def test_a_method_that_does_not_embed(prepared, imputed):
     metrics, _ = run_score(prepared, imputed, embedding=None)
     expected = {(m, "method does not embed") for m in ("foscttm", "lta", "silhouette", "modality_mixing")}
-    assert reasons(metrics, "test") == expected
+    assert reasons(metrics, "test") == expected | {(m, score.NO_COUNTS) for m in COUNTED}
 
 
 @pytest.mark.parametrize("status", ["excluded", "failed"])
@@ -408,4 +414,4 @@ def test_summary_over_seeds_survives_a_round_trip_through_a_file(prepared, imput
     assert (row["n_seeds"], row["min"]) == (2, pytest.approx(value)) and row["sd"] == pytest.approx(0.5**0.5)
     row = summary.query("cells == 'test' and metric == 'lta' and modality == ''").iloc[0]
     assert row["n_seeds"] == 3 and row["max"] - row["mean"] == pytest.approx(3)
-    assert len(summary) == len(one)
+    assert len(summary) == (one["status"] == "ok").sum()

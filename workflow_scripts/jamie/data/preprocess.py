@@ -281,8 +281,13 @@ def _transform(matrix, sizes: np.ndarray | None, state: dict):
         return np.where(np.isnan(values), state["center"], values).astype(np.float32)
     if state["values"] != "counts":
         return matrix.astype(np.float32)
-    factor = {c.RNA: state["size"], c.ATAC: TFIDF_SCALE, c.PROTEIN: 1.0}[kind]
-    return scaled_log1p(matrix, factor / np.maximum(sizes, 1e-12), state["idf"] if kind == c.ATAC else None)
+    return scaled_log1p(matrix, row_factor(sizes, state), state["idf"] if kind == c.ATAC else None)
+
+
+def row_factor(sizes: np.ndarray, state: dict) -> np.ndarray:
+    """What a cell's counts are multiplied by before the logarithm, by its size: float (n,)."""
+    factor = {c.RNA: state["size"], c.ATAC: TFIDF_SCALE, c.PROTEIN: 1.0}[state["kind"]]
+    return factor / np.maximum(sizes, 1e-12)
 
 
 def _top_features(train, transformed, kind: str, counts: bool, n_top: int, keep: np.ndarray) -> np.ndarray:

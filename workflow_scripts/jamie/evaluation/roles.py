@@ -22,6 +22,8 @@ _LABELS = {
     "modality_mixing": "modality mixing",
     "pearson": "Pearson r",
     "pearson_within": "Pearson r within types",
+    "pearson_attainable": "attainable Pearson r",
+    "pearson_over_attainable": "Pearson r over attainable r",
     "auroc": "AUROC",
     "rmse": "RMSE",
     "r2": "R²",

@@ -13,7 +13,8 @@ PER = ("modality", "both")
 
 # What a metric may ask for; `needs` are the names of its arguments.
 LATENT_INPUTS = ("latents", "pairs", "labels")
-FEATURE_INPUTS = ("measured", "imputed", "missing", "positive", "mean", "sd", "cell_types", "groups")
+FEATURE_INPUTS = ("measured", "imputed", "missing", "positive", "mean", "sd")
+FEATURE_INPUTS += ("cell_types", "groups", "attainable")
 SUMMARY_INPUTS = ("features",)
 COMPARISON_INPUTS = ("scores", "knn_scores")
 

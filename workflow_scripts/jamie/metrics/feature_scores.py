@@ -47,6 +47,7 @@ def score_features(
     path: str | Path | None,
     block_features: int | None = None,
     groups: np.ndarray | None = None,
+    attainable: np.ndarray | None = None,
 ) -> list[pd.DataFrame]:
     """Every registered metric of imputed values, per feature, for several groups of cells in one pass.
 
@@ -63,6 +64,8 @@ def score_features(
         imputed.h5mu (None if the method does not impute); features read at once (None: about 64 MB).
     groups
         int (n_target,): group of each cell of ``target``, below 0 = in none; None: one group of all.
+    attainable
+        float (p_target,): Pearson r of each feature that could be reached; None: not known.
 
     Returns
     -------
@@ -80,7 +83,7 @@ def score_features(
     if path is None:
         return [empty for _ in pairs]
     parts = [[empty] if len(chosen) < MIN_CELLS else [] for chosen in pairs]
-    truth = _truth_reader(target, groups)
+    truth = _truth_reader(target, groups, attainable)
     for block, imputed in _imputed_blocks(path, source, target, names, block_features):
         for piece in _pieces(block, target.n_obs):
             whole, values = truth(piece), imputed[:, piece.start - block.start : piece.stop - block.start]
@@ -106,11 +109,11 @@ def _inputs(whole: dict, imputed: np.ndarray, chosen: np.ndarray) -> dict:
     per_cell = {key: whole[key] for key in ("measured", "counts", "missing", "cell_types", "groups")}
     inputs = {key: None if v is None else v[chosen[:, 1]] for key, v in per_cell.items()}
     positive = binarise(inputs["measured"], inputs.pop("counts"), inputs["missing"])
-    per_feature = {"mean": whole["mean"], "sd": whole["sd"]}
+    per_feature = {key: whole[key] for key in ("mean", "sd", "attainable")}
     return {**inputs, **per_feature, "imputed": imputed[chosen[:, 0]], "positive": positive}
 
 
-def _truth_reader(target, groups) -> Callable[[slice], dict]:
+def _truth_reader(target, groups, attainable) -> Callable[[slice], dict]:
     """A function of a slice of features that gives what is known of them, for all cells of ``target``."""
     absent = [column for column in ("mean", "sd") if column not in target.var]
     if absent:
@@ -129,11 +132,13 @@ def _truth_reader(target, groups) -> Callable[[slice], dict]:
     codes = np.zeros(target.n_obs, dtype=int)
     if types is not None:
         codes = np.where(types == "", -1, pd.factorize(types)[0])
+    reach = np.full(target.n_vars, np.nan) if attainable is None else attainable
     mean, sd = (target.var[column].to_numpy(dtype=np.float64) for column in ("mean", "sd"))
 
     def read(block: slice) -> dict:
         found = {k: None if v is None else dense(v[:, block]) for k, v in layers.items()}
-        return {**found, "mean": mean[block], "sd": sd[block], "cell_types": codes, "groups": groups}
+        per_feature = {"mean": mean[block], "sd": sd[block], "attainable": reach[block]}
+        return {**found, **per_feature, "cell_types": codes, "groups": groups}
 
     return read
 

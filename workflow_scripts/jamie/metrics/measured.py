@@ -11,6 +11,7 @@ from scipy import sparse
 from jamie import contract as c
 from jamie.linear.components import FEW_COMPONENTS
 from jamie.linear.projection import Projection
+from jamie.metrics.attainable import attainable
 from jamie.metrics.feature_scores import cell_types
 
 CELLS_A_CLUSTER, MAX_CLUSTERS = 25, 15
@@ -18,7 +19,7 @@ CELLS_A_CLUSTER, MAX_CLUSTERS = 25, 15
 
 @dataclass
 class Measured:
-    """Groups of cells within which imputed values are compared with measured ones.
+    """Groups of cells within which imputed values are compared with measured ones, and what r can be reached.
 
     Attributes
     ----------
@@ -26,10 +27,14 @@ class Measured:
         {modality that is imputed: int (n,)}, of its cells, below 0 = in none.
     by_cluster
         {modality: whether these are clusters, for want of labels}.
+    attainable
+        {modality: Pearson r that could be reached, float (p,), see `jamie.metrics.attainable`; None without
+        counts}, of the cells that have a partner.
     """
 
     groups: dict[str, np.ndarray]
     by_cluster: dict[str, bool]
+    attainable: dict[str, np.ndarray | None]
 
     @classmethod
     def of(cls, prepared, truth) -> Measured:
@@ -49,7 +54,8 @@ class Measured:
                 own[pairs[:, axis]] = labels[other][pairs[:, 1 - axis]]
             by_cluster[name] = own is None or not (own != "").any()
             groups[name] = clusters(prepared.mod[name]) if by_cluster[name] else _codes(own)
-        return cls(groups, by_cluster)
+        reach = {m: attainable(prepared.mod[m], rows) for m, rows in zip(names, pairs.T, strict=True)}
+        return cls(groups, by_cluster, reach)
 
 
 def _codes(labels: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ from jamie.metrics.structure import silhouette_by_type
 
 REFERENCE = "knn"  # the method every other is compared with
 NO_PAIRS, NO_LABELS = "no pairs with known truth", "no labels"
+OF_COUNTS, NO_COUNTS = ("pearson_attainable", "pearson_over_attainable"), "no whole counts"
 BY_CLUSTER = "no labels: within clusters of the measured values"
 _RUN = ["dataset", "scenario", "seed", "protocol", "cells", "modality"]
 
@@ -126,9 +127,10 @@ def _score_groups(
     for source, target in ((first, second), (second, first)):
         ends = [np.column_stack([g.paired_rows(source), g.paired_rows(target)]) for g in groups]
         data = prepared.mod[source], prepared.mod[target]
-        found = score_features(*data, (source, target), ends, path, block_features, measured.groups[target])
+        about = {"groups": measured.groups[target], "attainable": measured.attainable[target]}
+        found = score_features(*data, (source, target), ends, path, block_features, **about)
         for group, table in zip(groups, found, strict=True):
-            rows += _imputation_rows(group, target, table, path, measured.by_cluster[target])
+            rows += _imputation_rows(group, target, table, path, measured)
             tables.append(table.assign(protocol=group.protocol, cells=group.cells, modality=target))
     return rows, pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
 
@@ -187,7 +189,7 @@ def _latent_inputs(group: Group, metric: Metric) -> dict:
 
 
 def _imputation_rows(
-    group: Group, target: str, table: pd.DataFrame, imputed_path, by_cluster: bool
+    group: Group, target: str, table: pd.DataFrame, imputed_path, measured: Measured
 ) -> list[dict]:
     reason = ""
     if imputed_path is None:
@@ -199,13 +201,13 @@ def _imputation_rows(
         if metric.inputs not in (FEATURE_INPUTS, SUMMARY_INPUTS):
             continue
         try:
-            if reason:
-                raise NotApplicable(reason)
+            if reason or (measured.attainable[target] is None and metric.name in OF_COUNTS):
+                raise NotApplicable(reason or NO_COUNTS)
             value, n = _over_features(metric, table)
         except NotApplicable as why:
             rows.append(_row(group, metric, target, status=contract.NOT_APPLICABLE, reason=str(why)))
             continue
-        note = BY_CLUSTER if by_cluster and "groups" in metric.needs else ""
+        note = BY_CLUSTER if measured.by_cluster[target] and "groups" in metric.needs else ""
         rows.append(_row(group, metric, target, value, n, reason=note))
     return rows
 
