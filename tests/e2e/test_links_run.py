@@ -74,9 +74,25 @@ def test_every_pair_within_the_window_is_judged(links_run):
     assert summary["n_links"] == (table["q_value"] <= 0.2).sum()
     assert summary["n_moved_pairs"] > 500 and summary["n_moved_links"] <= 5
     bedpe = (links_run / FOUND / "links.bedpe").read_text().splitlines()
-    assert bedpe[0].startswith("#chrom1\t") and len(bedpe) == 1 + summary["n_links"]
+    assert bedpe[0].startswith("#chrom1\t") and len(bedpe) == 1 + summary["n_members"]
     page = (links_run / FOUND / "explained/strongest_links.html").read_text()
-    assert "linked (q ≤ 0.2)" in page and table.sort_values("q_value")["peak"].iloc[0] in page
+    surest = table.sort_values(["q_set", "rank_score"], ascending=[True, False]).iloc[0]
+    assert "linked (q ≤ 0.2)" in page and surest["peak_label"] in page
+
+
+def test_peaks_are_in_sets_and_carry_their_nearest_gene(links_run):
+    table = io.read_table(links_run / FOUND / "links.tsv")
+    by_set = table.groupby("set")
+    np.testing.assert_allclose(by_set["weight"].sum(), 1)
+    assert by_set["q_set"].nunique().eq(1).all() and by_set["gene"].nunique().eq(1).all()
+    assert by_set.size().max() > 1 and by_set["in_credible_set"].any().all()
+    drivers = io.read_table(links_run / FOUND / "drivers.tsv")
+    genes = set(places(links_run).index)
+    for found, label in ((table, "peak_label"), (drivers, "source_label")):
+        assert set(found["nearest_gene"]) <= genes
+        assert found[label].str.fullmatch(r"chr\d:[\d,]+ \(gene_\d+ [+-][\d.]+ [km]?bp?\)").all()
+    markers = io.read_table(links_run / FOUND / "explained/markers_atac.tsv")
+    assert markers["label"].str.contains(r" \(gene_\d+ [+-]").all()
 
 
 def test_attributions_of_all_pairs_and_drivers_are_kept_sparse_and_by_cell_type(links_run):

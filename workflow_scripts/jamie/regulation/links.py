@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 from scipy.stats import false_discovery_control
-from sklearn.isotonic import IsotonicRegression
+from sklearn.isotonic import isotonic_regression
 
 from jamie.data.genome import pairs_in_window, tss_position
 from jamie.linear.blocks import moments
@@ -282,13 +282,12 @@ def _mixture(p: np.ndarray, classes: np.ndarray, n_classes: int) -> tuple[float,
     """Shape of the links' p-values, and share of links by class of distance, by expectation-maximisation."""
     n = np.bincount(classes, minlength=n_classes)
     shape, share = 0.5, np.full(n_classes, 0.1)
-    falling = IsotonicRegression(increasing=False)
     log_p = np.log(p)
     for _ in range(200):
         linked = share[classes] * shape * p ** (shape - 1)
         linked /= linked + 1 - share[classes]
         found = np.bincount(classes, linked, n_classes) / np.maximum(n, 1)
-        found = falling.fit_transform(np.arange(n_classes), found, sample_weight=np.maximum(n, 1e-9))
+        found = isotonic_regression(found, sample_weight=np.maximum(n, 1e-9), increasing=False)
         previous, share = share, np.clip(found, *_FLAT)
         shape = float(np.clip(-linked.sum() / (linked * log_p).sum(), 0.05, 0.95))
         if np.abs(share - previous).max() < 1e-5:
