@@ -28,6 +28,7 @@ include: "rules/comparisons.smk"
 include: "rules/attribution.smk"
 include: "rules/drivers.smk"
 include: "rules/loci.smk"
+include: "rules/differences.smk"
 
 
 rule all:

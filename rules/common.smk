@@ -148,4 +148,4 @@ def all_results():
         results += every(f"{FIGURES}/{{figure}}.svg", figure=FIGURES_OF_METHOD)
     if ESTIMATED and RUN["scenarios"] and RUN["figures"] == "full":
         results += every(f"{FIGURES}/estimated_correspondence.svg")
-    return results + explanations()
+    return results + differences() + explanations()

@@ -35,6 +35,7 @@ NEEDS = {
     "check_values": Need(345, 1.7, 3, 0.05, PREPARED),
     "complete_dataset": Need(900, 3.4, 14, 0.36, RAW),
     "apply_model": Need(900, 3.4, 14, 0.36, RAW),
+    "compare_groups": Need(700, 3.4, 15, 0.3, PREPARED),
     # scores
     "score_methods": Need(270, 2.9, 4, 0.42, PREPARED),
     "collect_scores": Need(105),
@@ -80,6 +81,7 @@ WITH_TORCH = {
     "check_values",
     "complete_dataset",
     "apply_model",
+    "compare_groups",
     "measure_influence",
     "score_links",
     "check_attributions",

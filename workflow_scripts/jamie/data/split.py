@@ -63,6 +63,12 @@ def from_table(mdata, table: pd.DataFrame) -> dict[int, np.ndarray]:
     return is_train
 
 
+def training_rows(adata) -> np.ndarray:
+    """Rows of the cells whose role is train, in the order of their names: int (n_train,)."""
+    rows = np.argsort(adata.obs_names.to_numpy(dtype=str), kind="stable")
+    return rows[(adata.obs[ROLE] == TRAIN).to_numpy()[rows]] if ROLE in adata.obs else rows
+
+
 def training_cells(mdata, layers: bool | tuple[str, ...] = True):
     """The cells whose role is train (all of them where no role is given).
 
@@ -77,9 +83,7 @@ def training_cells(mdata, layers: bool | tuple[str, ...] = True):
 
     parts = {}
     for name, adata in mdata.mod.items():
-        keep = np.argsort(adata.obs_names.to_numpy(dtype=str), kind="stable")
-        if ROLE in adata.obs:
-            keep = keep[(adata.obs[ROLE] == TRAIN).to_numpy()[keep]]
+        keep = training_rows(adata)
         if layers is not True:
             kept = {key: adata.layers[key] for key in layers or () if key in adata.layers}
             adata = anndata.AnnData(adata.X, adata.obs, adata.var, adata.uns, layers=kept)

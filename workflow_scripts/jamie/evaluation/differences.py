@@ -1,22 +1,24 @@
 """Differences between groups of cells, from measured values with the help of imputed ones.
 
-Imputed values are conditional means: taken for measurements they vary too little and carry the model's errors,
-so tests on them are wrong. Prediction-powered inference uses them otherwise: the mean of a group is that of the
-measured values, moved by how the imputed values of the cells that lack the modality differ from the imputed
-values of measured cells (whose own value the imputing fit had not seen)::
+Imputed values are conditional means: taken for measurements they vary too little and carry the model's
+errors, so tests on them are wrong. Prediction-powered inference uses them otherwise: the mean of a
+group is that of the measured values, moved by how the imputed values of the cells that lack the
+modality differ from the imputed values of measured cells (whose own value the imputing fit had not
+seen)::
 
     mean = mean(y) + lambda * (mean(f of lacking cells) - mean(f of measured cells))
 
-which has the right expectation however wrong f is, and the less variance the better f is. A group is compared
-with the others each by itself: the mean of each group by its share of all cells, so that a group that was
-measured more often than others does not weigh more.
+which has the right expectation however wrong f is, and the less variance the better f is. A group is
+compared with the others each by itself: the mean of each group by its share of all cells, so that a
+group that was measured more often than others does not weigh more.
 
-lambda is 0 (measured values alone) to 1 and chosen for the least variance (power tuning), per feature, from the
-covariance of y and f within groups. Cells that were measured in this modality alone have no f and count through
-mean(y).
+lambda is 0 (measured values alone) to 1 and chosen for the least variance (power tuning), per feature,
+from the covariance of y and f within groups. Cells that were measured in this modality alone have no f
+and count through mean(y).
 
-Sources: Angelopoulos et al., Science 382, 669-674 (2023), and arXiv:2311.01453 (power tuning); cross-fitting:
-Zrnic and Candes, PNAS 121, e2322083121 (2024). Estimates and their errors are those of `ppi_py`.
+Sources: Angelopoulos et al., Science 382, 669-674 (2023), and arXiv:2311.01453 (power tuning);
+cross-fitting: Zrnic and Candes, PNAS 121, e2322083121 (2024). Estimates and their errors are those of
+`ppi_py`.
 """
 
 from __future__ import annotations
@@ -61,7 +63,7 @@ class Cells:
     Attributes
     ----------
     paired
-        Group of each cell whose value was measured, and imputed by a fit that had not seen it: str (n_paired,).
+        Group of each cell that was measured, and imputed by a fit that had not seen it: str (n_paired,).
     lacking
         Of those with an imputed value alone: str (n_lacking,).
     alone
@@ -80,7 +82,7 @@ class Cells:
 
 @dataclass
 class Means:
-    """Of each group (g) and feature (p): mean, the square of its standard error, and its degrees of freedom."""
+    """Of each group (g) and feature (p): mean, its standard error squared, and degrees of freedom."""
 
     mean: np.ndarray
     variance: np.ndarray
@@ -114,9 +116,9 @@ def compare(
     Returns
     -------
     DataFrame
-        One row per group and feature, group by group: ``group``, ``feature`` (position), ``difference`` (group
-        minus the others), its interval and ``p_value``, all of them again from measured values alone, the
-        number of cells, and the ``reason`` where there is no p-value.
+        One row per group and feature, group by group: ``group``, ``feature`` (position), ``difference``
+        (group minus the others), its interval and ``p_value``, all of them again from measured values
+        alone, the number of cells, and the ``reason`` where there is no p-value.
     """
     missing = np.isnan(measured).any(axis=0) | np.isnan(alone).any(axis=0)
     parts = [np.flatnonzero(~missing)] + [np.array([j]) for j in np.flatnonzero(missing)]
@@ -131,7 +133,7 @@ def compare(
 
 
 def _observed(cells: Cells, measured, predicted, imputed, alone) -> tuple:
-    """The same without missing values: a measured cell that misses its value lacks it. NaN: in one feature only."""
+    """The same without missing values (of one feature): a measured cell that misses its value lacks it."""
     gone, no = np.isnan(measured).any(axis=1), np.isnan(alone).any(axis=1)
     if not (gone.any() or no.any()):
         return cells, measured, predicted, imputed, alone
@@ -203,7 +205,7 @@ def _corrected(cells: Cells, groups: list[str], measured, predicted, imputed, al
 
 
 def _slope(cells: Cells, groups: list[str], measured, predicted) -> np.ndarray:
-    """(p,), 0 to 1: slope of measured on imputed values within groups; times the share of lacking cells: lambda."""
+    """(p,), 0 to 1: slope of measured on imputed values within groups, lambda were all cells lacking."""
     together, spread = 0.0, 0.0
     for group in groups:
         y, f = measured[cells.paired == group], predicted[cells.paired == group]
@@ -253,7 +255,7 @@ def _enough(cells: Cells, groups: list[str], measured, alone) -> np.ndarray:
 
 
 def with_q(table: pd.DataFrame) -> pd.DataFrame:
-    """The table of one modality, all blocks together, with q-values (Benjamini-Hochberg) over what has a p-value."""
+    """The table of one modality, all blocks together, with q-values (Benjamini-Hochberg)."""
     table = table.copy()
     for suffix in ("", "_measured"):
         p = table[f"p_value{suffix}"].to_numpy(float)

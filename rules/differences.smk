@@ -1,0 +1,45 @@
+# Differences between groups of cells, of the first scenario and seed: measured values correct imputed ones.
+COMPARED = bool(SHOWN and RUN["scenarios"] and RUN["figures"] == "full")
+FIRST_FIT = {"scenario": RUN["scenarios"][0], "method": SHOWN[0], "seed": RUN["seeds"][0]} if COMPARED else {}
+
+
+def of_first_fit(pattern):
+    """A file of the first fit of each dataset."""
+    return expand(pattern, **FIRST_FIT, allow_missing=True)[0] if COMPARED else []
+
+
+def differences():
+    """Tables of differences, where a model is shown."""
+    return every("results/{dataset}/differences.tsv") if COMPARED else []
+
+
+rule compare_groups:
+    input:
+        prepared=of_first_fit(f"{DATA}/prepared.h5mu"),
+        model=of_first_fit(f"{METHOD}/model"),
+        crossfit=of_first_fit(f"{METHOD}/crossfit"),
+        completed=of_first_fit(f"{METHOD}/completed.h5mu"),
+        pairs=f"{DATASET}/pairs.npz",
+    output:
+        differences=f"{DATASET}/differences.tsv",
+        short=report(
+            f"{DATASET}/differences_by_group.tsv",
+            caption="../report/differences.rst",
+            category="Differences",
+            subcategory="{dataset}",
+            labels={"dataset": "{dataset}", "table": "groups against the others"},
+        ),
+        numbers=f"{DATASET}/differences.rst",
+    params:
+        about=lambda wildcards: about_run(FIRST_FIT),
+        code=code_digest("evaluation/differences.py", "evaluation/grouped.py", "model"),
+    log:
+        "logs/compare_groups/{dataset}.log",
+    benchmark:
+        "benchmarks/compare_groups/{dataset}.tsv"
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        **needs("compare_groups"),
+    script:
+        "../workflow_scripts/compare_groups.py"
