@@ -32,7 +32,9 @@ def test_with_perfect_imputation_it_is_as_if_all_cells_were_measured():
     found = compare(of, y, f, u, alone, zeros=False).set_index(["group", "feature"]).loc["a"]
     together = {g: np.concatenate([y[of.paired == g], u[of.lacking == g]]) for g in "ab"}
     wanted = stats.ttest_ind(together["a"], together["b"])
-    np.testing.assert_allclose(found["difference"], together["a"].mean(axis=0) - together["b"].mean(axis=0))
+    of_all = together["a"].mean(axis=0) - together["b"].mean(axis=0)
+    np.testing.assert_allclose(found["difference"], of_all, atol=0.03)
+    assert np.abs(found["difference_measured"] - of_all).max() > 0.15
     width = found["ci_high"] - found["ci_low"]
     np.testing.assert_allclose(width, np.diff(wanted.confidence_interval(), axis=0)[0], rtol=0.15)
     narrower = width / (found["ci_high_measured"] - found["ci_low_measured"])
@@ -152,3 +154,10 @@ def test_q_values_are_those_of_what_was_tested():
     found = differences.with_q(pd.DataFrame({"p_value": p, "p_value_measured": p[::-1]}))
     np.testing.assert_allclose(found["q_value"], [0.03, np.nan, 0.03, 0.5])
     np.testing.assert_allclose(found["q_value_measured"], [0.5, 0.03, np.nan, 0.03])
+
+
+def test_with_few_pairs_measured_values_stand_alone():
+    rng, of = np.random.default_rng(8), cells(n=differences.MIN_PREDICTED - 1)
+    found = compare(of, *values(of, {"a": 0, "b": 1}, rng, p=5), zeros=False)
+    for name in ("difference", "ci_low", "p_value"):
+        np.testing.assert_array_equal(found[name], found[f"{name}_measured"])

@@ -12,9 +12,8 @@ which has the right expectation however wrong f is, and the less variance the be
 compared with the others each by itself: the mean of each group by its share of all cells, so that a
 group that was measured more often than others does not weigh more.
 
-lambda is 0 (measured values alone) to 1 and chosen for the least variance (power tuning), per feature,
-from the covariance of y and f within groups. Cells that were measured in this modality alone have no f
-and count through mean(y).
+lambda is 0 (measured values alone) to 1 and chosen for the least variance (power tuning), per group and
+feature. Cells that were measured in this modality alone have no f and count through mean(y).
 
 Sources: Angelopoulos et al., Science 382, 669-674 (2023), and arXiv:2311.01453 (power tuning);
 cross-fitting: Zrnic and Candes, PNAS 121, e2322083121 (2024). Estimates and their errors are those of
@@ -34,7 +33,7 @@ MIN_NONZERO = 20  # of them with a value that is not zero: below, means are not 
 SURPRISE = (
     1e-4  # chance of as many such cells if groups did not differ, at which a rare feature is tested too
 )
-MIN_PREDICTED = 20  # measured cells with an imputed value, below which measured values stand alone
+MIN_PREDICTED = 50  # measured cells of a group with an imputed value, below which lambda is 0
 LEVEL = 0.95  # of intervals
 COLUMNS = (
     "modality",
@@ -187,34 +186,25 @@ def _corrected(cells: Cells, groups: list[str], measured, predicted, imputed, al
     from ppi_py import ppi_mean_ci
 
     result = _measured(cells, groups, measured, alone)
-    slope = _slope(cells, groups, measured, predicted)
     for k, group in enumerate(groups):
         y, f = measured[cells.paired == group], predicted[cells.paired == group]
-        u, only = imputed[cells.lacking == group], alone[cells.alone == group]
-        n, n_only, n_lacking = len(y), len(only), len(u)
-        if n < MIN_PREDICTED or n_lacking < 2:
+        u = imputed[cells.lacking == group]
+        n, n_alone = len(y), (cells.alone == group).sum()
+        if n < MIN_PREDICTED or len(u) < 2:
             continue
-        tuned = slope / (1 + n / n_lacking)
-        low, high = ppi_mean_ci(y, f, u, alpha=1 - LEVEL, lam=tuned)
-        error = (high - low) / 2 / stats.norm.ppf((1 + LEVEL) / 2) * np.sqrt(n / (n - 1))
-        total, own = n + n_only, result.variance[k] * (n + n_only)
-        mean_only = only.sum(axis=0) / total
-        result.mean[k] = n / total * (low + high) / 2 + mean_only
-        result.variance[k] = (n**2 * error**2 + n_only * own) / total**2
+        low, high = ppi_mean_ci(y, f, u, alpha=1 - LEVEL, lam=_power_tuned(y, f, u))
+        error = (high - low) / 2 / stats.norm.ppf((1 + LEVEL) / 2)
+        share = n / (n + n_alone)  # cells without f count with their measured values
+        result.mean[k] += share * ((low + high) / 2 - y.mean(axis=0))
+        result.variance[k] += share**2 * n / (n - 1) * (error**2 - y.var(axis=0) / n)
     return result
 
 
-def _slope(cells: Cells, groups: list[str], measured, predicted) -> np.ndarray:
-    """(p,), 0 to 1: slope of measured on imputed values within groups, lambda were all cells lacking."""
-    together, spread = 0.0, 0.0
-    for group in groups:
-        y, f = measured[cells.paired == group], predicted[cells.paired == group]
-        if len(y):
-            off = f - f.mean(axis=0)
-            together = together + (off * y).sum(axis=0)
-            spread = spread + (off**2).sum(axis=0)
-    spread = np.broadcast_to(spread, measured.shape[1:])
-    return np.clip(np.divide(together, spread, out=np.zeros(spread.shape), where=spread > 0), 0, 1)
+def _power_tuned(y: np.ndarray, f: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """(p,) lambda of least variance, from 0 to 1."""
+    with_f = ((f - f.mean(axis=0)) * y).mean(axis=0)
+    spread = f.var(axis=0) + u.var(axis=0) * len(y) / len(u)
+    return np.clip(np.divide(with_f, spread, out=np.zeros_like(spread), where=spread > 0), 0, 1)
 
 
 def _contrast(means: Means, shares: np.ndarray, suffix: str) -> dict[str, np.ndarray]:
