@@ -145,6 +145,13 @@ def score_name(metric: str, modality: str) -> str:
     return label(metric) + (f", {label(modality)}" if modality else "")
 
 
+def score_names(scores: list[tuple[str, str]]) -> str:
+    """Several scores as a list, such as "FOSCTTM, Pearson r (RNA)"."""
+    return ", ".join(
+        label(metric) + (f" ({label(modality)})" if modality else "") for metric, modality in scores
+    )
+
+
 def caption(words: str, about: dict) -> str:
     """Text of a caption, with a warning where a scenario shows wrong pairs on purpose.
 

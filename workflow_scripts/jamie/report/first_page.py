@@ -15,6 +15,7 @@ from jamie.evaluation.phrases import (
     number,
     ok_values,
     score_name,
+    score_names,
     strictest_cells,
 )
 from jamie.metrics.base import load_metrics
@@ -259,8 +260,8 @@ def _standing_in_words(rows: pd.DataFrame, name: str, ratio: float) -> list[str]
     }
     said = []
     for kind, words in kinds.items():
-        if names := [score_name(*score) for score, own in found.items() if own == kind]:
-            said.append(f"{words} {' and '.join(names)}")
+        if scores := [score for score, own in found.items() if own == kind]:
+            said.append(f"{words} {score_names(scores)}")
     return [f"{label(name)} is {'; '.join(said)}"]
 
 

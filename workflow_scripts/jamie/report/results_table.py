@@ -15,7 +15,7 @@ from jamie import contract as c
 from jamie import io
 from jamie.errors import InputError
 from jamie.evaluation import paired, roles
-from jamie.evaluation.phrases import number, score_name, strictest_cells
+from jamie.evaluation.phrases import number, score_names, strictest_cells
 from jamie.metrics.base import load_metrics
 
 BEGIN = "<!-- results table: written by `make readme`, do not edit -->"
@@ -58,8 +58,9 @@ def results_table(metrics: pd.DataFrame, scenarios: dict[str, dict]) -> str:
     seeds = number(n_seeds.max(), "seed")
     seeds = seeds if n_seeds.nunique() == 1 else f"{n_seeds.min()} to {seeds}"
     bold = (
-        "Bold: the best mean of a score and every method that the data cannot tell from it (95 % interval of "
-        "the difference, seed by seed, corrected for splits that share cells)"
+        "Bold: the best mean of a score and every method that the data cannot tell from it (95 % interval "
+        "of the difference, seed by seed, corrected for splits that share cells), among them any whose "
+        "scores scatter too widely"
         if n_seeds.max() >= paired.MIN_SEEDS
         else "Nothing is bold: one seed cannot tell which of two methods is better"
     )
@@ -82,19 +83,18 @@ def _standings(rows: pd.DataFrame, parts: list[tuple], scenarios: dict[str, dict
     for dataset, scenario, part in parts:
         found = paired.standings(part, method, scenarios[scenario]["held_out"])
         by_standing = {
-            kind: [score_name(*score) for score in _scores(part) if found.get(score) == kind]
-            for kind in counts
+            kind: [score for score in _scores(part) if found.get(score) == kind] for kind in counts
         }
         for kind, scores in by_standing.items():
             counts[kind] += len(scores)
-        words = [f"{kind} on {' and '.join(scores)}" for kind, scores in by_standing.items() if scores]
-        said += [f"`{dataset}`, `{scenario}`: {', '.join(words)}"] if words else []
+        words = [f"{kind} on {score_names(scores)}" for kind, scores in by_standing.items() if scores]
+        said += [f"`{dataset}`, `{scenario}`: {'; '.join(words)}"] if words else []
     if not said:
         return ""
     return (
         f"\nOf {number(sum(counts.values()), 'score')} {roles.label(method)} is better than every other "
         f"method on {counts[paired.BEST]}, cannot be told from the best on {counts[paired.LEVEL]} (level), "
-        f"and is worse than another on {counts[paired.BEHIND]}. {'; '.join(said)}.\n"
+        f"and is worse than another on {counts[paired.BEHIND]}. {'. '.join(said)}.\n"
     )
 
 
