@@ -74,10 +74,11 @@ def test_the_table_quotes_means_and_spreads_and_who_is_best():
             *("n/a", "1.000 ± 0.000"),
         ],
         [
-            *("R², RNA", "higher", "0.310 ± 0.014", "0.210 ± 0.014 (KNN)", f"+0.100 {equal}"),
+            *("R² (median), RNA", "higher", "0.260 ± 0.014", "0.160 ± 0.014 (KNN)", f"+0.100 {equal}"),
             # the floor of a score is the best of the floors
             *("0.000 ± 0.000 (floor: feature mean)", "1.000 ± 0.000"),
         ],
+        ["Pearson r within types, RNA", "higher", "0.210 ± 0.014", "n/a", "n/a", "n/a", "n/a"],
     ]
 
 
@@ -189,16 +190,16 @@ def test_good_scores_raise_no_warning_but_the_general_one():
             "No cell is known to be in both modalities",
         ),
         (
-            table(changed("jamie", "r2", "rna", (-0.1, 0.1))),
+            table(changed("jamie", "r2_median", "rna", (-0.1, 0.1))),
             {},
-            "On average over features RNA imputed is no nearer",
+            "At least half of the features of RNA are imputed no nearer",
         ),
         (
-            table(changed("jamie", "r2", "rna", (0.0, -0.06))),
+            table(changed("jamie", "r2_median", "rna", (0.0, -0.06))),
             {},
-            "On average over features RNA imputed is no nearer",
+            "At least half of the features of RNA are imputed no nearer",
         ),
-        (table(changed("jamie", "r2", "rna", (0.08, 0.1))), {}, "RNA: imputation explains 9%"),
+        (table(changed("jamie", "r2_median", "rna", (0.08, 0.1))), {}, "RNA: imputation explains 9%"),
     ],
 )
 def test_a_warning_comes_when_it_is_due_and_alone(metrics, options, warning):
