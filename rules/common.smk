@@ -35,9 +35,8 @@ def spec(method):
 
 
 METHODS = RUN["methods"]
-PROJECTION_CODE = [
-    f"linear/{name}.py" for name in ("components", "projection", "principal", "blocks", "neighbours")
-]
+_LINEAR = "blocks", "components", "neighbours", "principal", "projection"
+PROJECTION_CODE = [f"linear/{name}.py" for name in _LINEAR]
 TRAINED = [m for m in METHODS if spec(m).trains]
 BASELINES = [m for m in METHODS if not spec(m).trains]
 
