@@ -37,7 +37,7 @@ NEEDS = {
     "apply_model": Need(900, 3.4, 14, 0.36, RAW),
     "compare_groups": Need(700, 3.4, 15, 0.3, PREPARED),
     # scores
-    "score_methods": Need(270, 2.9, 4, 0.42, PREPARED),
+    "score_methods": Need(270, 2.9, 4, 0.5, PREPARED),
     "collect_scores": Need(105),
     "collect_settings": Need(105),
     "summarise_run": Need(190),

@@ -67,11 +67,12 @@ def _agreement(counts: sparse.csc_matrix, sizes, half_of, state: dict, rng) -> n
 
     Returns float (2, 2, p): their Pearson r, 0 where one is flat, and the number of cells that have both.
     """
-    first = counts.copy()
-    first.data = rng.binomial(counts.data.astype(np.int64), 0.5).astype(np.float32)
-    second = counts.copy()
-    second.data = counts.data - first.data
-    factors = [_row_factor(half, sizes / 2, state) for half in (first, second)]
+    drawn = rng.binomial(counts.data.astype(np.int64), 0.5).astype(np.float32)
+    halves = [
+        sparse.csc_matrix((data, counts.indices, counts.indptr), counts.shape)
+        for data in (drawn, counts.data - drawn)
+    ]
+    factors = [_row_factor(half, sizes / 2, state) for half in halves]
     n = np.bincount(half_of, minlength=2)[:, None]
     found, start = np.zeros((2, 2, counts.shape[1])), 0
     for stop in _column_blocks(counts):
@@ -79,9 +80,7 @@ def _agreement(counts: sparse.csc_matrix, sizes, half_of, state: dict, rng) -> n
         rows = counts.indices[entries]
         columns = np.repeat(np.arange(stop - start), np.diff(counts.indptr[start : stop + 1]))
         group = half_of[rows] * (stop - start) + columns
-        a, b = (
-            np.log1p(f[rows] * half.data[entries]) for f, half in zip(factors, (first, second), strict=True)
-        )
+        a, b = (np.log1p(f[rows] * half.data[entries]) for f, half in zip(factors, halves, strict=True))
 
         def total(values, group=group, width=stop - start) -> np.ndarray:
             return np.bincount(group, values, minlength=2 * width).reshape(2, width)
