@@ -13,6 +13,7 @@ import yaml
 
 from jamie import contract, entry, io
 from jamie.data.correspondence import Correspondence
+from jamie.evaluation import differences
 from jamie.metrics.base import load_metrics
 from shared.workflow import ROOT, snakemake
 
@@ -86,6 +87,19 @@ def test_completed_dataset_has_what_each_cell_lacked(small_run):
         # what the workflow does not use is there as well
         assert completed.mod[name].obsm["true_state"].shape == (210, 8)
     assert completed.obsm["X_jamie"].shape[0] == completed.n_obs == 240
+
+
+def test_groups_are_compared_by_measured_values_and_imputed_ones(small_run):
+    folder = small_run / "results/simulated_multiome"
+    found = io.read_table(folder / "differences.tsv")
+    assert tuple(found.columns) == differences.COLUMNS and set(found["modality"]) == {"rna", "atac"}
+    tested = found["p_value"].notna()
+    assert tested.any() and (found["q_value"].notna() == tested).all()
+    assert (found["reason"].isna() == tested).all()
+    assert (found.loc[tested, "ci_low"] < found.loc[tested, "difference"]).all()
+    short = io.read_table(folder / "differences_by_group.tsv")
+    assert short["tested"].sum() == tested.sum()
+    assert f"of {tested.sum():,} differences" in (folder / "differences.rst").read_text()
 
 
 def test_a_scenario_that_holds_nothing_out_is_trusted_as_far_as_one_that_does(tmp_path):
