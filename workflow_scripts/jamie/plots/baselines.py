@@ -164,9 +164,10 @@ def headline(found: pd.DataFrame, method: str) -> str:
     main = found[found["score"] == SCORES[0]]
     better, worse = (int((main["verdict"] == verdict).sum()) for verdict in (BETTER, WORSE))
     of = number(len(main), "comparison")
+    rest = "; the seeds cannot tell the rest" if better + worse < len(main) else ""
     return (
         f"By mean Pearson r, {roles.label(method)} is better in {better} and worse in {worse} of {of} with "
-        f"{number(main['against'].nunique(), 'other method')}; the seeds cannot tell the rest"
+        f"{number(main['against'].nunique(), 'other method')}{rest}"
     )
 
 
