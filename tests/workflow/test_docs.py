@@ -189,7 +189,7 @@ def test_example_is_a_valid_overlay(path):
     three = ("seeds", "pairing_sweep", "ablation", "benchmark", "tuned", "cis_regulation", "wrong_pairs")
     seeds = 3 if path.stem in three else 1
     assert checked["run"]["seeds"] == list(range(seeds))
-    with_datasets = ("own_data", "cis_regulation", "whole_genome", "hundred_thousand")
+    with_datasets = ("own_data", "cis_regulation", "wrong_pairs", "whole_genome", "hundred_thousand")
     more = {"ablation": {"methods"}} | {name: {"datasets"} for name in with_datasets}
     assert set(overlay) == {"run"} | more.get(path.stem, set())
 

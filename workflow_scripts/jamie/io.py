@@ -241,7 +241,7 @@ def append_csr(
 
     n = shape[0]
     n_values = shape[0] * shape[1] if n_values is None else n_values
-    at_once = max(1, BLOCK_VALUES * n // max(1, n_values))
+    at_once = max(1, BLOCK_VALUES // 4 * n // max(1, n_values))  # what makes a block holds it several times
     index = np.int32 if max(n_values, *shape) < 2**31 else np.int64  # scipy wants one type for both
     with h5py.File(path, "r+") if isinstance(path, str | Path) else nullcontext(path) as f:
         for start in range(0, n, at_once):

@@ -374,7 +374,7 @@ def test_a_digest_of_a_module_that_is_not_there_is_an_error(package):
 def test_a_sparse_matrix_written_in_blocks_is_the_matrix(tmp_path, monkeypatch):
     path = tmp_path / "a.h5mu"
     io.write_h5mu(path, small_mudata())
-    monkeypatch.setattr(io, "BLOCK_VALUES", 40)
+    monkeypatch.setattr(io, "BLOCK_VALUES", 160)
     values = sparse.random(23, 4, 0.3, format="csr", dtype=np.float32, random_state=0)
     asked = []
 

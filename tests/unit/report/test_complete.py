@@ -306,7 +306,7 @@ def test_features_the_data_lack_are_imputed_and_marked(raw, model, tmp_path, mon
 
 def test_values_are_the_same_when_written_in_small_blocks(completed, raw, model, tmp_path, monkeypatch):
     skip_umap(monkeypatch)
-    monkeypatch.setattr(io, "BLOCK_VALUES", 7 * 30)  # 7 cells of RNA at a time, 3 of ATAC
+    monkeypatch.setattr(io, "BLOCK_VALUES", 4 * 7 * 30)  # 7 cells of RNA at a time, 3 of ATAC
     found = completed_in(tmp_path, raw, model)
     for name in ("atac_completed", "rna_completed"):
         a, b = found.mod[name], completed.mod[name]
