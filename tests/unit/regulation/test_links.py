@@ -105,6 +105,29 @@ def test_p_is_the_rank_among_peaks_on_other_chromosomes():
     np.testing.assert_allclose(p, [(1 + 49) / 301, 1 / 301])  # 251 to 299 are larger
 
 
+def test_of_heavy_tailed_values_p_is_no_smaller_than_it_says():
+    """Of 600 peaks in two classes, each is judged against the others as if it lay elsewhere."""
+    rng = np.random.default_rng(0)
+    chrom = np.array(["a"] * 20 + ["b"] * 600)
+    peaks = pd.DataFrame({"chrom": chrom, "start": 0, "end": 1})
+    null = Null.of(peaks, np.linspace(0.1, 1, 620))
+    p = [null.p_values(rng.standard_t(1.5, 620), "a", np.arange(20)) for _ in range(2_000)]
+    for level in (0.005, 0.02, 0.1):
+        expected = np.floor(level * 601) / 601
+        assert (np.array(p) <= level).mean() == pytest.approx(expected, rel=0.12)
+
+
+def test_a_value_joins_its_class_and_is_scaled_with_it_against_others():
+    chrom = np.array(["a"] + ["b"] * 600)
+    values = np.concatenate([[6.0], np.ones(299), [7.0], 2 * np.ones(299), [9.0]])
+    null = Null(chrom, np.concatenate([[0], np.repeat([0, 1], 300)]))
+    p = null.p_values(values, "a", np.array([0]))
+    # its class: 7 is larger. It is 6 / sqrt((299 + 49 + 36) / 301) = 5.31 rms, the 9 of the others 4.41
+    np.testing.assert_allclose(p, (1 + 1) / 601)
+    values[0] = 4.5  # 4.5 / sqrt((299 + 49 + 20.25) / 301) = 4.07 rms
+    np.testing.assert_allclose(null.p_values(values, "a", np.array([0])), (1 + 2) / 601)
+
+
 def test_z_is_the_distance_from_the_mean_of_matched_peaks():
     peaks = pd.DataFrame({"chrom": ["a"] + ["b"] * 400, "start": 0, "end": 1})
     values = np.concatenate([[7.0], np.tile([1.0, 3.0], 200)])

@@ -34,6 +34,7 @@ MIN_ELSEWHERE = 200  # peaks on other chromosomes: with fewer there is no null
 NOT_MATCHED = -1  # class of peaks that are never open
 DISTANCE_CLASSES = 20
 PERMUTATIONS = 200
+_APART = 1e6  # more than any scaled value, so that classes lie apart on one axis
 _ROUNDING = 1e-5  # relative: of two sums of the same float32 numbers
 _FLAT = 1e-4, 0.95  # bounds on the share of links in a class of distance
 
@@ -145,10 +146,22 @@ class Null:
         """
         elsewhere = self.elsewhere(chrom)
         scaled = values / self.mean_and_rms(values, elsewhere, centred=False)[1]
-        null = scaled[elsewhere]
-        null = np.sort(null[np.isfinite(null)])
-        as_large = len(null) - np.searchsorted(null, scaled[peaks], side="left")
-        return np.where(np.isfinite(scaled[peaks]), (1 + as_large) / (1 + len(null)), np.nan)
+        elsewhere &= np.isfinite(scaled)
+        null, of_class = scaled[elsewhere].astype(float), self.peak_class[elsewhere]
+        own, own_class = scaled[peaks].astype(float), self.peak_class[peaks]
+        n = np.bincount(of_class, minlength=max(1, self.peak_class.max() + 1))[own_class]
+        # Each peak elsewhere is part of the rms by which its class is scaled; so must the judged one be, or a
+        # few large values make its p too small. It joins its class: against that class values are compared
+        # as they are, against the others scaled by the rms it is part of.
+        joined = own * np.sqrt((n + 1) / (n + own**2))
+        as_large = len(null) - np.searchsorted(np.sort(null), joined)
+        by_class = np.sort(of_class * _APART + null)
+        at_own, at_joined = (
+            np.searchsorted(by_class, own_class * _APART + np.clip(least, -_APART / 4, _APART / 4))
+            for least in (own, joined)
+        )
+        as_large += at_joined - at_own
+        return np.where(np.isfinite(own), (1 + as_large) / (1 + len(null)), np.nan)
 
     def z_scores(self, values: np.ndarray, chrom: str, peaks: np.ndarray) -> np.ndarray:
         """Distance from the mean of matched peaks elsewhere, in their sd, as in Signac's LinkPeaks."""
