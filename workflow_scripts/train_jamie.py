@@ -22,7 +22,7 @@ with entry.job(snakemake):
     model = JAMIE(seed=seed, **options)
     start = entry.time.perf_counter()
     model.fit(prepared, known, estimated, checkpoint=snakemake.params.checkpoint)
-    fit_s = round(entry.time.perf_counter() - start, 3)
+    fit_s = entry.time.perf_counter() - start - model.fit_info_.get("calibration", {}).get("seconds", 0)
     model.save(snakemake.output.model)
     model.crossfit_.save(snakemake.output.crossfit)
     io.write_table(snakemake.output.history, model.history_)
@@ -33,7 +33,7 @@ with entry.job(snakemake):
             reason="",
             embeds=True,
             imputes=True,
-            fit_s=fit_s,
+            fit_s=round(fit_s, 3),
             options=model.options.to_dict(),
             tuned=tuned,
             n_cells={name: a.n_obs for name, a in prepared.mod.items()},

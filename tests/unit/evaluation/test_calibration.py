@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from tests.shared.figures import texts
 
 from jamie import JAMIE
 from jamie import contract as c
@@ -11,6 +10,7 @@ from jamie.data.correspondence import choose_known, from_names
 from jamie.evaluation import calibration
 from jamie.model.intervals import EVERYONE
 from jamie.plots import values as figure
+from shared.figures import texts
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
@@ -49,6 +49,13 @@ def test_the_table_says_what_it_is_by_hand(model, prepared_multiome, tables):
     assert row["unlike"] == pytest.approx((unlike > model.calibration.reference["rna"].threshold).mean())
     of_atac = features[features["modality"] == "atac"].set_index("feature")
     np.testing.assert_allclose(of_atac["measured"], y.mean(axis=0), rtol=1e-6)
+    in_training = (prepared_multiome.mod["atac"].obs["role"] == "train").to_numpy()
+    mean = prepared_multiome.mod["atac"].layers[c.COUNTS][in_training].toarray().mean(axis=0)
+    frequent = y.sum(axis=0) >= calibration.MIN_COUNTS
+    assert row["n_features"] == frequent.sum()
+    if frequent.any():
+        ratio = mean[frequent] / y.mean(axis=0)[frequent]
+        assert row["median_ratio_of_mean"] == pytest.approx(np.median(ratio))
 
 
 def test_cells_whose_pair_was_hidden_are_checked_where_none_is_held_out(raw_multiome, small_options):
@@ -85,6 +92,8 @@ def row(**changes) -> dict:
         "total_ratio": 1.01,
         "median_ratio": 0.99,
         "share_close": 0.95,
+        "median_ratio_of_mean": 0.97,
+        "share_close_of_mean": 0.88,
         "n_features": 300,
         "usable": 0.6,
         "unlike": 0.05,
@@ -97,12 +106,32 @@ def row(**changes) -> dict:
 def test_words_quote_the_numbers_and_ranges():
     by_type = [row(group=g, coverage=v, usable=0.1) for g, v in (("a", 0.86), ("b", 0.93))]
     words = calibration.in_words(pd.DataFrame([row(), *by_type]))
-    for part in ("hold 90% of", "(86% to 93% by group", "91%", "1.01", "0.99", "95%", "60%", "10%", "5%"):
+    for part in (
+        "hold 90% of",
+        "(86% to 93% by group",
+        "91%",
+        "1.01",
+        "0.99",
+        "95%",
+        "60%",
+        "10%",
+        "5%",
+        "0.97 and 88%",
+    ):
         assert part in words, part
     words = calibration.in_words(
         pd.DataFrame([row(total_ratio=np.nan, median_ratio=np.nan, share_close=np.nan)])
     )
     assert "counts" not in words  # of fractions and physical units
+
+
+def test_rows_quote_the_same_numbers():
+    by_type = [row(group=g, coverage=v, usable=0.1) for g, v in (("a", 0.86), ("b", 0.93))]
+    (cells,) = calibration.as_rows(pd.DataFrame([row(), *by_type]))
+    assert cells == ["RNA", "90%", "86% to 93%", "91%", "1.01", "60%", "10%", "5%"]
+    assert len(cells) == len(calibration.HEAD)
+    (cells,) = calibration.as_rows(pd.DataFrame([row(total_ratio=np.nan)]))
+    assert cells[2] == "n/a" and cells[4] == "no counts"
 
 
 @pytest.mark.parametrize(

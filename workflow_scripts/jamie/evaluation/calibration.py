@@ -34,6 +34,8 @@ COLUMNS = (
     "total_ratio",
     "median_ratio",
     "share_close",
+    "median_ratio_of_mean",
+    "share_close_of_mean",
     "n_features",
     "usable",
     "unlike",
@@ -61,7 +63,9 @@ def check_values(model, prepared, truth, shown) -> tuple[pd.DataFrame, pd.DataFr
     In the first, one row per imputed modality for all cells, then one for each group of `MIN_CELLS` or more.
     Coverage is the mean over features and cells of whether the 90 % interval holds the measured value. The
     total ratio is the sum of native values over that of measured ones; the median ratio and the share
-    between 0.8 and 1.25 are of features' means, where a feature has `MIN_COUNTS`. Ratios are of counts only.
+    between 0.8 and 1.25 are of features' means, where a feature has `MIN_COUNTS`; the same ``_of_mean`` of
+    its mean over training cells, which chance alone parts from what is measured in other cells, and from 1,
+    as features are chosen by it. Ratios are of counts only.
     A modality that cannot be checked has one row with the reason.
     """
     groups = [g for g in make_groups(prepared, truth, shown) if g.cells in (c.TEST, c.HIDDEN)]
@@ -96,9 +100,17 @@ class _Check:
         self.unlike = model.unlikeness(prepared, source)[source_rows] > threshold
         n_groups, p = 1 + len(self.names), adata.n_vars
         self.n, self.covered, self.covered_native, self.measured, self.native = np.zeros((5, n_groups, p))
+        self.training_mean = self._training_mean(adata)
         self.places = np.array([self.names.index(g) + 1 if g in self.names else 0 for g in self.group])
         for part in row_blocks(len(target_rows), p):
             self._add(adata, target_rows[part], part)
+
+    def _training_mean(self, adata) -> np.ndarray | None:
+        """Mean count of each feature in training cells, (p,): what no model is needed for."""
+        if not self.is_count:
+            return None
+        in_training = (adata.obs[c.ROLE] == c.TRAIN).to_numpy()
+        return np.asarray(adata.layers[c.COUNTS][in_training].mean(axis=0), dtype=float).ravel()
 
     def _add(self, adata, rows: np.ndarray, part: slice) -> None:
         x = dense(adata.X[rows]).astype(float)
@@ -151,13 +163,16 @@ class _Check:
 
     def _ratios(self, i: int) -> dict:
         enough = self.measured[i] >= MIN_COUNTS
-        ratio = self.native[i][enough] / self.measured[i][enough]
-        return {
+        found = {
             "total_ratio": self.native[i].sum() / self.measured[i].sum(),
-            "median_ratio": np.median(ratio) if enough.any() else np.nan,
-            "share_close": ((ratio > CLOSE[0]) & (ratio < CLOSE[1])).mean() if enough.any() else np.nan,
             "n_features": int(enough.sum()),
         }
+        if enough.any():
+            for sums, name in ((self.native[i], ""), (self.training_mean * self.n[i], "_of_mean")):
+                ratio = sums[enough] / self.measured[i][enough]
+                found[f"median_ratio{name}"] = np.median(ratio)
+                found[f"share_close{name}"] = ((ratio > CLOSE[0]) & (ratio < CLOSE[1])).mean()
+        return found
 
     def features(self) -> pd.DataFrame:
         n = np.maximum(self.n[0], 1)
@@ -172,6 +187,41 @@ class _Check:
                 "coverage_native": self.covered_native[0] / n,
             }
         )
+
+
+HEAD = [
+    "imputed",
+    "inside 90% intervals",
+    "by group of cells",
+    "in native units",
+    "counts, imputed / measured",
+    "features better than their mean",
+    "than their group's mean",
+    "cells unlike training",
+]
+
+
+def as_rows(groups: pd.DataFrame) -> list[list[str]]:
+    """The same as cells of a table with `HEAD`, one row per imputed modality that was checked."""
+    found = []
+    for modality, rows in groups[groups["status"] == c.OK].groupby("modality", sort=False):
+        of_groups = rows[rows["group"] != EVERYONE]
+        means = rows[rows["group"] == EVERYONE].mean(numeric_only=True)
+        counts = f"{means['total_ratio']:.2f}" if np.isfinite(means["total_ratio"]) else "no counts"
+        shares = [means[name] for name in ("coverage", "coverage_native", "usable", "unlike")]
+        inside, native, usable, unlike = (f"{share:.0%}" for share in shares)
+        own = f"{of_groups['usable'].mean():.0%}" if len(of_groups) else "n/a"
+        by_group = _range(of_groups.groupby("group")["coverage"].mean()) or "n/a"
+        found.append([label(modality), inside, by_group, native, counts, usable, own, unlike])
+    return found
+
+
+def _range(shares: pd.Series) -> str:
+    """Lowest and highest share, or the one there is; empty if there is none."""
+    if not len(shares):
+        return ""
+    ends = dict.fromkeys(f"{share:.0%}" for share in (shares.min(), shares.max()))
+    return " to ".join(ends)
 
 
 def in_words(groups: pd.DataFrame) -> str:
@@ -195,8 +245,8 @@ def _of_modality(rows: pd.DataFrame) -> str:
     means = all_cells.mean(numeric_only=True)
     words = f"{name}: the 90% intervals hold {means['coverage']:.0%} of measured values"
     if len(by_group):
-        found = by_group.groupby("group")["coverage"].mean()
-        words += f" ({found.min():.0%} to {found.max():.0%} by group of {MIN_CELLS} cells or more)"
+        shares = _range(by_group.groupby("group")["coverage"].mean())
+        words += f" ({shares} by group of {MIN_CELLS} cells or more)"
     words += f", and in native units {means['coverage_native']:.0%}"
     if np.isfinite(means["total_ratio"]):
         words += f". Imputed counts sum to {means['total_ratio']:.2f} of the measured ones"
@@ -204,7 +254,8 @@ def _of_modality(rows: pd.DataFrame) -> str:
         words += (
             f"; of {means['n_features']:,.0f} features with {MIN_COUNTS} counts or more the median ratio of "
             f"means is {means['median_ratio']:.2f}, and {means['share_close']:.0%} lie within "
-            f"{CLOSE[0]} to {CLOSE[1]}"
+            f"{CLOSE[0]} to {CLOSE[1]} (training means, without any model: "
+            f"{means['median_ratio_of_mean']:.2f} and {means['share_close_of_mean']:.0%})"
         )
     words += (
         f". {means['usable']:.0%} of features are imputed better than by their mean over all cells, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -127,12 +128,14 @@ class JAMIE:
         if not self.options.folds:
             self.crossfit_ = CrossFit(self.modalities, [])
             return
+        start = time.perf_counter()
         n_components = max(len(p.components) for p in self.projections.values())  # fewer of few features
         self.crossfit_ = cross_fit(train, f, f_estimated, self.options, n_components, self.seed)
         self.calibration = calibrate(self, train, self.crossfit_)
         self.fit_info_["calibration"] = {
             "n_folds": len(self.crossfit_.folds),
             "n_pairs": self.calibration.n_pairs,
+            "seconds": round(time.perf_counter() - start, 3),
         }
 
     def embed(self, mdata) -> dict[str, np.ndarray]:

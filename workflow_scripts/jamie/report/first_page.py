@@ -81,7 +81,7 @@ def first_page(
         held_out = scenarios[scenario]["held_out"]
         lines += _how_good(part, shown, methods, held_out)
         if fact.values is not None:
-            lines.append(f"**Values and intervals.** {as_it_is(calibration.in_words(fact.values))}\n")
+            lines += _values(fact.values)
         lines += what_to_distrust(part, fact, shown, held_out)
     if explained:
         lines.append(_title("What drives the imputation", "-"))
@@ -272,6 +272,19 @@ def _first_reason(rows: pd.DataFrame) -> str:
 
 def _title(text: str, underline: str) -> str:
     return f"{text}\n{underline * len(text)}\n"
+
+
+def _values(groups: pd.DataFrame) -> list[str]:
+    """Whether imputed values are what they are called, on the cells that are scored."""
+    rows = calibration.as_rows(groups)
+    if not rows:
+        return [f"**Values and intervals.** {as_it_is(calibration.in_words(groups))}\n"]
+    text = (
+        "**Values and intervals.** Of cells the model has not seen: how many measured values lie in the "
+        "interval of the imputed one; how many features are imputed nearer to the truth than their mean, "
+        "beyond chance; and how many cells are called unlike training, where 5% would be chance.\n"
+    )
+    return [text, _list_table(calibration.HEAD, [[as_it_is(cell) for cell in row] for row in rows])]
 
 
 def _list_table(head: list[str], rows: list[list[str]]) -> str:
