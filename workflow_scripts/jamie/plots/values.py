@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator, PercentFormatter
 
 from jamie.contract import OK
 from jamie.evaluation import roles
@@ -59,7 +60,7 @@ def _means(ax: Axes, features: pd.DataFrame, color: str) -> None:
     else:
         parts = ((means, color),)
     for part, shade in parts:
-        size = 2 * style.point_size(len(means))
+        size = min(2 * style.point_size(len(means)), 8)
         style.scatter(ax, part["measured"], part["native"], s=size, color=shade, alpha=0.8)
     ends = np.array([means[["measured", "native"]].min().min(), means[["measured", "native"]].max().max()])
     ax.plot(ends, ends, color=style.TEXT, linewidth=0.8)
@@ -85,6 +86,8 @@ def _coverage(ax: Axes, groups: pd.DataFrame) -> None:
     ax.axvline(1 - ALPHA, color=style.TEXT, linewidth=0.8)
     ax.set_yticks(range(len(names)), names[::-1])
     ax.set(xlabel="share of values inside", xlim=(min(0.79, groups["coverage"].min() - 0.02), 1.005))
+    ax.xaxis.set_major_locator(MultipleLocator(0.05))
+    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set_ylim(-0.6, len(names) - 0.4)
     ax.legend(loc="lower left", fontsize=7, handletextpad=0.2)
     style.clean(ax, grid="x")
