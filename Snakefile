@@ -28,6 +28,7 @@ include: "rules/figures.smk"
 include: "rules/comparisons.smk"
 include: "rules/attribution.smk"
 include: "rules/drivers.smk"
+include: "rules/links.smk"
 include: "rules/loci.smk"
 include: "rules/differences.smk"
 
