@@ -24,7 +24,7 @@ rule train_jamie:
         run_info=f"{METHOD}/run_info.json",
     params:
         options=method_option("options"),
-        calibrate=lambda wildcards: wildcards.method in SHOWN,
+        calibrate=lambda wildcards: wildcards.method in CALIBRATED,
         # not an output: Snakemake removes those of a job that was killed, and this is what it goes on from
         checkpoint=f"{METHOD}/checkpoint.pt",
         code=JAMIE_CODE,

@@ -17,7 +17,7 @@ with entry.job(snakemake):
     if files.get("estimated"):
         estimated = EstimatedCorrespondence.load(files.estimated, files.check, files.info, cells)
     options, tuned = tuning.with_chosen(snakemake.params.options, files.get("tuning"))
-    if not snakemake.params.calibrate:  # its values are handed to nobody
+    if not snakemake.params.calibrate:
         options = {"folds": 0} | options
     model = JAMIE(seed=seed, **options)
     start = entry.time.perf_counter()
