@@ -79,7 +79,7 @@ rule complete_dataset:
     params:
         entry=dataset_entry,
         code=code_digest(
-            *[f"report/{name}.py" for name in ("complete", "joined", "placed", "values")],
+            *[f"report/{name}.py" for name in ("complete", "joined", "placed", "trust", "values")],
             "data/originals.py",
             "data/preprocess.py",
             "model",

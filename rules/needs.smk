@@ -29,7 +29,7 @@ NEEDS = {
     # fits
     "tune_method": Need(180, 2.7, 2, 0.12, PREPARED),
     "tune_jamie": Need(480, 1.65, 16, 0.1, PREPARED),
-    "train_jamie": Need(480, 1.65, 16, 0.1, PREPARED),
+    "train_jamie": Need(550, 1.65, 30, 0.3, PREPARED),
     "fit_baseline": Need(180, 2.7, 2, 0.12, PREPARED),
     "embed_impute": Need(345, 1.7, 2, 0.053, PREPARED),
     "check_values": Need(345, 1.7, 3, 0.05, PREPARED),

@@ -1,6 +1,6 @@
 """Fit JAMIE to the training cells and the known pairs."""
 
-from jamie import JAMIE, entry, io
+from jamie import JAMIE, contract, entry, io
 from jamie.data.correspondence import Correspondence
 from jamie.evaluation import tuning
 from jamie.matching.prepared import EstimatedCorrespondence
@@ -9,7 +9,7 @@ with entry.job(snakemake):
     entry.use_threads(snakemake.threads)
     seed = int(snakemake.wildcards.seed)
     info = entry.RunInfo(seed=seed, code=snakemake.params.code)
-    prepared = io.read_h5mu(snakemake.input.prepared, leave_out=("layers",))
+    prepared = io.read_h5mu(snakemake.input.prepared, leave_out=("layers",), layers=(contract.MISSING,))
     cells = [a.obs_names for a in prepared.mod.values()]
     known = Correspondence.load(snakemake.input.known, *cells)
     files = snakemake.input

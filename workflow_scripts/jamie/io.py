@@ -99,7 +99,7 @@ def write_h5mu(path: str | Path, mdata) -> None:
         mdata.write(str(temporary), compression="lzf")
 
 
-def read_h5mu(path: str | Path, leave_out: tuple[str, ...] = ()):
+def read_h5mu(path: str | Path, leave_out: tuple[str, ...] = (), layers: tuple[str, ...] = ()):
     """Read a MuData; a file that is missing, truncated or of another format is an InputError.
 
     Parameters
@@ -107,6 +107,8 @@ def read_h5mu(path: str | Path, leave_out: tuple[str, ...] = ()):
     leave_out
         Parts of its modalities that are not read: "X", "layers", "obsm". `X` and the layers take almost all
         of the time and memory. Of what concerns all modalities together, ``obs`` alone is read then.
+    layers
+        Those read, where there are such, although "layers" is left out.
     """
     import h5py
     import mudata
@@ -123,7 +125,7 @@ def read_h5mu(path: str | Path, leave_out: tuple[str, ...] = ()):
     try:
         with h5py.File(path) as file:
             file["mod"]  # mudata 0.4 would read any HDF5 file, as one without modalities
-        return _read_parts(path, leave_out) if leave_out else mudata.read_h5mu(str(path))
+        return _read_parts(path, leave_out, layers) if leave_out else mudata.read_h5mu(str(path))
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise InputError(
             f"{path} cannot be read as .h5mu",
@@ -133,7 +135,7 @@ def read_h5mu(path: str | Path, leave_out: tuple[str, ...] = ()):
         ) from error
 
 
-def _read_parts(path: Path, leave_out: tuple[str, ...]):
+def _read_parts(path: Path, leave_out: tuple[str, ...], layers: tuple[str, ...]):
     """The modalities of an .h5mu without some of their parts."""
     import h5py
     from anndata import AnnData
@@ -145,6 +147,9 @@ def _read_parts(path: Path, leave_out: tuple[str, ...]):
             group = f["mod"][name]
             parts = [key for key in ("X", "obs", "var", "uns", "obsm", "layers") if key not in leave_out]
             modalities[name] = AnnData(**{key: read_elem(group[key]) for key in parts if key in group})
+            for layer in layers if "layers" in leave_out else ():
+                if layer in group.get("layers", ()):
+                    modalities[name].layers[layer] = read_elem(group["layers"][layer])
         mdata = together(modalities)
         mdata.obs = read_elem(f["obs"]).reindex(mdata.obs_names)
     return mdata

@@ -141,7 +141,7 @@ def test_rows_quote_the_same_numbers():
         ({"coverage_native": 0.7}, "in native units hold only 70%"),
         ({"n_pairs": 12}, "rest on 12 left-out pairs and are wide"),
         ({"unlike": 0.4}, "40% of the cells"),
-        ({"usable": 0.0}, "No feature of RNA"),
+        ({"usable": 0.04}, "Only 4% of the features of RNA"),
     ],
 )
 def test_what_is_not_as_promised_is_a_warning_and_nothing_else_is(changes, said):

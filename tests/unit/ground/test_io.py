@@ -158,6 +158,16 @@ def test_parts_can_be_left_out(tmp_path):
         io.read_h5mu(tmp_path / "a.h5mu", leave_out=("layers",))
 
 
+def test_single_layers_can_be_read_though_the_others_are_left_out(tmp_path):
+    mdata = small_mudata()
+    mdata.mod["adt"].layers["is_missing"] = mdata.mod["adt"].X > 0
+    mdata.mod["adt"].layers["counts"] = mdata.mod["adt"].X
+    io.write_h5mu(tmp_path / "a.h5mu", mdata)
+    found = io.read_h5mu(tmp_path / "a.h5mu", leave_out=("layers",), layers=("is_missing",))
+    assert list(found.mod["adt"].layers) == ["is_missing"] and not found.mod["rna"].layers
+    np.testing.assert_array_equal(found.mod["adt"].layers["is_missing"], mdata.mod["adt"].X > 0)
+
+
 def test_wide_arrays_are_written_in_smaller_chunks(tmp_path, monkeypatch):
     monkeypatch.setattr(io, "BLOCK_VALUES", 2048 * 30)
     io.write_h5mu(tmp_path / "a.h5mu", small_mudata())

@@ -46,6 +46,21 @@ def test_no_fold_leaves_out_more_than_is_enough(monkeypatch):
     assert [n for _, n in dealt] == [10] * 10
 
 
+def test_pairs_that_are_not_certain_are_left_out_whole_but_teach_nothing():
+    f = f_of(40, (0, 0))
+    f.data[:25] = 0.3
+    dealt = crossfit.deal(f, 5, seed=0)
+    assert sum(n for _, n in dealt) == 15
+    for (first, second), n in dealt:
+        assert (first[:n] >= 25).all() and (first[n:] < 25).all()
+        np.testing.assert_array_equal(first, second)
+
+
+def test_nothing_is_dealt_where_every_cell_has_several_partners():
+    f = sparse.csr_matrix(np.kron(np.eye(15), np.full((2, 2), 0.5)).astype(np.float32))
+    assert crossfit.deal(f, 3, seed=0) == []
+
+
 def test_few_cells_leave_none_out():
     assert crossfit.deal(f_of(10, (9, 9)), 5, seed=0) == []
     assert crossfit.deal(f_of(30, (0, 0)), 0, seed=0) == []
@@ -102,6 +117,23 @@ def test_imputed_values_are_of_the_pairs_in_order(training, found):
     measured = train.mod["rna"].X.toarray()[rna]
     of_mean = ((measured - measured.mean(axis=0)) ** 2).mean()
     assert ((measured - values) ** 2).mean() < 1.5 * of_mean  # of these cells, in this order
+
+
+def test_cells_without_a_partner_are_imputed_by_the_mean_of_the_folds(training, found):
+    f = training[1]
+    alone = found.alone["rna"]
+    np.testing.assert_array_equal(alone, np.flatnonzero(np.diff(f.indptr) == 0))
+    folds = [fold.projections["atac"].inverse(fold.imputed_alone["atac"]) for fold in found.folds]
+    np.testing.assert_allclose(found.imputed_alone("atac"), np.mean(folds, axis=0), rtol=1e-4, atol=1e-5)
+    assert found.imputed_alone("atac", slice(0, 4)).shape == (len(alone), 4)
+
+
+def test_without_folds_there_is_nothing_and_no_error(tmp_path):
+    none = crossfit.CrossFit(("rna", "atac"), {"rna": np.arange(3), "atac": np.arange(2)}, [])
+    none.save(tmp_path / "none")
+    none = crossfit.CrossFit.load(tmp_path / "none")
+    assert len(none.pairs("rna")) == 0 and none.left_out("atac")[1].shape == (0, 3)
+    assert len(none.imputed("rna")) == 0
 
 
 def test_it_is_the_same_after_saving(found, tmp_path):

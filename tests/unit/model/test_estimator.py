@@ -305,6 +305,10 @@ def test_a_model_without_folds_says_that_it_is_not_calibrated(prepared_multiome,
         model.to_native(model.impute(prepared_multiome, "rna", "atac"), "atac")
 
 
+# names and features that differ
+
+
+@pytest.fixture
 def prepared_or_raw(request, raw_multiome, prepared_multiome):
     return {"raw": raw_multiome, "prepared": prepared_multiome}[request.param]
 

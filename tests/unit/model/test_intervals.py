@@ -63,10 +63,18 @@ def test_values_that_were_not_measured_are_left_out():
 @pytest.mark.parametrize("native", [False, True])
 def test_ends_hold_the_value_and_counts_do_not_go_below_zero(native):
     center = np.array([[0.0, 0.2, 7.0]])
-    low, high = iv.ends(center, np.full((1, 3), 0.5), native=native, is_count=True)
+    half = np.full((1, 3), 0.5)
+    low, high = iv.ends(center, half, native=native, kind="rna", values="counts")
     assert (low <= center).all() and (center <= high).all() and low.min() == 0
-    low, _ = iv.ends(center, np.full((1, 3), 0.5), native=native, is_count=False)
+    low, _ = iv.ends(center, half, native=native, kind="continuous", values="normalised")
     assert low.min() == -0.5
+    low, high = iv.ends(center, half, native=native, kind="methylation", values="normalised")
+    assert low.min() == 0 and high.max() == 1
+
+
+def test_an_imputed_count_below_zero_has_its_ends_in_order():
+    low, high = iv.ends(np.array([[-0.3]]), np.array([[0.1]]), native=False, kind="atac", values="counts")
+    assert low == high == 0
 
 
 def test_the_mask_calls_five_percent_of_noise_better_and_a_real_gain_better():

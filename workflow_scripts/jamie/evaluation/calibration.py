@@ -1,4 +1,4 @@
-"""Whether the values handed out are what they are called: on cells that the model has not seen.
+"""Whether the values handed out are what they are called: on cells whose truth the model has not seen.
 
 Of cells whose other modality was measured, held out (else: whose pair was hidden), imputed values are held
 against measured ones: means in native units, coverage of the intervals, and the share of cells called unlike
@@ -44,7 +44,7 @@ COLUMNS = (
     "reason",
 )
 FEATURE_COLUMNS = ("modality", "feature", "measured", "native", "n_counts", "coverage", "coverage_native")
-LEAST_COVERAGE, MOST_UNLIKE = 0.85, 0.15  # beyond them the report warns
+LEAST_COVERAGE, MOST_UNLIKE, BY_CHANCE = 0.85, 0.15, 0.06  # beyond them the report warns
 _ROUNDING = 1e-5  # of a value: ends of intervals are float32
 
 
@@ -95,9 +95,12 @@ class _Check:
         adata, given = prepared.mod[target], prepared.mod[source]
         self.latent = model.encode(model.model_input(prepared, source), source)[source_rows]
         self.group = model.calibration.grouping(given.obs.iloc[source_rows], self.latent)
-        self.names = [g for g in np.unique(self.group.astype(str)) if (self.group == g).sum() >= MIN_CELLS]
+        names, n_cells = np.unique(self.group.astype(str), return_counts=True)
+        self.names = names[(n_cells >= MIN_CELLS) & (names != EVERYONE)].tolist()
         threshold = model.calibration.reference[source].threshold
-        self.unlike = model.unlikeness(prepared, source)[source_rows] > threshold
+        self.unlike = (model.unlikeness(prepared, source)[source_rows] > threshold).astype(float)
+        if np.isnan(threshold):
+            self.unlike[:] = np.nan
         n_groups, p = 1 + len(self.names), adata.n_vars
         self.n, self.covered, self.covered_native, self.measured, self.native = np.zeros((5, n_groups, p))
         self.training_mean = self._training_mean(adata)
@@ -209,7 +212,7 @@ def as_rows(groups: pd.DataFrame) -> list[list[str]]:
         means = rows[rows["group"] == EVERYONE].mean(numeric_only=True)
         counts = f"{means['total_ratio']:.2f}" if np.isfinite(means["total_ratio"]) else "no counts"
         shares = [means[name] for name in ("coverage", "coverage_native", "usable", "unlike")]
-        inside, native, usable, unlike = (f"{share:.0%}" for share in shares)
+        inside, native, usable, unlike = ("n/a" if np.isnan(s) else f"{s:.0%}" for s in shares)
         own = f"{of_groups['usable'].mean():.0%}" if len(of_groups) else "n/a"
         by_group = _range(of_groups.groupby("group")["coverage"].mean()) or "n/a"
         found.append([label(modality), inside, by_group, native, counts, usable, own, unlike])
@@ -243,7 +246,8 @@ def _of_modality(rows: pd.DataFrame) -> str:
     rows = rows[rows["status"] == c.OK].fillna({"group": EVERYONE})
     all_cells, by_group = rows[rows["group"] == EVERYONE], rows[rows["group"] != EVERYONE]
     means = all_cells.mean(numeric_only=True)
-    words = f"{name}: the 90% intervals hold {means['coverage']:.0%} of measured values"
+    cells = label(all_cells["cells"].iloc[0])
+    words = f"{name}, {cells}: the 90% intervals hold {means['coverage']:.0%} of measured values"
     if len(by_group):
         shares = _range(by_group.groupby("group")["coverage"].mean())
         words += f" ({shares} by group of {MIN_CELLS} cells or more)"
@@ -263,6 +267,8 @@ def _of_modality(rows: pd.DataFrame) -> str:
     )
     if len(by_group):
         words += f", and {by_group['usable'].mean():.0%} better than by the mean of a cell's own group"
+    if np.isnan(means["unlike"]):
+        return f"{words}."
     return f"{words}. {means['unlike']:.0%} of these cells are called unlike training (expected: 5%)."
 
 
@@ -285,9 +291,9 @@ def warnings(groups: pd.DataFrame) -> list[str]:
                 f"{means['unlike']:.0%} of the cells that {label(modality)} was imputed for are unlike the "
                 "training cells (5% would be expected): distrust their values."
             )
-        if not means["usable"]:
+        if means["usable"] <= BY_CHANCE:
             found.append(
-                f"No feature of {label(modality)} is imputed better than by its mean, beyond chance: use "
-                "none of its values."
+                f"Only {means['usable']:.0%} of the features of {label(modality)} are imputed better than by "
+                "their mean, and 5% would be chance: use none of its values."
             )
     return found

@@ -1,8 +1,8 @@
 """Differences between groups of a dataset's cells: which cells count as what, and all features in blocks.
 
-A pair's measured values are held against imputed ones of fits that have not seen it: those of the
-cross-fit, and, where cells are held out, of the model itself. Pairs that the model was fitted to
-without being left out, and cells without a partner, count as measured. See
+A pair's measured values are held against imputed ones of a fit that has not seen it, one of the cross-fit;
+what is imputed for cells without a partner is the mean of these fits. Pairs that none of them left out,
+held-out ones among them, and cells without a partner count as measured. See
 `jamie.evaluation.differences`.
 """
 
@@ -30,21 +30,23 @@ class Rows:
 
     Attributes
     ----------
-    left_out, held_out
-        Pairs of the cross-fit and of held-out cells: int (n, 2), row of the source and of the target.
+    left_out
+        Pairs of the cross-fit: int (n, 2), row of the source and of the target.
     lacking
         Rows of the source without a partner.
     alone
         Rows of the target that are in no pair above.
     kept
         Which of the cross-fit's pairs are ``left_out``: bool (n_pairs,).
+    imputed
+        Places of ``lacking`` among the cells of the cross-fit without a known partner: int (n_lacking,).
     """
 
     left_out: np.ndarray
-    held_out: np.ndarray
     lacking: np.ndarray
     alone: np.ndarray
     kept: np.ndarray
+    imputed: np.ndarray
 
     @classmethod
     def of(cls, prepared, pairs, crossfit, source: str, target: str) -> Rows:
@@ -53,22 +55,17 @@ class Rows:
         certain = f.certain_pairs()
         order = [crossfit.modalities.index(m) for m in (source, target)]
         certain = certain[:, order]
-        role = {m: prepared.mod[m].obs[c.ROLE].to_numpy() for m in (source, target)}
-        both = (role[source][certain[:, 0]] == c.TEST) & (role[target][certain[:, 1]] == c.TEST)
         train = {m: training_rows(prepared.mod[m]) for m in (source, target)}
         fitted = np.column_stack([train[m][crossfit.pairs(m)] for m in (source, target)])
         partner = np.full(prepared.mod[source].n_obs, -1)
         partner[certain[:, 0]] = certain[:, 1]
         kept = partner[fitted[:, 0]] == fitted[:, 1]
         matrix = f.matrix if order == [0, 1] else f.matrix.T.tocsr()
-        used = np.concatenate([fitted[kept, 1], certain[both, 1]])
-        return cls(
-            fitted[kept],
-            certain[both],
-            np.flatnonzero(np.diff(matrix.indptr) == 0),
-            np.setdiff1d(np.arange(prepared.mod[target].n_obs), used),
-            kept,
-        )
+        alone = train[source][crossfit.alone[source]]
+        without = np.flatnonzero(np.diff(matrix.indptr) == 0)
+        lacking, imputed, _ = np.intersect1d(alone, without, return_indices=True)
+        rest = np.setdiff1d(np.arange(prepared.mod[target].n_obs), fitted[kept, 1])
+        return cls(fitted[kept], lacking, rest, kept, imputed)
 
 
 def table(model, prepared, pairs, crossfit, groups: dict[str, pd.Series], *, clusters: bool) -> pd.DataFrame:
@@ -106,23 +103,23 @@ def _modality(
     model, prepared, crossfit, rows: Rows, groups, source: str, target: str, clusters: bool
 ) -> pd.DataFrame:
     adata, kind = prepared.mod[target], model.states[target]["kind"]
-    latent = model.encode(model.model_input(prepared, source), source)
-    imputed = {name: model.components(latent[of], target) for name, of in _imputed_rows(rows).items()}
-    of_pairs = np.concatenate([rows.left_out, rows.held_out])[:, 1]
+    of_pairs = rows.left_out[:, 1]
     labels = {m: groups[m].to_numpy(object) for m in (source, target)}
     places = {"paired": labels[target][of_pairs], "lacking": labels[source][rows.lacking], "alone": None}
     places["alone"] = labels[target][rows.alone]
     has = {name: ~pd.isna(label) for name, label in places.items()}
     cells = Cells(*(places[name][has[name]].astype(str) for name in ("paired", "lacking", "alone")))
-    projection, names = model.projections[target], model.feature_names(target)
-    step = max(1, min(256, BLOCK_VALUES // max(1, adata.n_obs + len(latent))))
+    names = model.feature_names(target)
+    step = max(1, min(256, BLOCK_VALUES // max(1, adata.n_obs + len(rows.lacking))))
     tables = [pd.DataFrame(columns=["group", "feature", *COLUMNS[3:]])]
     for start in range(0, len(names), step):
         features = slice(start, min(start + step, len(names)))
         values = _values(adata, features)
-        left_out = crossfit.imputed(target, features)[rows.kept] if len(rows.left_out) else np.empty(0)
-        held_out, lacking = (projection.inverse(imputed[name], features) for name in ("held_out", "lacking"))
-        predicted = np.concatenate([left_out.reshape(-1, held_out.shape[1]), held_out])
+        n_features = features.stop - features.start
+        predicted, lacking = np.empty((0, n_features)), np.empty((0, n_features))
+        if crossfit.folds:
+            predicted = crossfit.imputed(target, features)[rows.kept]
+            lacking = crossfit.imputed_alone(target, features)[rows.imputed]
         block = compare(
             cells,
             values[of_pairs][has["paired"]],
@@ -135,10 +132,6 @@ def _modality(
     tables = [part for part in tables if len(part)] or tables
     whole = pd.concat(tables, ignore_index=True)
     return _untested(whole) if clusters else whole
-
-
-def _imputed_rows(rows: Rows) -> dict[str, np.ndarray]:
-    return {"held_out": rows.held_out[:, 0], "lacking": rows.lacking}
 
 
 def _values(adata, features: slice) -> np.ndarray:

@@ -13,10 +13,11 @@ from scipy import sparse
 
 from jamie import contract as c
 from jamie.data import preprocess
+from jamie.errors import InputError
 from jamie.linear.blocks import dense, row_blocks
 from jamie.linear.neighbours import nearest
 from jamie.model.crossfit import CrossFit
-from jamie.model.intervals import EVERYONE, Intervals, better_than_mean, half_widths
+from jamie.model.intervals import EVERYONE, Intervals, better_than_mean, half_widths, limits
 from jamie.model.native import SOFT, Native, fit_counts, fit_line, fit_open, log_rate, sizes
 from jamie.model.unlike import MOST, Reference
 
@@ -46,7 +47,15 @@ class Grouping:
 
         if all(c.CELL_TYPE in a.obs for a in train.mod.values()):
             labels = [set(a.obs[c.CELL_TYPE].dropna().astype(str)) for a in train.mod.values()]
-            return cls(sorted(set.union(*labels)), None)
+            names = sorted(set.union(*labels))
+            if EVERYONE in names:
+                raise InputError(
+                    "A cell type has a name that means something else",
+                    expected=f"any name but {EVERYONE!r}",
+                    found=f"{EVERYONE!r} among the cell types",
+                    change="the labels of the cells",
+                )
+            return cls(names, None)
         rng = np.random.default_rng([seed, 11])
         cells = np.concatenate([z[np.sort(rng.permutation(len(z))[:MOST])] for z in latents.values()])
         n = int(np.clip(n_pairs // PAIRS_PER_CLUSTER, 1, MOST_CLUSTERS))
@@ -59,8 +68,9 @@ class Grouping:
             return np.asarray(self.names, dtype=object)[nearest(latent, self.centers, 1)[1][:, 0]]
         if c.CELL_TYPE not in obs:
             return np.full(len(obs), EVERYONE, dtype=object)
-        labels = obs[c.CELL_TYPE].astype(object)
-        return np.where(labels.isin(self.names), labels, EVERYONE)
+        labels = obs[c.CELL_TYPE].astype(str)  # a missing label is no name of a type
+        known = obs[c.CELL_TYPE].notna() & labels.isin(self.names)
+        return np.where(known, labels.astype(object), EVERYONE)
 
 
 @dataclass
@@ -90,7 +100,8 @@ class Calibration:
         parts: dict[str, dict] = {"native": {}, "intervals": {}, "reference": {}}
         for key, array in arrays.items():
             if key != "centers":
-                part, modality, name = key.split(".", 2)
+                part, rest = key.split(".", 1)
+                modality, name = rest.rsplit(".", 1)
                 parts[part].setdefault(modality, {})[name] = array
         groups = [EVERYONE, *names["groups"]]
         return cls(
@@ -143,15 +154,14 @@ class _Target:
             self.missing = dense(adata.layers[c.MISSING][rows]) > 0
         low, high = (_flat(end) for end in (adata.X.min(axis=0), adata.X.max(axis=0)))
         self.widest = high - low
-        self.means = _Means(adata.X, _places(groups[name], self.names), len(self.names))
+        self.means = _Means(adata, _places(groups[name], self.names), rows, len(self.names))
         some = latents[source][_some(len(latents[source]), model.seed)]
         self.population = model.components(some, name)
         self.size_weights = np.zeros(1)
         if self.state["values"] == "counts":
             size = adata.obs[preprocess.SIZE].to_numpy(float)
-            counts = preprocess.to_counts(adata.X, self.state, size)
-            self.mean_count, self.most = _flat(counts.mean(axis=0)), _flat(counts.max(axis=0))
-            self.counts = _by_column(counts[rows])
+            self.mean_count, self.most = _mean_and_most(adata.X, self.state, size)
+            self.counts = _by_column(preprocess.to_counts(adata.X[rows], self.state, size[rows]))
             self._learn_sizes(size, size[rows])
 
     def fit(self) -> tuple[Native, Intervals]:
@@ -173,8 +183,9 @@ class _Target:
             folds = self.crossfit.folds
             values = (fold.projections[self.name].inverse(fold.imputed[self.name]) for fold in folds)
             imputed = np.concatenate([self.projection.transform(v) for v in values])
-        if len(of_pairs) >= MIN_SIZES:
-            model = RidgeCV(np.geomspace(0.1, 1e5, 13)).fit(imputed, np.log(of_pairs))
+        if (of_pairs > 0).sum() >= MIN_SIZES:
+            some = of_pairs > 0
+            model = RidgeCV(np.geomspace(0.1, 1e5, 13)).fit(imputed[some], np.log(of_pairs[some]))
             shift = np.log(of_pairs.sum() / np.exp(model.predict(imputed)).sum())  # from logs to means
             self.size_weights = np.append(model.coef_, model.intercept_ + shift)
         self.size_of_pairs, self.size_of_population = (
@@ -183,8 +194,8 @@ class _Target:
 
     def _block(self, features: slice) -> dict[str, np.ndarray]:
         state = preprocess.of_features(self.state, features)
-        v = self.crossfit.imputed(self.name, features).astype(float)
         x = dense(self.x[:, features]).astype(float)
+        v = self.crossfit.imputed(self.name, features).astype(float) if len(x) else x
         if self.missing is not None:
             x[self.missing[:, features]] = np.nan
         population = self.projection.inverse(self.population, features).astype(float)
@@ -224,25 +235,46 @@ class _Target:
         if state["kind"] != c.CONTINUOUS:
             factor, start = ones, 0 * ones
         native = {"offset": d + b * start, "slope": b * factor, "soft": ones, "open_rate": ones}
-        return native, np.abs(y - (d + b * v)), self.widest[features] * factor
+        imputed = np.clip(d + b * v, *limits(state["kind"], state["values"]))
+        return native, np.abs(y - imputed), self.widest[features] * factor
 
 
 class _Means:
-    """Mean of each feature over all training cells and over those of each group."""
+    """Mean of each feature over all training cells and over those of each group, of what was measured."""
 
-    def __init__(self, x, places: np.ndarray, n_groups: int):
-        chosen = sparse.csr_matrix(
-            (np.ones(len(places)), (places, np.arange(len(places)))), (n_groups, len(places))
-        )
-        sums, n = dense(chosen @ x), np.bincount(places, minlength=n_groups)
-        sums[0], n[0] = sums.sum(axis=0), n.sum()
-        self.sums, self.n = sums, n
+    def __init__(self, adata, places: np.ndarray, rows: np.ndarray, n_groups: int):
+        cells = np.arange(len(places))
+        chosen = sparse.csr_matrix((np.ones(len(places)), (places, cells)), (n_groups, len(places)))
+        self.own = places[rows]  # groups of the pairs' cells
+        self.sums = dense(chosen @ adata.X).astype(float)
+        self.n = np.repeat(np.bincount(places, minlength=n_groups)[:, None], adata.n_vars, axis=1)
+        if c.MISSING in adata.layers:  # X holds a mean there
+            missing = dense(adata.layers[c.MISSING]) > 0
+            self.sums -= chosen @ np.where(missing, dense(adata.X), 0)
+            self.n = self.n - dense(chosen @ missing.astype(float)).astype(int)
+        self.sums[0], self.n[0] = self.sums.sum(axis=0), self.n.sum(axis=0)
 
     def without(self, x: np.ndarray, places: np.ndarray, features: slice):
-        """Means (n, b) for cells x (n, b) of training without themselves: of everyone, and of their group."""
+        """Means (n, b) for the pairs' cells x (n, b) without themselves: of everyone, and of ``places``.
+
+        NaN where nothing else was measured, as in a group that has no cell in this modality.
+        """
+        measured = ~np.isnan(x)
         for group in (np.zeros_like(places), places):
-            n = np.maximum(self.n[group] - 1, 1)[:, None]
-            yield (self.sums[group, features] - np.nan_to_num(x)) / n
+            inside = measured & ((group == 0) | (group == self.own))[:, None]
+            n = self.n[group][:, features] - inside
+            total = self.sums[group][:, features] - np.where(inside, x, 0)
+            yield np.where(n > 0, total / np.maximum(n, 1), np.nan)
+
+
+def _mean_and_most(x, state: dict, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and largest count of each feature (p,) in prepared cells x (n, p), block by block."""
+    total, most = np.zeros((2, x.shape[1]))
+    for rows in row_blocks(*x.shape):
+        counts = preprocess.to_counts(x[rows], state, size[rows])
+        total += _flat(counts.sum(axis=0))
+        most = np.maximum(most, _flat(counts.max(axis=0)))
+    return total / x.shape[0], most
 
 
 def _places(groups: np.ndarray, names: list[str]) -> np.ndarray:

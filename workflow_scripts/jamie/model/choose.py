@@ -77,14 +77,7 @@ def _trials(
     """FOSCTTM of the left-out pairs after a short fit with F~, and after one without."""
     from jamie.metrics.alignment import foscttm
 
-    short = replace(
-        options,
-        max_epochs=max(1, options.max_epochs // TRIAL),
-        min_steps=options.min_steps // TRIAL,
-        max_steps=options.max_steps and options.max_steps // TRIAL,
-        min_epochs=options.min_epochs // TRIAL,
-        validation_fraction=0.0,
-    )
+    short = replace(options.shorter(TRIAL), validation_fraction=0.0)
     scores = []
     for matrix in (estimated.check.matrix * np.float32(estimated.confidence), None):
         trial = train(x, without_pairs(f, pairs), short, f_estimated=matrix, seed=seed, progress=False)

@@ -1,9 +1,11 @@
 """Cross-fitting: what a fit says of cells that it has not seen, of (nearly) every training cell.
 
 The training cells are dealt into folds, a known pair whole. For each fold components and networks are fitted
-anew to the others, as the model itself was, and see neither side of its pairs. What they impute for these
-pairs is held against what was measured there: that calibrates the model (`jamie.model.calibrate`). Choice of
-features and scaling, statistics of all training cells, are kept.
+anew to the others, as the model itself was, and see neither side of its pairs. (Fits in half the steps would
+impute values that vary less, and what they teach would make counts too high.) What they impute for these
+pairs is held against what was measured there: that calibrates the model (`jamie.model.calibrate`).
+What does not look at single cells is kept: choice of features and scaling, statistics of all training cells;
+and an estimated correspondence, made with all known pairs, of which a fold sees the part among its own cells.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import numpy as np
 from scipy import sparse
 
 from jamie import io
-from jamie.data.correspondence import single_pairs
+from jamie.data.correspondence import certain_pairs, single_pairs
 from jamie.linear.projection import Projection
 from jamie.model.options import Options
 from jamie.model.unlike import Reference
@@ -25,7 +27,8 @@ from jamie.model.unlike import Reference
 log = logging.getLogger(__name__)
 
 ENOUGH = 1_000  # left-out pairs (cells, where there are none), after which no further fold is fitted
-_SAVED = ("imputed", "distances", "sd", "center", "components", "scale")
+_OF_FOLD = "imputed", "imputed_alone", "distances"
+_OF_PROJECTION = "sd", "center", "components", "scale"
 MIN_CELLS = 20  # training cells of either modality, below which nothing is left out
 
 
@@ -37,10 +40,12 @@ class Fold:
     ----------
     rows
         Left-out cells: int (n_1,), (n_2,) rows of the training cells; the first ``n_pairs`` of both are
-        known pairs, in order.
+        certain known pairs, in order.
     imputed
         Principal components of the target modality, imputed from the other, of the pairs: float32
         (n_pairs, k).
+    imputed_alone
+        The same of all cells of the other modality without a known partner: float32 (n_alone, k).
     projections
         What these components are, by modality.
     distances
@@ -50,6 +55,7 @@ class Fold:
     rows: tuple[np.ndarray, np.ndarray]
     n_pairs: int
     imputed: dict[str, np.ndarray]
+    imputed_alone: dict[str, np.ndarray]
     projections: dict[str, Projection]
     distances: dict[str, np.ndarray]
 
@@ -62,22 +68,25 @@ class CrossFit:
     ----------
     modalities
         Names of the two.
+    alone
+        Rows of the training cells without a known partner, by modality: int (n_alone,).
     folds
         At most as many as were asked for.
     """
 
     modalities: tuple[str, str]
+    alone: dict[str, np.ndarray]
     folds: list[Fold]
 
     def save(self, folder: str | Path) -> None:
         """Write ``folds.safetensors`` and ``folds.json``; the folder appears whole or not at all."""
         from safetensors.numpy import save_file
 
-        arrays = {}
+        arrays = {f"alone.{name}": rows for name, rows in self.alone.items()}
         for i, fold in enumerate(self.folds):
             arrays |= {f"{i}.rows.{axis}": rows for axis, rows in enumerate(fold.rows)}
             for name in self.modalities:
-                parts = {"imputed": fold.imputed[name], "distances": fold.distances[name]}
+                parts = {part: getattr(fold, part)[name] for part in _OF_FOLD}
                 parts |= {k: v.astype(np.float32) for k, v in fold.projections[name].arrays().items()}
                 arrays |= {f"{i}.{name}.{key}": np.ascontiguousarray(part) for key, part in parts.items()}
         about = {"modalities": self.modalities, "n_pairs": [fold.n_pairs for fold in self.folds]}
@@ -96,13 +105,14 @@ class CrossFit:
         about = io.read_json(Path(folder) / "folds.json")
         arrays = load_file(Path(folder) / "folds.safetensors")
         names = tuple(about["modalities"])
-        found = cls(names, [])
+        found = cls(names, {name: arrays[f"alone.{name}"] for name in names}, [])
         for i, n_pairs in enumerate(about["n_pairs"]):
-            parts = {n: {k: arrays[f"{i}.{n}.{k}"] for k in _SAVED} for n in names}
-            imputed, distances = ({n: parts[n].pop(k) for n in names} for k in ("imputed", "distances"))
-            projections = {n: Projection.from_arrays(parts[n]) for n in names}
+            of_fold = {part: {n: arrays[f"{i}.{n}.{part}"] for n in names} for part in _OF_FOLD}
+            projections = {
+                n: Projection.from_arrays({k: arrays[f"{i}.{n}.{k}"] for k in _OF_PROJECTION}) for n in names
+            }
             rows = arrays[f"{i}.rows.0"], arrays[f"{i}.rows.1"]
-            found.folds.append(Fold(rows, n_pairs, imputed, projections, distances))
+            found.folds.append(Fold(rows, n_pairs, projections=projections, **of_fold))
         return found
 
     def pairs(self, modality: str) -> np.ndarray:
@@ -113,13 +123,22 @@ class CrossFit:
     def imputed(self, target: str, features: slice | np.ndarray = slice(None)) -> np.ndarray:
         """Imputed values of the pairs' cells, in their order: float32 (n_pairs, n_features)."""
         parts = [f.projections[target].inverse(f.imputed[target], features) for f in self.folds]
-        return np.concatenate(parts)
+        return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
+
+    def imputed_alone(self, target: str, features: slice | np.ndarray = slice(None)) -> np.ndarray:
+        """Imputed values of the cells that are ``alone`` in the other modality, mean of all folds.
+
+        float32 (n_alone, n_features). What is imputed for pairs is as if from one of these fits at random.
+        """
+        parts = (f.projections[target].inverse(f.imputed_alone[target], features) for f in self.folds)
+        return sum(parts) / np.float32(len(self.folds))
 
     def left_out(self, modality: str) -> tuple[np.ndarray, np.ndarray]:
         """Rows of all left-out cells of a modality, int (n,), and their distances, float (n, 3)."""
         axis = self.modalities.index(modality)
         rows = [f.rows[axis] for f in self.folds]
-        return np.concatenate(rows), np.concatenate([f.distances[modality] for f in self.folds])
+        distances = [f.distances[modality] for f in self.folds]
+        return np.concatenate([np.empty(0, np.int64), *rows]), np.concatenate([np.empty((0, 3)), *distances])
 
 
 def cross_fit(train, f: sparse.csr_matrix, f_estimated, options: Options, n_components: int, seed: int):
@@ -136,41 +155,50 @@ def cross_fit(train, f: sparse.csr_matrix, f_estimated, options: Options, n_comp
     n_components
         Principal components the model has.
     """
-    folds, n_done = [], 0
-    for number, (rows, n_pairs) in enumerate(deal(f, options.folds, seed)):
-        log.info("cross-fitting: fold %d of %d", number + 1, options.folds)
-        folds.append(_fit_fold(train, f, f_estimated, options, n_components, seed, rows, n_pairs))
+    alone = _alone(f)
+    found = CrossFit(tuple(train.mod), dict(zip(train.mod, alone, strict=True)), [])
+    dealt, n_done = deal(f, options.folds, seed), 0
+    for number, (rows, n_pairs) in enumerate(dealt):
+        log.info("cross-fitting: fold %d of %d at most", number + 1, len(dealt))
+        fitted = _fit_fold(train, f, f_estimated, options, n_components, seed, rows, n_pairs, alone)
+        found.folds.append(fitted)
         n_done += n_pairs or min(map(len, rows))
         if n_done >= ENOUGH:
             break
-    return CrossFit(tuple(train.mod), folds)
+    return found
+
+
+def _alone(f: sparse.csr_matrix) -> list[np.ndarray]:
+    """Rows and columns without an entry."""
+    return [np.flatnonzero(np.diff(m.indptr) == 0) for m in (f.tocsr(), f.tocsc())]
 
 
 def deal(f: sparse.csr_matrix, n_folds: int, seed: int) -> list[tuple[tuple[np.ndarray, np.ndarray], int]]:
-    """Cells of each fold, ((n_1,), (n_2,)) rows with pairs first and in order, and its number of pairs.
+    """Cells of each fold, ((n_1,), (n_2,)) rows with certain pairs first and in order, and their number.
 
     Dealt are one-to-one pairs and cells without a partner; cells with several partners stay in every fit.
-    There are ``n_folds``, or more where a fold would otherwise leave out more than `ENOUGH`.
+    A fold leaves out `ENOUGH` pairs, and cells without a partner, at most.
     """
     if n_folds < 2 or min(f.shape) < MIN_CELLS:
         return []
     rng = np.random.default_rng([seed, 5])
-    pairs = single_pairs(f)
-    pairs = pairs[rng.permutation(len(pairs))]
-    n_folds = max(n_folds, -(-(len(pairs) or min(f.shape)) // ENOUGH))
-    alone = [np.flatnonzero(np.diff(m.indptr) == 0) for m in (f.tocsr(), f.tocsc())]
-    alone = [rows[rng.permutation(len(rows))] for rows in alone]
-    return [
-        (
-            tuple(np.append(pairs[i::n_folds, axis], alone[axis][i::n_folds]) for axis in (0, 1)),
-            len(pairs[i::n_folds]),
-        )
-        for i in range(n_folds)
-    ]
+    certain = certain_pairs(f)
+    soft = single_pairs(f)
+    soft = soft[~np.isin(soft[:, 0], certain[:, 0])]
+    alone = _alone(f)
+    certain, soft, *alone = (rows[rng.permutation(len(rows))] for rows in (certain, soft, *alone))
+    n_folds = max(n_folds, -(-len(certain) // ENOUGH))
+    dealt = []
+    for i in range(n_folds):
+        pairs = np.concatenate([certain[i::n_folds], soft[i::n_folds]])
+        rows = tuple(np.append(pairs[:, axis], alone[axis][i::n_folds][:ENOUGH]) for axis in (0, 1))
+        if min(map(len, rows)):
+            dealt.append((rows, len(certain[i::n_folds])))
+    return dealt
 
 
 def _fit_fold(
-    train, f, f_estimated, options: Options, n_components: int, seed: int, rows, n_pairs: int
+    train, f, f_estimated, options: Options, n_components: int, seed: int, rows, n_pairs: int, alone
 ) -> Fold:
     from jamie.model.trainer import train as fit
     from jamie.model.watch import submatrix
@@ -188,14 +216,16 @@ def _fit_fold(
         seed=seed,
         progress=False,
     ).model
-    names, imputed, distances = list(train.mod), {}, {}
+    names, imputed, imputed_alone, distances = list(train.mod), {}, {}, {}
     for i, part in enumerate(parts):
-        z = model.encode(i, part.left)
-        imputed[names[1 - i]] = model.decode(1 - i, z[:n_pairs])
+        target, z = names[1 - i], model.encode(i, part.left)
+        imputed[target] = model.decode(1 - i, z[:n_pairs])
+        others = part.projection.transform(train.mod[names[i]].X[alone[i]])
+        imputed_alone[target] = model.decode(1 - i, model.encode(i, others))
         reference = Reference.of(part.fitted, model.encode(i, part.fitted), seed)
         distances[names[i]] = reference.distances(part.left, z, part.off_axes)
     projections = {name: part.projection for name, part in zip(names, parts, strict=True)}
-    return Fold(rows, n_pairs, imputed, projections, distances)
+    return Fold(rows, n_pairs, imputed, imputed_alone, projections, distances)
 
 
 @dataclass

@@ -126,7 +126,7 @@ class JAMIE:
         from jamie.model.crossfit import CrossFit, cross_fit
 
         if not self.options.folds:
-            self.crossfit_ = CrossFit(self.modalities, [])
+            self.crossfit_ = CrossFit(self.modalities, {m: np.empty(0, int) for m in self.modalities}, [])
             return
         start = time.perf_counter()
         n_components = max(len(p.components) for p in self.projections.values())  # fewer of few features
@@ -187,6 +187,7 @@ class JAMIE:
             (n_cells,) depth at which counts are wanted (of protein the geometric mean of count + 1); None:
             what is expected of such a cell.
         """
+        self._check_modality(modality)
         native = self._calibration().native[modality]
         if size is None and self.states[modality]["values"] == "counts":
             size = native.size(self.projections[modality].transform(np.asarray(values)))
@@ -222,8 +223,8 @@ class JAMIE:
         self._check_modality(modality)
         intervals = self._calibration().intervals[modality]
         center = self.to_native(values, modality) if native else np.asarray(values)
-        is_count = self.states[modality]["values"] == "counts"
-        return intervals.around(center, groups, native=native, is_count=is_count)
+        kind, given = (self.states[modality][key] for key in ("kind", "values"))
+        return intervals.around(center, groups, native=native, kind=kind, values=given)
 
     def groups(self, mdata, source: str) -> np.ndarray:
         """The group of each cell of ``source``, by which it has intervals: str (n_cells,)."""

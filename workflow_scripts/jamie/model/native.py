@@ -62,9 +62,10 @@ class Native:
     def expected(self, values, state: dict, size: np.ndarray | None, features=EVERYWHERE) -> np.ndarray:
         """Native units of values (n, p) on the model's scale, of these features; float64 (n, p)."""
         a, b = self.offset[features], self.slope[features]
+        if state["kind"] == c.METHYLATION:
+            return np.clip(a + b * np.clip(values, 0, 1), 0, 1)
         if state["values"] != "counts":
-            found = a + b * values
-            return np.clip(found, 0, 1) if state["kind"] == c.METHYLATION else found
+            return a + b * values
         u = log_rate(values, of_features(state, features), self.soft[features])
         return np.asarray(size)[:, None] * np.exp(np.clip(a + b * u, -30, 30))
 

@@ -131,10 +131,20 @@ class Options:
     estimated: str = "auto"
     estimated_in: tuple[str, ...] = ("alignment", "aggregation")
     faults: tuple[str, ...] = ()
-    folds: int = 5
+    folds: int = 3
     device: str = "auto"
     precision: str = "float32"
     compile: bool = False
+
+    def shorter(self, times: int) -> Options:
+        """The same settings with 1 / ``times`` of the epochs and steps."""
+        return replace(
+            self,
+            max_epochs=max(1, self.max_epochs // times),
+            min_steps=self.min_steps // times,
+            max_steps=self.max_steps and self.max_steps // times,
+            min_epochs=self.min_epochs // times,
+        )
 
     def components(self, n_cells: int, n_pairs: int | None = None) -> int:
         """Principal components, by training cells of the smaller modality and known pairs."""
@@ -169,6 +179,13 @@ class Options:
                     found=repr(changes[name]),
                     change=f"`{name}` under the method's `options:`",
                 )
+        if changes.get("folds", 0) == 1:
+            raise InputError(
+                "One fold would leave out every pair",
+                expected="`folds` of 2 or more, or 0 for none",
+                found="folds: 1",
+                change="`folds` under the method's `options:`",
+            )
         for name, allowed in MEMBERS.items():
             if unknown := [v for v in changes.get(name, ()) if v not in allowed]:
                 raise InputError(

@@ -83,9 +83,10 @@ def _coverage(ax: Axes, groups: pd.DataFrame) -> None:
     ):
         places = len(names) - 1 - groups["group"].map(names.index) + shift
         style.scatter(ax, groups[column], places, s=12, marker=marker, label=words, alpha=0.8)
+    lowest = groups[["coverage", "coverage_native"]].min().min()
     ax.axvline(1 - ALPHA, color=style.TEXT, linewidth=0.8)
     ax.set_yticks(range(len(names)), names[::-1])
-    ax.set(xlabel="share of values inside", xlim=(min(0.79, groups["coverage"].min() - 0.02), 1.005))
+    ax.set(xlabel="share of values inside", xlim=(min(0.79, lowest - 0.02), 1.005))
     ax.xaxis.set_major_locator(MultipleLocator(0.05))
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set_ylim(-0.6, len(names) - 0.4)

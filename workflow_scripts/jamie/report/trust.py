@@ -73,7 +73,8 @@ def bounds(adata, *, native: bool = False) -> tuple[np.ndarray, np.ndarray]:
     half = adata.varm[HALF_WIDTH_NATIVE if native else HALF_WIDTH]
     place = np.maximum(pd.Index(adata.uns[GROUPS]).get_indexer(adata.obs[GROUP].astype(object)), 0)
     center = _dense(adata.layers["native"] if native else adata.X)
-    low, high = ends(center, half[:, place].T, native=native, is_count=adata.uns["values"] == c.COUNTS)
+    kind, values = adata.uns[c.KIND], adata.uns["values"]
+    low, high = ends(center, half[:, place].T, native=native, kind=kind, values=values)
     measured = (adata.obs["values"] == "measured").to_numpy()[:, None]
     if "is_imputed" in adata.layers:
         measured = measured & ~_dense(adata.layers["is_imputed"]).astype(bool)
