@@ -32,7 +32,7 @@ def cells(n: int = 240, missing: float = 0.0, seed: int = 0):
 
 
 def fitted(mdata, small_options, **changes):
-    options = small_options | {"folds": 3, "max_epochs": 40, "min_steps": 200} | changes
+    options = small_options | {"folds": 2, "max_epochs": 15, "min_steps": 80} | changes
     return JAMIE(seed=0, progress=False, **options).fit(mdata)
 
 
