@@ -54,3 +54,18 @@ def figure(name, title, category, scenario="{scenario}", folder=FIGURES):
         subcategory=f"{{dataset}}, {scenario}",
         labels={"dataset": "{dataset}", "scenario": scenario, "figure": title},
     )
+
+
+# groups of cells are compared in the first scenario and seed
+COMPARED = bool(SHOWN and RUN["scenarios"] and RUN["figures"] == "full")
+FIRST_FIT = {"scenario": RUN["scenarios"][0], "method": SHOWN[0], "seed": RUN["seeds"][0]} if COMPARED else {}
+
+
+def of_first_fit(pattern):
+    """A file of the first fit of each dataset."""
+    return expand(pattern, **FIRST_FIT, allow_missing=True)[0] if COMPARED else []
+
+
+def differences():
+    """Tables of differences, where a model is shown."""
+    return every("results/{dataset}/differences.tsv") if COMPARED else []

@@ -1,16 +1,4 @@
 # Differences between groups of cells, of the first scenario and seed: measured values correct imputed ones.
-COMPARED = bool(SHOWN and RUN["scenarios"] and RUN["figures"] == "full")
-FIRST_FIT = {"scenario": RUN["scenarios"][0], "method": SHOWN[0], "seed": RUN["seeds"][0]} if COMPARED else {}
-
-
-def of_first_fit(pattern):
-    """A file of the first fit of each dataset."""
-    return expand(pattern, **FIRST_FIT, allow_missing=True)[0] if COMPARED else []
-
-
-def differences():
-    """Tables of differences, where a model is shown."""
-    return every("results/{dataset}/differences.tsv") if COMPARED else []
 
 
 rule compare_groups:
