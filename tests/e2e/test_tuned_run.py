@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-import pandas as pd
 import pytest
 import yaml
 
+from jamie import io
 from shared.workflow import snakemake
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -42,7 +42,7 @@ def info_of(folder, method: str) -> dict:
 
 
 def test_what_was_chosen_was_run(tuned_run):
-    table = pd.read_csv(tuned_run / "results/settings.tsv", sep="\t", dtype={"default": str, "chosen": str})
+    table = io.read_table(tuned_run / "results/settings.tsv", dtype={"default": str, "chosen": str})
     assert set(table["method"]) == set(TUNED) and (table["n_trials"] == 2).all()
     assert (table["score_chosen"] >= table["score_default"]).all() and table["reason"].isna().all()
     for method, setting in TUNED.items():
@@ -50,9 +50,9 @@ def test_what_was_chosen_was_run(tuned_run):
         assert setting in rows.index
         for name, written in rows["chosen"].items():
             assert json.loads(written) == info["tuned"]["chosen"][name] == info["options"][name]
-        trials = pd.read_csv(tuned_run / f"{RUNS}/{method}/seed0/trials.tsv", sep="\t")
+        trials = io.read_table(tuned_run / f"{RUNS}/{method}/seed0/trials.tsv", dtype={setting: str})
         assert trials["score"].max() == pytest.approx(info["tuned"]["score_chosen"])
-        assert json.loads(rows.loc[setting, "default"]) == trials[setting][0]
+        assert json.loads(rows.loc[setting, "default"]) == json.loads(trials[setting][0])
 
 
 def test_what_is_given_or_not_to_be_tuned_stays(tuned_run):
