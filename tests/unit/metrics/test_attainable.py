@@ -1,6 +1,7 @@
 """The r that can be reached, against simulations whose rates, and so whose best prediction, are known."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from anndata import AnnData
 from scipy import sparse
@@ -12,7 +13,8 @@ from jamie.io import together
 from jamie.methods import base
 from jamie.metrics import attainable as module
 from jamie.metrics import score
-from jamie.metrics.attainable import attainable
+from jamie.metrics.attainable import attainable, pearson_over_attainable
+from jamie.metrics.base import NotApplicable
 from jamie.metrics.measured import Measured
 
 
@@ -127,3 +129,20 @@ def test_the_share_of_it_that_a_method_reaches_is_a_score_where_there_are_counts
     assert ratio == pytest.approx(1 / np.nanmean(reach)) and ratio > 1.1
     for metric in score.OF_COUNTS:
         assert table.loc[(metric, "other"), "reason"] == score.NO_COUNTS
+
+
+def table(n: int, attainable: float):
+    return pd.DataFrame({"pearson": np.full(n, 0.2), "pearson_attainable": np.full(n, attainable)})
+
+
+def test_where_next_to_nothing_can_be_reached_there_is_no_share_of_it():
+    share, n = pearson_over_attainable(table(30, 0.4))
+    assert share == pytest.approx(0.5) and n == 30
+    for features, said in (
+        (table(30, 0.0), "too little"),
+        (table(30, 0.02), "too little"),
+        (table(9, 0.4), "known of 9 features"),
+        (table(0, 0.4), "known of 0 features"),
+    ):
+        with pytest.raises(NotApplicable, match=said):
+            pearson_over_attainable(features)

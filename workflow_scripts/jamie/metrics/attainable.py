@@ -22,6 +22,7 @@ from jamie.data import preprocess
 from jamie.linear.blocks import BLOCK_VALUES
 from jamie.metrics.base import NotApplicable, metric
 
+MIN_FEATURES, LEAST_MEAN = 10, 0.05  # for a ratio to what can be reached
 N_SPLITS = 3  # thinnings that are averaged
 MAX_CELLS = 10_000  # random ones of more tell the same
 Z = 3.0  # standard errors above 0 that r must be in one half of the cells, for the other to be asked
@@ -147,9 +148,11 @@ def pearson_over_attainable(features) -> tuple[float, int]:
     Raises
     ------
     NotApplicable
-        No feature has both.
+        Fewer than `MIN_FEATURES` have both, or what they could attain is too little to be divided by.
     """
     both = features[["pearson", "pearson_attainable"]].astype(float).dropna()
-    if both.empty:
-        raise NotApplicable("no feature with a known attainable r")
+    if len(both) < MIN_FEATURES:
+        raise NotApplicable(f"attainable r is known of {len(both)} features, fewer than {MIN_FEATURES}")
+    if both["pearson_attainable"].mean() < LEAST_MEAN:
+        raise NotApplicable(f"the mean attainable r is below {LEAST_MEAN}: too little to be divided by")
     return float(both["pearson"].mean() / both["pearson_attainable"].mean()), len(both)
