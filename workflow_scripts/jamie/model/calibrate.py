@@ -23,6 +23,7 @@ from jamie.model.unlike import MOST, Reference
 
 PAIRS_PER_CLUSTER, MOST_CLUSTERS = 60, 15
 MIN_SIZES = 20  # pairs, from which on sizes are predicted
+LEADING = 5  # components that sizes are predicted from: the others are not the same in two fits
 
 
 @dataclass
@@ -177,17 +178,20 @@ class _Target:
         """Log size by imputed components, learned of the pairs; the mean size where these are few."""
         from sklearn.linear_model import RidgeCV
 
-        self.size_weights = np.append(np.zeros(self.population.shape[1]), np.log(size.mean()))
-        imputed = np.empty((0, self.population.shape[1]))
+        n_axes = self.population.shape[1]
+        self.size_weights = np.append(np.zeros(n_axes), np.log(size.mean()))
+        imputed = np.empty((0, n_axes))
         if len(of_pairs):
             folds = self.crossfit.folds
             values = (fold.projections[self.name].inverse(fold.imputed[self.name]) for fold in folds)
             imputed = np.concatenate([self.projection.transform(v) for v in values])
         if (of_pairs > 0).sum() >= MIN_SIZES:
             some = of_pairs > 0
-            model = RidgeCV(np.geomspace(0.1, 1e5, 13)).fit(imputed[some], np.log(of_pairs[some]))
-            shift = np.log(of_pairs.sum() / np.exp(model.predict(imputed)).sum())  # from logs to means
-            self.size_weights = np.append(model.coef_, model.intercept_ + shift)
+            x = imputed[:, :LEADING]
+            model = RidgeCV(np.geomspace(0.1, 1e5, 13)).fit(x[some], np.log(of_pairs[some]))
+            shift = np.log(of_pairs.sum() / np.exp(model.predict(x)).sum())  # from logs to means
+            self.size_weights[: len(model.coef_)] = model.coef_
+            self.size_weights[-1] = model.intercept_ + shift
         self.size_of_pairs, self.size_of_population = (
             sizes(self.size_weights, components) for components in (imputed, self.population)
         )
