@@ -41,7 +41,7 @@ def draw(md, out: Path, features: dict[str, str]) -> None:
         save(out / f"{m}_completed.png")
 
 
-def test_groups(md, out: Path, m: str) -> None:
+def rank_groups(md, out: Path, m: str) -> None:
     """Features that differ between groups, of measured cells."""
     groups = "cell_type" if "cell_type" in md[m].obs else "leiden"
     adata = md[m]
@@ -78,7 +78,7 @@ def main() -> None:
         features[m] = chosen.get(m, highest)
     draw(md, arguments.out, features)
     for m in features:
-        test_groups(md, arguments.out, m)
+        rank_groups(md, arguments.out, m)
 
 
 if __name__ == "__main__":

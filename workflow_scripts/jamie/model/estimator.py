@@ -236,8 +236,9 @@ class JAMIE:
 
         Above ``model.calibration.reference[modality].threshold`` lies one in 20 of cells like these.
         """
-        x = self.model_input(mdata, modality)
-        off_axes = self.projections[modality].off_axes(self._prepared_x(mdata, modality), x)
+        prepared, projection = self._prepared_x(mdata, modality), self.projections[modality]
+        x = projection.transform(prepared)
+        off_axes = projection.off_axes(prepared, x)
         reference = self._calibration().reference[modality]
         return reference.score(reference.distances(x, self.encode(x, modality), off_axes))
 
@@ -347,6 +348,10 @@ class JAMIE:
 
     def model_input(self, mdata, modality: str) -> np.ndarray:
         """Scaled principal components, float32 (n, k); raw cells are prepared with the model's statistics."""
+        return self.projections[modality].transform(self._prepared_x(mdata, modality))
+
+    def _prepared_x(self, mdata, modality: str):
+        """``X`` of prepared cells (n, p), of the model's features."""
         if modality not in mdata.mod:
             raise InputError(
                 f"The data have no modality {modality!r}",
@@ -354,9 +359,6 @@ class JAMIE:
                 found=", ".join(mdata.mod),
                 change="the data, or `source`",
             )
-        return self.projections[modality].transform(self._prepared_x(mdata, modality))
-
-    def _prepared_x(self, mdata, modality: str):
         adata, state = mdata.mod[modality], self.states[modality]
         if c.PREPROCESSING in adata.uns and same_state(adata.uns[c.PREPROCESSING], state):
             return preprocess.by_name(adata, state)
