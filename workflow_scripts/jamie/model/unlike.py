@@ -6,8 +6,8 @@ standardised by what it is for training cells that a fit left out (`jamie.model.
 largest of the three. One in 20 left-out cells lies above the threshold, and so does one in 20 new cells, if
 they are like them (a split-conformal p-value of 0.05; Bates et al., Annals of Statistics 51, 149, 2023).
 
-Distances must mean the same in the fits of the folds and in the model: with 2,400 cells of sparse peaks and 100
-components they do not, and a third of ordinary cells lie above the threshold.
+Distances must mean the same in the fits of the folds and in the model: with 2,400 cells of sparse peaks and
+100 components they do not, and a third of ordinary cells lie above the threshold.
 """
 
 from __future__ import annotations
