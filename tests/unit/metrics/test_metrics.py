@@ -101,12 +101,10 @@ KNOWN_ANSWERS = {
         ((np.array([]),), []),
     ],
     "pearson_over_attainable": [
-        ((attained([0.3, 0.6], [0.3, 0.6]),), (1.0, 2)),
-        (
-            (attained([0.1, 0.2, 0.9, np.nan], [0.5, 0.7, np.nan, 0.5]),),
-            (0.25, 2),
-        ),  # of means
-        ((attained([-0.1], [0.2]),), (-0.5, 1)),
+        ((attained([0.3, 0.6] * 5, [0.3, 0.6] * 5),), (1.0, 10)),
+        # the ratio of the means, over features that have both
+        ((attained([0.1, 0.2] * 5 + [0.9, np.nan], [0.5, 0.7] * 5 + [np.nan, 0.5]),), (0.25, 10)),
+        ((attained([-0.1] * 10, [0.2] * 10),), (-0.5, 10)),
     ],
     "auroc": [
         ((X > 2, X), [1.0]),
@@ -238,7 +236,11 @@ def test_foscttm_directions_differ_where_they_should():
     "call,reason",
     [
         (lambda: foscttm((CELLS, CELLS), SAME[:2]), "fewer than 3 cells"),
-        (lambda: pearson_over_attainable(attained([0.1], [np.nan])), "no feature with a known attainable r"),
+        (
+            lambda: pearson_over_attainable(attained([0.1] * 10, [0.2] * 9 + [np.nan])),
+            "9 features, fewer than 10",
+        ),
+        (lambda: pearson_over_attainable(attained([0.1] * 10, [0.01] * 10)), "too little to be divided by"),
         (lambda: r2_median(pd.DataFrame({"r2": [np.nan]})), "no feature has an R2"),
         (
             lambda: label_transfer_accuracy((CELLS[:2], CELLS), (SAME[:2, 0], SAME[:, 0])),
