@@ -101,7 +101,8 @@ def test_few_cells_are_fitted_and_their_intervals_are_wide(small_options):
     low, high = model.interval(values, "methylation", model.groups(mdata, "ephys"))
     y = mdata.mod["methylation"].X
     assert ((y >= low) & (y <= high)).all()
-    assert np.isnan(model.calibration.reference["ephys"].threshold)
+    score, threshold = model.unlikeness(mdata, "ephys")
+    assert np.isnan(threshold) and np.isnan(score).all()
 
 
 def test_one_fold_is_refused(small_options):

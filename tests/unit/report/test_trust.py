@@ -60,9 +60,8 @@ def test_mask_groups_and_unlikeness_are_those_of_the_model(raw_multiome, model, 
     assert list(adata.uns[trust.GROUPS]) == intervals.groups
     imputed = (adata.obs["values"] == "imputed").to_numpy()
     cells = raw_multiome.mod["atac"].obs_names.get_indexer(adata.obs_names[imputed])
-    found = model.unlikeness(raw_multiome, "atac")
+    found, threshold = model.unlikeness(raw_multiome, "atac")
     np.testing.assert_allclose(adata.obs[trust.UNLIKENESS][imputed], found[cells], rtol=1e-5)
-    threshold = model.calibration.reference["atac"].threshold
     np.testing.assert_array_equal(adata.obs[trust.UNLIKE][imputed], found[cells] > threshold)
     types = raw_multiome.mod["atac"].obs["cell_type"].astype(str).to_numpy()[cells]
     np.testing.assert_array_equal(adata.obs[trust.GROUP].astype(str)[imputed], types)

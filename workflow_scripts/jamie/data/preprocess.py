@@ -74,7 +74,7 @@ def fit(adata, is_train: np.ndarray, n_top_features: int | None = None) -> dict:
         state["idf"] = _idf(train)
     state["features"] = np.asarray(adata.var_names, dtype=str)
     transformed = _transform(train, _sizes(train, state) if counts else None, state)
-    mean, sd = _mean_sd(transformed)
+    mean, sd = column_mean_sd(transformed)
     keep = sd > 0
     if kind in (c.CONTINUOUS, c.METHYLATION):
         keep &= spread > 0  # else a constant would vary by where it is missing
@@ -309,15 +309,6 @@ def _top_features(train, transformed, kind: str, counts: bool, n_top: int, keep:
     chosen = np.zeros(n_features, dtype=bool)
     chosen[np.argsort(-n_cells, kind="stable")[:n_top]] = True
     return chosen
-
-
-def _mean_sd(matrix) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation per feature, both float64 (p,)."""
-    if sparse.issparse(matrix):
-        return column_mean_sd(sparse.csr_matrix(matrix))
-    matrix = np.asarray(matrix, dtype=np.float64)
-    sd = matrix.std(axis=0)
-    return matrix.mean(axis=0), np.where(np.ptp(matrix, axis=0) > 0, sd, 0)
 
 
 def _check_shared(adata, state: dict, shared: np.ndarray) -> None:

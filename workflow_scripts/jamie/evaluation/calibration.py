@@ -97,10 +97,8 @@ class _Check:
         self.group = model.calibration.grouping(given.obs.iloc[source_rows], self.latent)
         names, n_cells = np.unique(self.group.astype(str), return_counts=True)
         self.names = names[(n_cells >= MIN_CELLS) & (names != EVERYONE)].tolist()
-        threshold = model.calibration.reference[source].threshold
-        self.unlike = (model.unlikeness(prepared, source)[source_rows] > threshold).astype(float)
-        if np.isnan(threshold):
-            self.unlike[:] = np.nan
+        score, threshold = model.unlikeness(prepared, source)
+        self.unlike = np.where(np.isnan(threshold), np.nan, score[source_rows] > threshold)
         n_groups, p = 1 + len(self.names), adata.n_vars
         self.n, self.covered, self.covered_native, self.measured, self.native = np.zeros((5, n_groups, p))
         self.training_mean = self._training_mean(adata)

@@ -73,10 +73,13 @@ def scaled_log1p(counts: sparse.csr_matrix, per_row: np.ndarray, per_column: np.
     return sparse.csr_matrix((values, counts.indices, counts.indptr), shape=counts.shape)
 
 
-def column_mean_sd(matrix: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each column, float64 (p,) each; the sd of equal values is 0."""
+def column_mean_sd(matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column of (n, p), float64 (p,) each; sd of equal values is 0."""
     from sklearn.utils.sparsefuncs import incr_mean_variance_axis
 
+    if not sparse.issparse(matrix):
+        matrix = np.asarray(matrix, dtype=np.float64)
+        return matrix.mean(axis=0), np.where(np.ptp(matrix, axis=0) > 0, matrix.std(axis=0), 0)
     p = matrix.shape[1]
     mean, variance, n = np.zeros(p), np.zeros(p), np.zeros(p)
     for rows in row_blocks(*matrix.shape):

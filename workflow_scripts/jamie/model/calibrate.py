@@ -19,9 +19,10 @@ from jamie.linear.neighbours import nearest
 from jamie.model.crossfit import CrossFit
 from jamie.model.intervals import EVERYONE, Intervals, better_than_mean, half_widths, limits
 from jamie.model.native import SOFT, Native, fit_counts, fit_line, fit_open, log_rate, sizes
-from jamie.model.unlike import MOST, Reference
+from jamie.model.unlike import Reference
 
 PAIRS_PER_CLUSTER, MOST_CLUSTERS = 60, 15
+MOST_CELLS = 5_000  # that clusters, and the mean over all imputed cells, are learned from
 MIN_SIZES = 20  # pairs, from which on sizes are predicted
 LEADING = 5  # components that sizes are predicted from: the others are not the same in two fits
 
@@ -58,7 +59,7 @@ class Grouping:
                 )
             return cls(names, None)
         rng = np.random.default_rng([seed, 11])
-        cells = np.concatenate([z[np.sort(rng.permutation(len(z))[:MOST])] for z in latents.values()])
+        cells = np.concatenate([z[np.sort(rng.permutation(len(z))[:MOST_CELLS])] for z in latents.values()])
         n = int(np.clip(n_pairs // PAIRS_PER_CLUSTER, 1, MOST_CLUSTERS))
         centers = KMeans(n, n_init=1, random_state=seed).fit(cells).cluster_centers_
         return cls([f"cluster {i + 1}" for i in range(n)], centers.astype(np.float32))
@@ -76,7 +77,10 @@ class Grouping:
 
 @dataclass
 class Calibration:
-    """See the head of this module; ``native`` and ``intervals`` by target, ``reference`` by source."""
+    """See the head of this module; ``native`` and ``intervals`` by target, ``reference`` by source.
+
+    Without a fold there is no ``reference``.
+    """
 
     native: dict[str, Native]
     intervals: dict[str, Intervals]
@@ -97,7 +101,7 @@ class Calibration:
         return {"groups": self.grouping.names, "n_pairs": self.n_pairs}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray], names: dict) -> Calibration:
+    def from_arrays(cls, arrays: dict[str, np.ndarray], names: dict, options) -> Calibration:
         parts: dict[str, dict] = {"native": {}, "intervals": {}, "reference": {}}
         for key, array in arrays.items():
             if key != "centers":
@@ -108,7 +112,7 @@ class Calibration:
         return cls(
             {m: Native(**a) for m, a in parts["native"].items()},
             {m: Intervals(groups, **a) for m, a in parts["intervals"].items()},
-            {m: Reference.from_arrays(a) for m, a in parts["reference"].items()},
+            {m: Reference.from_arrays(a, options) for m, a in parts["reference"].items()},
             Grouping(names["groups"], arrays.get("centers")),
             names["n_pairs"],
         )
@@ -124,18 +128,14 @@ def calibrate(model, train, crossfit: CrossFit) -> Calibration:
     train
         Prepared MuData of its training cells, with the layer of missing values.
     """
-    inputs = model.inputs(train)
-    latents = {m: model.encode(x, m) for m, x in inputs.items()}
+    latents = model.embed(train)
     n_pairs = len(crossfit.pairs(model.modalities[0]))
     grouping = Grouping.of(train, latents, n_pairs, model.seed)
     groups = {m: grouping(train.mod[m].obs, latents[m]) for m in model.modalities}
-    found = Calibration({}, {}, {}, grouping, n_pairs)
+    found = Calibration({}, {}, crossfit.reference, grouping, n_pairs)
     for name in model.modalities:
         target = _Target(model, train.mod[name], name, crossfit, latents, groups, grouping.names)
         found.native[name], found.intervals[name] = target.fit()
-        found.reference[name] = Reference.of(inputs[name], latents[name], model.seed)
-        if crossfit.folds:
-            found.reference[name].learn(crossfit.left_out(name)[1])
     return found
 
 
@@ -287,7 +287,7 @@ def _places(groups: np.ndarray, names: list[str]) -> np.ndarray:
 
 
 def _some(n: int, seed: int) -> np.ndarray:
-    return np.sort(np.random.default_rng([seed, 13]).permutation(n)[:MOST])
+    return np.sort(np.random.default_rng([seed, 13]).permutation(n)[:MOST_CELLS])
 
 
 def _by_column(x):

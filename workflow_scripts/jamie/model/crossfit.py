@@ -4,15 +4,15 @@ The training cells are dealt into folds, a known pair whole. For each fold compo
 anew to the others, as the model itself was, and see neither side of its pairs. (Fits in half the steps would
 impute values that vary less, and what they teach would make counts too high.) What they impute for these
 pairs is held against what was measured there: that calibrates the model (`jamie.model.calibrate`).
-What does not look at single cells is kept: choice of features and scaling, statistics of all training cells;
-and an estimated correspondence, made with all known pairs, of which a fold sees the part among its own cells.
+What does not look at single cells is kept: the choice of features, and their transformation; and an
+estimated correspondence, made with all known pairs, of which a fold sees the part among its own cells.
 """
 
 from __future__ import annotations
 
 import logging
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from scipy import sparse
 
 from jamie import io
 from jamie.data.correspondence import certain_pairs, single_pairs
+from jamie.linear.blocks import column_mean_sd
 from jamie.linear.projection import Projection
 from jamie.model.options import Options
 from jamie.model.unlike import Reference
@@ -27,7 +28,7 @@ from jamie.model.unlike import Reference
 log = logging.getLogger(__name__)
 
 ENOUGH = 1_000  # left-out pairs (cells, where there are none), after which no further fold is fitted
-_OF_FOLD = "imputed", "imputed_alone", "distances"
+_OF_FOLD = "imputed", "imputed_alone"
 _OF_PROJECTION = "sd", "center", "components", "scale"
 MIN_CELLS = 20  # training cells of either modality, below which nothing is left out
 
@@ -48,8 +49,6 @@ class Fold:
         The same of all cells of the other modality without a known partner: float32 (n_alone, k).
     projections
         What these components are, by modality.
-    distances
-        Of all left-out cells from those fitted, float (n_m, 3), see `jamie.model.unlike.Reference`.
     """
 
     rows: tuple[np.ndarray, np.ndarray]
@@ -57,7 +56,6 @@ class Fold:
     imputed: dict[str, np.ndarray]
     imputed_alone: dict[str, np.ndarray]
     projections: dict[str, Projection]
-    distances: dict[str, np.ndarray]
 
 
 @dataclass
@@ -72,11 +70,14 @@ class CrossFit:
         Rows of the training cells without a known partner, by modality: int (n_alone,).
     folds
         At most as many as were asked for.
+    reference
+        By modality, the first fit, as new cells are compared with it; not saved here, but with the model.
     """
 
     modalities: tuple[str, str]
     alone: dict[str, np.ndarray]
-    folds: list[Fold]
+    folds: list[Fold] = field(default_factory=list)
+    reference: dict[str, Reference] = field(default_factory=dict)
 
     def save(self, folder: str | Path) -> None:
         """Write ``folds.safetensors`` and ``folds.json``; the folder appears whole or not at all."""
@@ -105,7 +106,7 @@ class CrossFit:
         about = io.read_json(Path(folder) / "folds.json")
         arrays = load_file(Path(folder) / "folds.safetensors")
         names = tuple(about["modalities"])
-        found = cls(names, {name: arrays[f"alone.{name}"] for name in names}, [])
+        found = cls(names, {name: arrays[f"alone.{name}"] for name in names})
         for i, n_pairs in enumerate(about["n_pairs"]):
             of_fold = {part: {n: arrays[f"{i}.{n}.{part}"] for n in names} for part in _OF_FOLD}
             projections = {
@@ -133,13 +134,6 @@ class CrossFit:
         parts = (f.projections[target].inverse(f.imputed_alone[target], features) for f in self.folds)
         return sum(parts) / np.float32(len(self.folds))
 
-    def left_out(self, modality: str) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of all left-out cells of a modality, int (n,), and their distances, float (n, 3)."""
-        axis = self.modalities.index(modality)
-        rows = [f.rows[axis] for f in self.folds]
-        distances = [f.distances[modality] for f in self.folds]
-        return np.concatenate([np.empty(0, np.int64), *rows]), np.concatenate([np.empty((0, 3)), *distances])
-
 
 def cross_fit(train, f: sparse.csr_matrix, f_estimated, options: Options, n_components: int, seed: int):
     """Fit the folds: a `CrossFit`.
@@ -156,12 +150,21 @@ def cross_fit(train, f: sparse.csr_matrix, f_estimated, options: Options, n_comp
         Principal components the model has.
     """
     alone = _alone(f)
-    found = CrossFit(tuple(train.mod), dict(zip(train.mod, alone, strict=True)), [])
+    found = CrossFit(tuple(train.mod), dict(zip(train.mod, alone, strict=True)))
     dealt, n_done = deal(f, options.folds, seed), 0
     for number, (rows, n_pairs) in enumerate(dealt):
         log.info("cross-fitting: fold %d of %d at most", number + 1, len(dealt))
-        fitted = _fit_fold(train, f, f_estimated, options, n_components, seed, rows, n_pairs, alone)
-        found.folds.append(fitted)
+        fold, parts, model = _fit_fold(
+            train, f, f_estimated, options, n_components, seed, rows, n_pairs, alone
+        )
+        found.folds.append(fold)
+        if not number:
+            found.reference = {
+                name: Reference.of(
+                    part.projection, part.varies, model.vaes[axis], part.fitted, part.left, seed
+                )
+                for axis, (name, part) in enumerate(zip(train.mod, parts, strict=True))
+            }
         n_done += n_pairs or min(map(len, rows))
         if n_done >= ENOUGH:
             break
@@ -199,13 +202,13 @@ def deal(f: sparse.csr_matrix, n_folds: int, seed: int) -> list[tuple[tuple[np.n
 
 def _fit_fold(
     train, f, f_estimated, options: Options, n_components: int, seed: int, rows, n_pairs: int, alone
-) -> Fold:
+) -> tuple[Fold, list[_Part], object]:
     from jamie.model.trainer import train as fit
     from jamie.model.watch import submatrix
 
     keep = tuple(np.setdiff1d(np.arange(n), left) for n, left in zip(f.shape, rows, strict=True))
     parts = [
-        _project(adata, fitted, left, n_components)
+        _Part.of(adata, fitted, left, n_components)
         for adata, fitted, left in zip(train.mod.values(), keep, rows, strict=True)
     ]
     model = fit(
@@ -216,31 +219,34 @@ def _fit_fold(
         seed=seed,
         progress=False,
     ).model
-    names, imputed, imputed_alone, distances = list(train.mod), {}, {}, {}
+    names, imputed, imputed_alone = list(train.mod), {}, {}
     for i, part in enumerate(parts):
-        target, z = names[1 - i], model.encode(i, part.left)
-        imputed[target] = model.decode(1 - i, z[:n_pairs])
-        others = part.projection.transform(train.mod[names[i]].X[alone[i]])
-        imputed_alone[target] = model.decode(1 - i, model.encode(i, others))
-        reference = Reference.of(part.fitted, model.encode(i, part.fitted), seed)
-        distances[names[i]] = reference.distances(part.left, z, part.off_axes)
+        target = names[1 - i]
+        pairs, others = (
+            model.encode(i, part.projection.transform(cells))
+            for cells in (part.left[:n_pairs], train.mod[names[i]].X[alone[i]])
+        )
+        imputed[target], imputed_alone[target] = model.decode(1 - i, pairs), model.decode(1 - i, others)
     projections = {name: part.projection for name, part in zip(names, parts, strict=True)}
-    return Fold(rows, n_pairs, imputed, imputed_alone, projections, distances)
+    return Fold(rows, n_pairs, imputed, imputed_alone, projections), parts, model
 
 
 @dataclass
 class _Part:
-    """One modality of a fold: components, and the cells fitted and left out as they see them."""
+    """One modality of a fold: components, model input of the cells fitted, prepared cells left out.
+
+    ``varies`` says of each feature, bool (p,), whether it does so among the cells fitted; a model leaves out
+    those that do not.
+    """
 
     projection: Projection
+    varies: np.ndarray
     fitted: np.ndarray
-    left: np.ndarray
-    off_axes: np.ndarray
+    left: object
 
-
-def _project(adata, fitted: np.ndarray, left: np.ndarray, n_components: int) -> _Part:
-    values = adata.X[fitted]
-    projection = Projection.fit(values, adata.var["sd"].to_numpy(), n_components)
-    out = adata.X[left]
-    x = projection.transform(out)
-    return _Part(projection, projection.transform(values), x, projection.off_axes(out, x))
+    @classmethod
+    def of(cls, adata, fitted: np.ndarray, left: np.ndarray, n_components: int) -> _Part:
+        values = adata.X[fitted]
+        sd = column_mean_sd(values)[1]
+        projection = Projection.fit(values, np.where(sd > 0, sd, adata.var["sd"]), n_components)
+        return cls(projection, sd > 0, projection.transform(values), adata.X[left])

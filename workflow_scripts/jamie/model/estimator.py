@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FORMAT = 3  # of the saved model
+FORMAT = 4  # of the saved model
 
 
 class JAMIE:
@@ -126,7 +126,7 @@ class JAMIE:
         from jamie.model.crossfit import CrossFit, cross_fit
 
         if not self.options.folds:
-            self.crossfit_ = CrossFit(self.modalities, {m: np.empty(0, int) for m in self.modalities}, [])
+            self.crossfit_ = CrossFit(self.modalities, {m: np.empty(0, int) for m in self.modalities})
             return
         start = time.perf_counter()
         n_components = max(len(p.components) for p in self.projections.values())  # fewer of few features
@@ -231,16 +231,16 @@ class JAMIE:
         latent = self.encode(self.model_input(mdata, source), source)
         return self._calibration().grouping(mdata.mod[source].obs, latent)
 
-    def unlikeness(self, mdata, modality: str) -> np.ndarray:
-        """How unlike the training cells each cell is, float (n_cells,); see `jamie.model.unlike`.
+    def unlikeness(self, mdata, modality: str) -> tuple[np.ndarray, float]:
+        """How unlike the training cells each cell is, float (n_cells,), and the threshold.
 
-        Above ``model.calibration.reference[modality].threshold`` lies one in 20 of cells like these.
+        Above it lies one in 20 of cells that are like them (`jamie.model.unlike`). All is NaN where too few
+        cells could be left out to tell.
         """
-        prepared, projection = self._prepared_x(mdata, modality), self.projections[modality]
-        x = projection.transform(prepared)
-        off_axes = projection.off_axes(prepared, x)
-        reference = self._calibration().reference[modality]
-        return reference.score(reference.distances(x, self.encode(x, modality), off_axes))
+        prepared, reference = self._prepared_x(mdata, modality), self._calibration().reference
+        if not reference:
+            return np.full(prepared.shape[0], np.nan), np.nan
+        return reference[modality].score(prepared), reference[modality].threshold
 
     def _calibration(self):
         if self.calibration is None:
@@ -326,7 +326,7 @@ class JAMIE:
         self.fit_info_ = config["fit_info"]
         if config["calibration"] is not None:
             of_calibration = _with_prefix(arrays, "calibration.")
-            self.calibration = Calibration.from_arrays(of_calibration, config["calibration"])
+            self.calibration = Calibration.from_arrays(of_calibration, config["calibration"], self.options)
         return self
 
     def _prepared(self, mdata):

@@ -71,6 +71,14 @@ class VAE(nn.Module):
             mu, log_var = self.mu(h), self.log_var(h)
         return mu.float(), log_var.float().clamp(-10, 10)
 
+    @torch.no_grad()
+    def latent(self, x: np.ndarray) -> np.ndarray:
+        """Latent means of cells x (n, p): float32 (n, d)."""
+        device = self.mu.weight.device
+        starts = range(0, max(len(x), 1), CHUNK)
+        parts = (self.encode(torch.as_tensor(x[i : i + CHUNK], device=device))[0] for i in starts)
+        return np.concatenate([part.cpu().numpy() for part in parts])
+
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         """z (b, d) to x (b, p)."""
         with self._precision(z):
@@ -95,12 +103,9 @@ class JointVAE(nn.Module):
         for vae, values in zip(self.vaes, axes, strict=True):
             vae.axes.copy_(torch.as_tensor(values))
 
-    @torch.no_grad()
     def encode(self, axis: int, x: np.ndarray) -> np.ndarray:
         """Latent means of cells x (n, p) of the first or the second modality: float32 (n, d)."""
-        starts = range(0, max(len(x), 1), CHUNK)
-        parts = [self.vaes[axis].encode(self._tensor(x[i : i + CHUNK]))[0] for i in starts]
-        return np.concatenate([part.cpu().numpy() for part in parts])
+        return self.vaes[axis].latent(x)
 
     @torch.no_grad()
     def decode(self, axis: int, z: np.ndarray) -> np.ndarray:

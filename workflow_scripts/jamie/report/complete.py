@@ -114,8 +114,10 @@ def write_completed(
 def _say_how_far_to_trust(completed, mdata, model, sides: dict) -> None:
     """Intervals, mask and unlikeness of both completed modalities."""
     group = {m: model.groups(mdata, m) for m in sides}
-    unlike = {m: model.unlikeness(mdata, m) for m in sides}
-    threshold = {m: np.full(mdata.mod[m].n_obs, model.calibration.reference[m].threshold) for m in sides}
+    unlike, threshold = {}, {}
+    for m in sides:
+        unlike[m], limit = model.unlikeness(mdata, m)
+        threshold[m] = np.full(mdata.mod[m].n_obs, limit)
     for m, (other, partners) in sides.items():
         lacking = _without_partner(partners.T)
         of_cells = (np.append(part[m], part[other][lacking]) for part in (group, unlike, threshold))
