@@ -17,6 +17,7 @@ import pytest
 import quality
 import scaling
 import stages
+import unlike
 
 from jamie import JAMIE, io
 from jamie.data.correspondence import choose_known, from_names
@@ -306,3 +307,12 @@ def test_imports_are_counted_wherever_they_stand(tmp_path):
     (line,) = map(json.loads, (tmp_path / costs.IMPORTS).read_text().splitlines())
     assert 0 < line["import_s"] < line["cpu_s"]
     assert costs.read_imports(tmp_path).to_dict() == pytest.approx({"fit_baseline": line["import_s"]})
+
+
+@pytest.mark.slow
+def test_shares_of_cells_called_unlike_are_of_the_type_left_out_and_of_others():
+    mdata, pairs, n_top = cases.dataset("simulated_multiome", ".")
+    frequent = mdata.mod["rna"].obs["cell_type"].value_counts().index[0]
+    for modality, n, new, ordinary in unlike.shares(mdata, pairs, n_top, frequent, 0):
+        assert n == (mdata.mod[modality].obs["cell_type"] == frequent).sum()
+        assert ordinary < 0.12 and new > 2 * ordinary
