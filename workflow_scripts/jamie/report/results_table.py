@@ -87,7 +87,10 @@ def _standings(rows: pd.DataFrame, parts: list[tuple], scenarios: dict[str, dict
         }
         for kind, scores in by_standing.items():
             counts[kind] += len(scores)
-        words = [f"{kind} on {score_names(scores)}" for kind, scores in by_standing.items() if scores]
+        told = [kind for kind in (paired.BEST, paired.BEHIND) if by_standing[kind]]
+        words = [f"{kind} on {score_names(by_standing[kind])}" for kind in told]
+        n_level = len(by_standing[paired.LEVEL])
+        words += [f"level on {n_level} more" if told else f"level on all {n_level}"] if n_level else []
         said += [f"`{dataset}`, `{scenario}`: {'; '.join(words)}"] if words else []
     if not said:
         return ""
