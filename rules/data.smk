@@ -59,6 +59,7 @@ rule ingest_dataset:
     output:
         data=f"{DATASET}/ingested.h5mu",
         pairs=f"{DATASET}/pairs.npz",
+        notices=f"{DATASET}/notices.tsv",
     params:
         entry=dataset_entry,
         code=code_digest("data"),

@@ -17,5 +17,5 @@ with entry.job(snakemake):
         pairs,
         JAMIE.load(snakemake.input.model),
         None if scores is None else io.read_table(scores, dtype={"feature": str}),
-        originals.find(dataset, files),
+        originals.find(dataset, files, mdata),
     )

@@ -95,11 +95,18 @@ def test_nan_is_a_missing_measurement_but_inf_is_not():
     assert "-inf (cell cell4, feature continuous1)" in refused(dataset(second=second))
 
 
-@pytest.mark.parametrize(("place", "name"), [(np.s_[5, :], "cell5"), (np.s_[:, 3], "methylation3")])
-def test_all_nan_cell_or_feature(place, name):
-    second = modality("methylation")
+@pytest.mark.parametrize("kind", ["methylation", "continuous"])
+@pytest.mark.parametrize(("place", "name"), [(np.s_[5, :], "cell5"), (np.s_[:, 3], "{kind}3")])
+def test_a_cell_or_feature_that_was_not_measured_is_listed_and_dropped(place, name, kind, caplog):
+    second, name = modality(kind), name.format(kind=kind)
     second.X[place] = np.nan
-    assert f"1: {name}" in refused(dataset(second=second))
+    mdata = dataset(second=second)
+    assert f"1: {name}" in refused(mdata)
+    kept = checks.drop_empty(mdata)
+    assert kept["two"].shape in ((N - 1, 5), (N, 4)) and kept["one"].shape == (N, 5)
+    assert name not in [*kept["two"].obs_names, *kept["two"].var_names]
+    assert f"were left out (1: {name})" in caplog.text
+    checks.check_dataset(kept, "mine", labels=True)
 
 
 @pytest.mark.parametrize(("value", "word"), [(-1, "negative"), (0.5, "not whole")])
@@ -136,14 +143,14 @@ def test_empty_cells_and_features_are_listed_and_dropped(caplog, monkeypatch, bl
     mdata = dataset(modality(matrix=sparse.csr_matrix(matrix)))
     message = refused(mdata)
     assert (
-        "empty cells, 2: cell4, cell6; empty features, 1: rna3" in message and "drop_empty: true" in message
+        "empty cells, 2: cell4, cell6; empty features, 1: rna3" in message and "drop_empty: false" in message
     )
-    with caplog.at_level("INFO"):
-        kept = checks.drop_empty(mdata)
+    kept = checks.drop_empty(mdata)
     assert kept["one"].shape == (N - 2, 4) and kept["two"].shape == (N, 6)
     assert "cell4" not in kept["one"].obs_names and sparse.issparse(kept["one"].X)
     assert list(kept.mod) == ["one", "two"] and kept["one"].uns["kind"] == "rna"
-    assert "2 empty cells, 1 empty features" in caplog.text
+    assert "one: empty (all zero) cells were left out (2: cell4, cell6)" in caplog.text
+    assert "one: empty (all zero) features were left out (1: rna3)" in caplog.text
     assert mdata["one"].shape == (N, 5)
     checks.check_dataset(kept, "mine", labels=True)
 
@@ -154,10 +161,19 @@ def test_explicit_zeros_are_no_counts():
     assert "1: cell0" in refused(dataset(adata))
 
 
-def test_drop_empty_leaves_other_kinds_alone():
+def test_zero_is_a_value_of_what_is_measured(caplog):
     second = modality("continuous")
     second.X[0] = 0
-    assert checks.drop_empty(dataset(second=second))["two"].shape == (N, 5)
+    mdata = dataset(second=second)
+    assert checks.drop_empty(mdata) is mdata and not caplog.text
+
+
+def test_of_normalised_values_empty_cells_and_features_are_dropped():
+    matrix = np.random.default_rng(0).random((N, 5))
+    matrix[3], matrix[:, 2] = 0, 0
+    mdata = dataset(modality(values="normalised", matrix=matrix))
+    checks.check_dataset(mdata, "mine", labels=True)
+    assert checks.drop_empty(mdata)["one"].shape == (N - 1, 4)
 
 
 @pytest.mark.parametrize("form", [sparse.csr_matrix, np.asarray])
@@ -175,21 +191,33 @@ def test_other_continuous_data_pass(matrix):
     assert checks.check_not_counts(matrix, "one", "modalities.one") is None
 
 
-@pytest.mark.parametrize("missing", [None, np.nan, "", "  "])
-def test_missing_labels(missing):
+def test_a_missing_label_is_no_error():
     adata = modality()
-    labels = adata.obs["cell_type"].astype(object)
-    labels.iloc[[2, 5]] = missing
-    adata.obs["cell_type"] = labels.astype("category")
-    message = refused(dataset(adata))
-    assert "2: cell2, cell5" in message and "cell_type" in message
-    checks.check_dataset(dataset(adata), "mine", labels=False)
+    adata.obs["cell_type"] = pd.Categorical([None, *["a"] * (N - 1)])
+    checks.check_dataset(dataset(adata), "mine", labels=True)
 
 
-def test_label_column_not_there():
-    adata = modality()
-    adata.obs = adata.obs.rename(columns={"cell_type": "type"})
-    assert "columns type" in refused(dataset(adata))
+@pytest.mark.parametrize(
+    ("values", "found", "change"),
+    [
+        (np.linspace(0, 100, N * 5), "percent", "divide them by 100"),
+        (np.linspace(-8, 8, N * 5), "M-values", "2^M / (1 + 2^M)"),
+        (np.linspace(0, 1000, N * 5), "such values", "the file"),
+    ],
+)
+def test_methylation_on_another_scale_is_called_by_its_name(values, found, change):
+    with pytest.raises(InputError) as error:
+        checks.check_dataset(
+            dataset(second=modality("methylation", matrix=values.reshape(N, 5))), "mine", labels=True
+        )
+    assert found in error.value.found and change in error.value.change
+    assert "`datasets.mine.modalities.two.kind: continuous`" in error.value.change
+
+
+def test_what_is_no_count_is_called_by_its_name():
+    counts = np.random.default_rng(0).poisson(2, (N, 5)) + 1
+    for values, name in ((np.log1p(counts), "log1p of whole numbers"), (counts / 7, "logarithms or ratios")):
+        assert name in refused(dataset(modality("atac", matrix=values)))
 
 
 def test_missing_batch():

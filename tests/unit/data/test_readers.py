@@ -13,7 +13,7 @@ import pytest
 from scipy import io as scipy_io
 from scipy import sparse
 
-from jamie.data import checks, readers, readers_r
+from jamie.data import checks, originals, readers, readers_r
 from jamie.data.correspondence import Correspondence
 from jamie.errors import InputError
 from jamie.io import together
@@ -252,10 +252,90 @@ def test_peak_coordinates(names, interval):
     assert var["start"].dtype == np.int64
 
 
-def test_peaks_without_coordinates_are_left_as_they_are(caplog):
-    contents = rna_and_ephys() | {"atac": adata(np.ones((N, 2)), ["chr1:1-2", "peak7"])}
-    mdata = readers.harmonise(contents, entry("h5mu", rna=spec("rna"), atac=spec("atac")))
-    assert list(mdata["atac"].var.columns) == [] and "peak7" in caplog.text
+def atac_of(names, **columns):
+    one = adata(np.ones((N, len(names))), names)
+    one.var = one.var.assign(**columns)
+    dataset = entry("h5mu", rna=spec("rna"), atac=spec("atac"))
+    return readers.harmonise(rna_and_ephys() | {"atac": one}, dataset)["atac"].var
+
+
+def test_a_peak_without_coordinates_is_marked_and_said(caplog):
+    var = atac_of(["chr1:1-2", "peak7"])
+    assert var["chrom"].tolist() == ["chr1", ""] and var["start"].tolist() == [1, 0]
+    assert "some peaks have coordinates" in caplog.text and "(1: peak7)" in caplog.text
+
+
+def test_where_no_peak_has_coordinates_there_are_none(caplog):
+    assert list(atac_of(["peak6", "peak7"]).columns) == []
+    assert "no peaks have coordinates" in caplog.text and "(2: peak6, peak7)" in caplog.text
+
+
+def test_coordinates_as_text_become_numbers_and_other_columns_stay():
+    var = atac_of(["p0", "p1"], seqnames="chr1", start=["1e+05", "7"], end=["100,500", "9"], score=[1.5, 2])
+    assert var["start"].tolist() == [100_000, 7] and var["chrom"].tolist() == ["chr1", "chr1"]
+    assert var["score"].tolist() == [1.5, 2] and var["seqnames"].tolist() == ["chr1", "chr1"]
+
+
+@pytest.mark.parametrize("reader", ["h5mu", "h5ad"])
+@pytest.mark.parametrize("x", [True, False])
+def test_counts_outside_of_x_are_found_and_their_place_is_kept(tmp_path, reader, x, caplog):
+    contents = rna_and_ephys()
+    rna = contents["rna"]
+    rna.layers["umi"], rna.layers["scaled"] = rna.X.copy(), rna.X.toarray() - 2.5
+    rna.X = rna.X.log1p() if x else None
+    if reader == "h5mu":
+        files = {"data": tmp_path / "x.h5mu"}
+        together(contents).write(files["data"])
+    else:
+        files = {name: tmp_path / f"{name}.h5ad" for name in contents}
+        for name, one in contents.items():
+            one.write(files[name])
+    mdata = readers.read(entry(reader), files)
+    assert np.array_equal(mdata["rna"].X.toarray(), COUNTS)
+    assert "X holds no counts" in caplog.text and "those in umi were taken" in caplog.text
+    assert originals.find(entry(reader), files, mdata).layers["rna"] == "layers/umi"
+    normalised = (
+        readers.read(entry(reader, rna=spec("rna", "normalised"), ephys=spec("continuous")), files)
+        if x
+        else None
+    )
+    assert not x or np.allclose(normalised["rna"].X.toarray(), np.log1p(COUNTS))
+
+
+def test_counts_in_raw_bring_their_own_genes(tmp_path):
+    contents = rna_and_ephys()
+    rna = contents["rna"]
+    whole = rna.copy()
+    rna = rna[:, :2].copy()
+    rna.raw, rna.X = whole, rna.X.log1p()
+    together(contents | {"rna": rna}).write(tmp_path / "x.h5mu")
+    mdata = readers.read(entry("h5mu"), {"data": tmp_path / "x.h5mu"})
+    assert np.array_equal(mdata["rna"].X.toarray(), COUNTS) and list(mdata["rna"].var_names) == GENES
+
+
+def test_labels_of_one_side_are_enough():
+    contents = rna_and_ephys()
+    contents["ephys"].obs = contents["ephys"].obs.drop(columns="celltype")
+    mdata = readers.harmonise(contents, entry("h5mu", cell_type="celltype"))
+    assert list(mdata["rna"].obs["cell_type"]) == TYPES and "cell_type" not in mdata["ephys"].obs
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, "", "  ", "nan", "NA"])
+def test_what_says_that_there_is_no_label_is_none(missing):
+    contents = rna_and_ephys()
+    contents["rna"].obs["celltype"] = [missing, *TYPES[1:]]
+    labels = readers.harmonise(contents, entry("h5mu", cell_type="celltype"))["rna"].obs["cell_type"]
+    assert labels.isna().tolist() == [True] + [False] * 5 and list(labels.cat.categories) == ["a", "b"]
+
+
+def test_missing_values_are_those_that_the_config_names():
+    contents = rna_and_ephys()
+    contents["ephys"].X[0, 0] = -999
+    dataset = entry("h5mu", rna=spec("rna"), ephys=spec("continuous") | {"missing": [-999]})
+    assert np.isnan(readers.harmonise(contents, dataset)["ephys"].X).sum() == 1
+    dataset["modalities"]["rna"]["missing"] = [0]
+    with pytest.raises(InputError, match=r"(?s)`modalities.rna.missing`"):
+        readers.harmonise(contents, dataset)
 
 
 def write_10x_h5(path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 import zipfile
 import zlib
@@ -14,16 +13,17 @@ import numpy as np
 from scipy import sparse
 
 from jamie import contract as c
+from jamie.data import counts, notices
+from jamie.data.counts import stored
 from jamie.errors import InputError
 from jamie.io import together
 from jamie.linear.blocks import count_nonzero
-
-log = logging.getLogger(__name__)
 
 VALUES, NORMALISED = "values", "normalised"  # mod[m].uns: key; its value, unless it is contract.COUNTS
 MIN_CELLS = 20
 NAN_ALLOWED = (c.CONTINUOUS, c.METHYLATION)
 MOSTLY_ZERO = 0.5
+A_TENTH, HIGHEST_M = 0.1, 25  # log2((1 - 3e-8) / 3e-8): beyond what any depth of sequencing shows
 UNREADABLE = (
     OSError,
     EOFError,
@@ -47,13 +47,13 @@ def check_dataset(mdata, dataset_name: str, *, labels: bool) -> None:
     dataset_name
         Name of the config entry, for messages.
     labels
-        Whether every cell must have a cell type.
+        Whether cells have types: some of them at least, after `jamie.data.labels.lend`.
 
     Raises
     ------
     InputError
         Too few cells or no feature; duplicate names; values that do not fit ``kind`` and ``values`` (NaN is
-        allowed for continuous and methylation only); an empty cell or feature; a missing label or batch.
+        allowed for continuous and methylation only); an empty cell or feature; no label, a missing batch.
     """
     for modality, adata in mdata.mod.items():
         key = f"datasets.{dataset_name}.modalities.{modality}"
@@ -61,11 +61,11 @@ def check_dataset(mdata, dataset_name: str, *, labels: bool) -> None:
         _check_names(adata, modality, dataset_name)
         _check_finite(adata, modality, key)
         _check_kind(adata, modality, key)
-        if _is_counts(adata):
-            _check_empty(adata, modality, dataset_name)
-        for column, wanted in ((c.CELL_TYPE, labels), (c.BATCH, c.BATCH in adata.obs)):
-            if wanted:
-                _check_complete(adata, modality, column, dataset_name)
+        _check_empty(adata, modality, dataset_name)
+        if c.BATCH in adata.obs:
+            _check_complete(adata, modality, c.BATCH, dataset_name)
+    if labels:
+        _check_labels(mdata, dataset_name)
 
 
 def check_not_counts(matrix, modality: str, key: str) -> None:
@@ -78,7 +78,7 @@ def check_not_counts(matrix, modality: str, key: str) -> None:
     InputError
         The matrix looks like counts.
     """
-    values = _stored(matrix)
+    values = stored(matrix)
     values = values[~np.isnan(values)]
     zeros = 1 - np.count_nonzero(values) / max(1, matrix.shape[0] * matrix.shape[1])
     if zeros <= MOSTLY_ZERO or not len(values):
@@ -93,44 +93,48 @@ def check_not_counts(matrix, modality: str, key: str) -> None:
 
 
 def drop_empty(mdata):
-    """Drop cells and features without any count, in modalities of counts; others are kept as they are.
+    """Leave out cells and features that hold nothing, with a notice: no count, or no measured value.
 
     Returns
     -------
     MuData
-        New, with modalities (n_m', p_m'); dropping a feature never empties a cell, so one pass is enough.
+        New, with modalities (n_m', p_m'); the same where nothing is empty.
     """
-
     kept = {}
     for modality, adata in mdata.mod.items():
-        if _is_counts(adata):
-            cells, features = _has_values(adata.X)
-            if not (cells.all() and features.all()):
-                n_cells, n_features = int((~cells).sum()), int((~features).sum())
-                log.info("%s: dropped %d empty cells, %d empty features", modality, n_cells, n_features)
-                adata = adata[cells, features].copy()
-        kept[modality] = adata
+        cells, features = _has_values(adata)
+        for what, names in (("cells", adata.obs_names[~cells]), ("features", adata.var_names[~features])):
+            if len(names):
+                notices.note(modality, f"{_empty_of(adata)} {what} were left out", names)
+        kept[modality] = adata if cells.all() and features.all() else adata[cells, features].copy()
+    if all(kept[modality] is adata for modality, adata in mdata.mod.items()):
+        return mdata
     with warnings.catch_warnings():  # a gene may name a feature of both modalities
         warnings.simplefilter("ignore", UserWarning)
         return together(kept)
 
 
 def _is_counts(adata) -> bool:
-    return adata.uns[c.KIND] in c.COUNT_KINDS and adata.uns[VALUES] == c.COUNTS
+    return counts.is_counts_kind(adata.uns[c.KIND], adata.uns[VALUES])
 
 
-def _stored(matrix) -> np.ndarray:
-    """1-d view of the values: the stored ones if sparse."""
-    return matrix.data if sparse.issparse(matrix) else np.asarray(matrix).ravel()
+def _empty_of(adata) -> str:
+    return "unmeasured (all NaN)" if adata.uns[c.KIND] in NAN_ALLOWED else "empty (all zero)"
 
 
 def _fractional(values: np.ndarray) -> np.ndarray:
     return values != np.floor(values)
 
 
-def _has_values(matrix) -> tuple[np.ndarray, np.ndarray]:
-    """bool (n_cells,), bool (n_features,): which hold at least one value that is not zero."""
-    cells, features = count_nonzero(matrix)
+def _has_values(adata) -> tuple[np.ndarray, np.ndarray]:
+    """bool (n_cells,), bool (n_features,): which hold anything, be it a value that is not zero or not NaN.
+
+    Leaving out one never empties another, as what is left out holds nothing.
+    """
+    if adata.uns[c.KIND] in NAN_ALLOWED:
+        there = ~np.isnan(np.asarray(adata.X))
+        return there.any(axis=1), there.any(axis=0)
+    cells, features = count_nonzero(adata.X)
     return cells > 0, features > 0
 
 
@@ -141,14 +145,14 @@ def _some(names) -> str:
 
 
 def _where(adata, bad: np.ndarray) -> str:
-    """Count of bad values and the first few as cell / feature. ``bad``: bool, like ``_stored(adata.X)``."""
+    """Count of bad values and the first few as cell / feature. ``bad``: bool, like ``stored(adata.X)``."""
     flat = np.flatnonzero(bad)
     if sparse.issparse(adata.X):
         rows = np.searchsorted(adata.X.indptr, flat[:3], side="right") - 1
         cols = adata.X.indices[flat[:3]]
     else:
         rows, cols = np.divmod(flat[:3], adata.n_vars)
-    values = _stored(adata.X)[flat[:3]]
+    values = stored(adata.X)[flat[:3]]
     places = [
         f"{value:g} (cell {adata.obs_names[i]}, feature {adata.var_names[j]})"
         for i, j, value in zip(rows, cols, values, strict=True)
@@ -191,7 +195,7 @@ def check_unique(names, modality: str, what: str, change: str) -> None:
 
 
 def _check_finite(adata, modality: str, key: str) -> None:
-    kind, values = adata.uns[c.KIND], _stored(adata.X)
+    kind, values = adata.uns[c.KIND], stored(adata.X)
     allowed = kind in NAN_ALLOWED
     bad = np.isinf(values) if allowed else ~np.isfinite(values)
     if bad.any():
@@ -201,26 +205,16 @@ def _check_finite(adata, modality: str, key: str) -> None:
             found=_where(adata, bad),
             change=f"the file, or `{key}.kind` (NaN is allowed for {', '.join(NAN_ALLOWED)})",
         )
-    if not allowed or not np.isnan(values).any():
-        return
-    missing = np.isnan(adata.X.toarray() if sparse.issparse(adata.X) else adata.X)
-    for what, names, axis in (("cell", adata.obs_names, 1), ("feature", adata.var_names, 0)):
-        empty = names[missing.all(axis=axis)]
-        if len(empty):
-            raise InputError(
-                f"{modality} holds a {what} without any measured value",
-                expected=f"at least one value that is not NaN in each {what}",
-                found=f"only NaN in {what}s, {_some(empty)}",
-                change=f"leave these {what}s out of the file",
-            )
 
 
 def _check_kind(adata, modality: str, key: str) -> None:
     """The range of the values is that of their kind."""
-    kind, values = adata.uns[c.KIND], _stored(adata.X)
+    kind, values = adata.uns[c.KIND], stored(adata.X)
     if _is_counts(adata):
         for bad, found in ((values < 0, "negative"), (_fractional(values), "not whole")):
             if bad.any():
+                if found == "not whole":
+                    found = f"not whole ({counts.why_not_fractions(adata.X)})"
                 raise InputError(
                     f"{modality} holds values that are no counts",
                     expected=f"whole numbers >= 0 for kind {kind} with `values: counts`",
@@ -231,18 +225,33 @@ def _check_kind(adata, modality: str, key: str) -> None:
     elif kind == c.METHYLATION:
         bad = (values < 0) | (values > 1)
         if bad.any():
+            found, change = _other_methylation(values[~np.isnan(values)])
             raise InputError(
                 f"{modality} holds methylation outside [0, 1]",
-                expected="fractions from 0 to 1 (or NaN) for kind methylation; percent / 100",
-                found=_where(adata, bad),
-                change=f"the file, or `{key}.kind` (continuous takes any number)",
+                expected="fractions from 0 to 1 (or NaN) for kind methylation",
+                found=f"{found}{_where(adata, bad)}",
+                change=f"{change}, or `{key}.kind: continuous`, which takes any number",
             )
     elif kind == c.CONTINUOUS:
         check_not_counts(adata.X, modality, key)
 
 
+def _other_methylation(values: np.ndarray) -> tuple[str, str]:
+    """What methylation outside [0, 1] may be, and how to make fractions of it."""
+    if np.mean(values < 0) > A_TENTH and np.mean(np.abs(values) <= HIGHEST_M) == 1:
+        return (
+            "what looks like M-values, log2(m / (1 - m)), ",
+            "make fractions of them, 2^M / (1 + 2^M), in the file",
+        )
+    if values.min() >= 0 and values.max() <= 100 and np.mean(values > 1) > A_TENTH:
+        return "what looks like percent, ", "divide them by 100 in the file"
+    return "", "the file"
+
+
 def _check_empty(adata, modality: str, dataset_name: str) -> None:
-    cells, features = _has_values(adata.X)
+    cells, features = _has_values(adata)
+    if not _is_counts(adata) and adata.uns[c.KIND] not in NAN_ALLOWED:
+        return  # of normalised values zero may be one among others
     if not (cells.all() and features.all()):
         found = [
             f"empty {what}s, {_some(names[~present])}"
@@ -253,24 +262,27 @@ def _check_empty(adata, modality: str, dataset_name: str) -> None:
             if not present.all()
         ]
         raise InputError(
-            f"{modality} holds cells or features without any count",
-            expected="at least one count in each cell and each feature",
+            f"{modality} holds cells or features without any {'count' if _is_counts(adata) else 'value'}",
+            expected="at least one in each cell and each feature",
             found="; ".join(found),
-            change=f"filter the file, or set `datasets.{dataset_name}.drop_empty: true`",
+            change=f"filter the file, or leave out `datasets.{dataset_name}.drop_empty: false`",
+        )
+
+
+def _check_labels(mdata, dataset_name: str) -> None:
+    """Some cell of some modality has a type."""
+    if all(adata.obs[c.CELL_TYPE].isna().all() for adata in mdata.mod.values() if c.CELL_TYPE in adata.obs):
+        raise InputError(
+            "No cell has a label",
+            expected="a cell type for some cells at least",
+            found=f"only missing values in obs[{c.CELL_TYPE!r}]",
+            change=f"`datasets.{dataset_name}.{c.CELL_TYPE}`: a column that holds labels, or null",
         )
 
 
 def _check_complete(adata, modality: str, column: str, dataset_name: str) -> None:
-    """Every cell has a cell type (or batch)."""
-    if column not in adata.obs:
-        raise InputError(
-            f"{modality} has no {column}",
-            expected=f"obs[{column!r}] for every cell",
-            found=f"columns {', '.join(map(str, adata.obs.columns)) or 'none'}",
-            change=f"`datasets.{dataset_name}.{column}`: a column of the file, or null",
-        )
-    values = adata.obs[column]
-    missing = values.isna() | (values.astype(str).str.strip() == "")
+    """Every cell has a batch."""
+    missing = adata.obs[column].isna()
     if missing.any():
         raise InputError(
             f"{modality} has cells without {column}",

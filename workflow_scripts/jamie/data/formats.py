@@ -16,7 +16,7 @@ from scipy import sparse
 from scipy.io import mmread
 
 from jamie import contract as c
-from jamie.data import checks
+from jamie.data import checks, counts
 from jamie.errors import InputError
 
 FEATURE_TYPES = {c.RNA: "Gene Expression", c.ATAC: "Peaks", c.PROTEIN: "Antibody Capture"}
@@ -55,20 +55,31 @@ def find_layer(name: str, layer: str | None, *, x: bool, layers: Collection[str]
     )
 
 
-def _read_part(group, name: str, layer: str | None):
-    """AnnData of what is used of one in a file (an HDF5 group): ``obs``, ``var``, and one layer or ``X``."""
+def _read_part(group, name: str, spec: dict):
+    """AnnData of what is used of one in a file (an HDF5 group): ``obs``, ``var``, and one layer or ``X``.
+
+    Layers and raw besides X where that should hold counts and does not: these may be there.
+    """
     import anndata
     from anndata.io import read_elem
 
-    x = "X" in group and group["X"].attrs.get("encoding-type") != "null"
-    place = find_layer(name, layer, x=x, layers=list(group.get("layers", ())), raw="raw" in group)
-    values = read_elem(group[place])
-    if place == "X":
-        parts = {"X": values}
-    elif place == "raw/X":
-        parts = {"raw": {"X": values, "var": read_elem(group["raw/var"])}}
-    else:
-        parts = {"layers": {layer: values}}
+    layer, x = spec["layer"], "X" in group and group["X"].attrs.get("encoding-type") != "null"
+    counted = layer is None and counts.is_counts_kind(spec["kind"], spec["values"])
+    parts = {}
+    if x or not counted:
+        place = find_layer(name, layer, x=x, layers=list(group.get("layers", ())), raw="raw" in group)
+        if place == "raw/X":
+            parts["raw"] = {"X": read_elem(group[place]), "var": read_elem(group["raw/var"])}
+        else:
+            parts |= (
+                {"X": read_elem(group[place])}
+                if place == "X"
+                else {"layers": {layer: read_elem(group[place])}}
+            )
+    if counted and not counts.are_counts(parts.get("X")):
+        parts["layers"] = {key: read_elem(group["layers"][key]) for key in group.get("layers", ())}
+        if "raw" in group:
+            parts["raw"] = {"X": read_elem(group["raw/X"]), "var": read_elem(group["raw/var"])}
     return anndata.AnnData(obs=read_elem(group["obs"]), var=read_elem(group["var"]), **parts)
 
 
@@ -88,7 +99,7 @@ def read_h5mu(dataset: dict, files: dict[str, Path]) -> dict:
         there = {m: stored[m] for m in (order if set(order) == set(stored) else stored)}
         for name, spec in dataset["modalities"].items():
             source = spec["source"] or name
-            adata = _read_part(pick(there, name, source, "modality"), name, spec["layer"])
+            adata = _read_part(pick(there, name, source, "modality"), name, spec)
             checks.check_unique(adata.obs_names, source, "cell", f"the file {path}")
             labels = [dataset[key] for key in ("cell_type", "batch") if dataset.get(key)]
             wanted = [column for column in labels if column not in adata.obs]
@@ -110,7 +121,7 @@ def read_h5ad(dataset: dict, files: dict[str, Path]) -> dict:
         with checks.readable(files[name], "an AnnData file (.h5ad)"), h5py.File(files[name]) as f:
             # as anndata wrote it before 0.7, which it knows how to read as a whole only
             whole = isinstance(f["obs"], h5py.Dataset)
-            contents[name] = anndata.read_h5ad(files[name]) if whole else _read_part(f, name, spec["layer"])
+            contents[name] = anndata.read_h5ad(files[name]) if whole else _read_part(f, name, spec)
     return contents
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from jamie import io
-from jamie.data import checks, formats
+from jamie.data import checks, counts, formats
 
 COPIED_AS_BYTES = ("array", "csr_matrix", "csc_matrix")
 AXES = {"layers": "cf", "obsm": "c", "varm": "f", "obsp": "cc", "varp": "ff"}  # cells, features
@@ -41,13 +41,15 @@ class Originals:
     joint: Path | None = None
 
 
-def find(dataset: dict, files: dict[str, Path]) -> Originals:
+def find(dataset: dict, files: dict[str, Path], mdata=None) -> Originals:
     """The originals of a dataset: .h5mu and .h5ad; files of other readers hold nothing that is not ingested.
 
     Parameters
     ----------
     dataset, files
         As of `jamie.data.readers.read`.
+    mdata
+        What was read: where its counts were, if not where the config says.
     """
     import h5py
 
@@ -66,6 +68,9 @@ def find(dataset: dict, files: dict[str, Path]) -> Originals:
     elif dataset["reader"] == "h5ad":
         found.modalities = {name: (Path(files[name]), "/") for name in dataset["modalities"]}
     for name, place in found.modalities.items():
+        if mdata is not None and counts.PLACE in mdata.mod[name].uns:
+            found.layers[name] = mdata.mod[name].uns[counts.PLACE]
+            continue
         with opened(*place) as group:
             x = "X" in group and group["X"].attrs.get("encoding-type") != "null"
             layers, raw = list(group.get("layers", ())), "raw" in group

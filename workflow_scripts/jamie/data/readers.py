@@ -12,7 +12,7 @@ from scipy import sparse
 from scipy.io import mmread
 
 from jamie import contract as c
-from jamie.data import checks, correspondence, formats
+from jamie.data import checks, correspondence, counts, formats, missing, notices, places
 from jamie.data.correspondence import Correspondence
 from jamie.data.readers_r import read_patchseq_rda
 from jamie.errors import InputError
@@ -20,7 +20,6 @@ from jamie.io import together
 
 log = logging.getLogger(__name__)
 
-PEAK_NAME = r"^(?P<chrom>.+?)[:_-](?P<start>\d+)[-_](?P<end>\d+)$"
 RESERVED_OBS = (c.CELL_TYPE, c.BATCH, c.ROLE)
 
 
@@ -96,6 +95,7 @@ def harmonise(contents: dict, dataset: dict):
         A layer or column that is not there; counts given as kind continuous.
     """
 
+    _check_columns({name: contents[name] for name in dataset["modalities"]}, dataset)
     modalities = {
         name: _harmonise_one(contents[name], name, spec, dataset)
         for name, spec in dataset["modalities"].items()
@@ -108,54 +108,84 @@ def harmonise(contents: dict, dataset: dict):
 def _harmonise_one(adata, name: str, spec: dict, dataset: dict):
     import anndata
 
-    kind = spec["kind"]
-    matrix, var = _layer(adata, name, spec["layer"])
+    kind, given = spec["kind"], spec.get("missing")
+    if given and kind not in checks.NAN_ALLOWED:
+        raise InputError(
+            f"{name} cannot lack values",
+            expected=f"`missing` with kind {' or '.join(checks.NAN_ALLOWED)}",
+            found=f"missing: {given} with kind {kind}",
+            change=f"`modalities.{name}.missing`: leave it out",
+        )
+    matrix, var, place = _layer(adata, name, spec)
     if kind in c.COUNT_KINDS and (sparse.issparse(matrix) or spec["values"] == c.COUNTS):
         matrix = sparse.csr_matrix(matrix, dtype=np.float32)
         if not matrix.data.all():
             matrix = matrix.copy()
             matrix.eliminate_zeros()
+        if spec["values"] == c.COUNTS:
+            matrix = counts.rounded(matrix, name)
     else:
-        if sparse.issparse(matrix):
-            if kind == c.CONTINUOUS:
-                checks.check_not_counts(matrix, name, f"modalities.{name}")
-            matrix = matrix.toarray()
-        matrix = np.asarray(matrix, dtype=np.float32)
+        if sparse.issparse(matrix) and kind == c.CONTINUOUS:
+            checks.check_not_counts(matrix, name, f"modalities.{name}")
+        matrix = missing.dense(matrix, name, kind, given) if kind in checks.NAN_ALLOWED else _dense(matrix)
     var = _with_peaks(var, name) if kind == c.ATAC else var.copy()
-    result = anndata.AnnData(matrix, obs=_harmonise_obs(adata.obs, name, dataset), var=var)
+    result = anndata.AnnData(matrix, obs=_harmonise_obs(adata.obs, dataset), var=var)
     result.uns[c.KIND] = kind
     result.uns[checks.VALUES] = spec["values"]
+    if spec["layer"] is None and place != "X":
+        result.uns[counts.PLACE] = place
     return result
 
 
-def _layer(adata, name: str, layer: str | None) -> tuple:
-    """Values (n_m, p_m) and their ``var``; layer "raw" is ``adata.raw`` unless a layer has that name."""
+def _dense(matrix) -> np.ndarray:
+    return np.asarray(matrix.toarray() if sparse.issparse(matrix) else matrix, dtype=np.float32)
+
+
+def _layer(adata, name: str, spec: dict) -> tuple:
+    """Values (n_m, p_m), their ``var``, and where they are; layer "raw" is ``adata.raw`` unless a layer is.
+
+    Where the config names no layer, counts are looked for outside X too (`jamie.data.counts.find`).
+    """
+    layer = spec["layer"]
     layers = [name for name in adata.layers if name]  # anndata 0.13 lists X as layer None
     there = {"x": adata.X is not None, "layers": layers, "raw": adata.raw is not None}
-    place = formats.find_layer(name, layer, **there)
+    place = "X"
+    if layer is None and counts.is_counts_kind(spec["kind"], spec["values"]):
+        place = counts.find(adata, name)
+    if place == "X":
+        place = formats.find_layer(name, layer, **there)
     if place == "raw/X":
-        return adata.raw.X, adata.raw.var
-    return adata.X if place == "X" else adata.layers[layer], adata.var
+        return adata.raw.X, adata.raw.var, place
+    values = adata.X if place == "X" else adata.layers[place.removeprefix("layers/")]
+    return values, adata.var, place
 
 
-def _harmonise_obs(obs: pd.DataFrame, name: str, dataset: dict) -> pd.DataFrame:
-    wanted = {key: dataset.get(key) for key in (c.CELL_TYPE, c.BATCH) if dataset.get(key)}
-    for key, column in wanted.items():
-        if column not in obs:
-            raise InputError(
-                f"{name} has no column {column}",
-                expected=f"obs column {column}, with the {key} of each cell",
-                found=", ".join(map(str, obs.columns)) or "no column",
-                change=f"`{key}:` of the dataset (null if there is none), or a table under `files.labels`",
-            )
+def _check_columns(contents: dict, dataset: dict) -> None:
+    """At least one modality has each configured column: paired cells lend it to the other (`labels.lend`)."""
+    for key in (c.CELL_TYPE, c.BATCH):
+        column = dataset.get(key)
+        if not column or any(column in adata.obs for adata in contents.values()):
+            continue
+        found = [
+            f"{name}: {', '.join(map(str, adata.obs.columns)) or 'none'}" for name, adata in contents.items()
+        ]
+        raise InputError(
+            f"No modality has a column {column}",
+            expected=f"obs column {column}, with the {key} of each cell",
+            found="; ".join(found),
+            change=f"`{key}:` of the dataset (null if there is none), or a table under `files.labels`",
+        )
+
+
+def _harmonise_obs(obs: pd.DataFrame, dataset: dict) -> pd.DataFrame:
+    wanted = {key: dataset.get(key) for key in (c.CELL_TYPE, c.BATCH) if dataset.get(key) in obs}
     chosen = {key: obs[column] for key, column in wanted.items()}
     # a column that is called cell_type but is not the configured one must not be taken for it
     result = obs.drop(columns=[*wanted.values()]).rename(
         columns={key: f"original_{key}" for key in RESERVED_OBS}
     )
     for key, values in reversed(chosen.items()):
-        category = values.astype("category").cat.remove_unused_categories()
-        result.insert(0, key, category.cat.rename_categories(category.cat.categories.astype(str)))
+        result.insert(0, key, places.words(values).astype("category"))
     for column in result.select_dtypes(include=object).columns:  # mixed types cannot be written as h5mu
         values = result[column]
         result[column] = values.astype(str).where(values.notna()).astype("category")
@@ -165,18 +195,17 @@ def _harmonise_obs(obs: pd.DataFrame, name: str, dataset: dict) -> pd.DataFrame:
 
 
 def _with_peaks(var: pd.DataFrame, name: str) -> pd.DataFrame:
-    """``var`` with the coordinates of each peak, from its ``interval`` or its name (chr1:100-200)."""
-    if set(c.PEAK_COLUMNS) <= set(var.columns):
-        return var
-    text = pd.Series(var.get("interval", var.index), index=var.index).astype(str)
-    parts = text.str.extract(PEAK_NAME)
-    unknown = parts["chrom"].isna()
-    if unknown.any():
-        log.warning("%s: %d peaks without coordinates, first %s", name, unknown.sum(), text[unknown].iloc[0])
-        return var
-    return var.assign(
-        chrom=parts["chrom"], start=parts["start"].astype("int64"), end=parts["end"].astype("int64")
-    )
+    """``var`` with the place of each peak (`jamie.data.places`); as it is where none has one."""
+    found = places.place(var, var.index)
+    placed = places.is_placed(found)
+    if not placed.all():
+        which = "some" if placed.any() else "no"
+        notices.note(
+            name,
+            f"{which} peaks have coordinates that can be read; left out of links are",
+            var.index[~placed],
+        )
+    return var.assign(**found) if placed.any() else var
 
 
 def pairs_of(dataset: dict, mdata, files: dict[str, Path]) -> Correspondence:

@@ -18,11 +18,13 @@ import numpy as np
 import pandas as pd
 
 from jamie.contract import PEAK_COLUMNS
+from jamie.data import places
 from jamie.data.genome import signed_distance_bp, tss_position
 from jamie.errors import InputError
 
 log = logging.getLogger(__name__)
 
+LEAST_PLACED = 0.5  # of the rows of a file, or it is of another format
 STANDARD = r"(?:chr)?(?:\d{1,2}[LR]?|[IVX]{1,5}|[XYZWM]|MT)"
 VERSIONED = r"^(ENS[A-Z]*\d+)\.\d+(?:_PAR_Y)?$"  # other names, as RP11-34P13.7, differ after the point
 GENE_FEATURES = ("gene", "ncRNA_gene", "pseudogene")  # the last two as in Ensembl's GFF3
@@ -49,14 +51,16 @@ def read_genes(path: Path) -> pd.DataFrame:
     lines = (line for line in read_lines(path, GENES_EXPECTED, "genes") if not line.startswith("#"))
     first = next(lines, "")
     lines, fields = itertools.chain([first], lines), first.rstrip("\n").split("\t")
-    if len(fields) >= 9 and fields[3].isdigit() and fields[4].isdigit():
+    if len(fields) >= 9 and all(map(places.is_number, fields[3:5])):
         genes = _from_gtf(lines, path)
-    elif len(fields) >= 4 and fields[1].isdigit() and fields[2].isdigit():
+    elif len(fields) >= 4 and all(map(places.is_number, fields[1:3])):
         genes = _from_bed(lines, min(len(fields), 6))
+    elif _is_header(fields):
+        genes = _from_table(lines)
     else:
         raise not_understood(path, GENES_EXPECTED, f"a first line {first.strip()[:100]!r}", "genes")
-    genes[["start", "end"]] = positions_of(genes, path, GENES_EXPECTED, "genes")
-    genes["strand"] = genes["strand"].where(genes["strand"].isin(["+", "-"]), ".")
+    genes = _with_places(genes, path)
+    genes["strand"] = places.strands(genes["strand"], genes.index)
     if (genes["strand"] == ".").all():
         raise not_understood(path, GENES_EXPECTED, "no gene with a strand of + or -", "genes")
     order = np.lexsort([genes["start"] - genes["end"], ~genes["chrom"].str.fullmatch(STANDARD)])
@@ -64,6 +68,32 @@ def read_genes(path: Path) -> pd.DataFrame:
     if len(kept) < len(genes):
         log.info("%s: %d rows dropped, of symbols with several", Path(path).name, len(genes) - len(kept))
     return genes.iloc[kept].set_index("symbol").rename_axis(None)
+
+
+def _with_places(genes, path):
+    """Those that have a place; `InputError` if half of them or more have none."""
+    found = places.place(genes)
+    placed = places.is_placed(found)
+    if placed.mean() <= LEAST_PLACED:
+        row = " ".join(genes[~placed].iloc[0].dropna().astype(str))
+        raise not_understood(path, f"{GENES_EXPECTED}, with 0 <= start < end", f"{row[:100]!r}", "genes")
+    if not placed.all():
+        first = ", ".join(genes.loc[~placed, "symbol"].astype(str)[:5])
+        log.warning("%s: %d genes without a place are left out: %s", Path(path).name, (~placed).sum(), first)
+    return genes.assign(**found)[placed]
+
+
+def _is_header(fields):
+    header = pd.DataFrame(columns=fields)
+    return all(places.column(header, names) is not None for names in (places.CHROM, places.START, places.END))
+
+
+def _from_table(lines):
+    table = pd.read_csv(io.StringIO("".join(lines)), sep="\t", dtype=str, keep_default_na=False)
+    symbol, gene_id = (places.other_names(table, aliases) for aliases in (places.SYMBOL, places.GENE_ID))
+    strand = places.strands(places.column(table, places.STRAND), table.index)
+    genes = table.assign(symbol=symbol.fillna(gene_id), gene_id=gene_id, strand=strand)
+    return genes.dropna(subset="symbol")
 
 
 def _from_gtf(lines, path):
@@ -78,7 +108,7 @@ def _from_gtf(lines, path):
         raise not_understood(path, GENES_EXPECTED, found, "genes")
     table = read_columns(rows, "gtf")
     genes = table[["chrom", "start", "end", "strand"]].copy()
-    genes["start"] = pd.to_numeric(genes["start"], errors="coerce") - 1
+    genes["start"] = places.positions(genes["start"]) - 1
     gene_id, *symbols = (
         table["attributes"].str.extract(rf'(?:^|;)\s*{key}[ =]"?([^";]+)', expand=False)
         for key in ("gene_id", "gene_name", "Name", "gene")
@@ -133,15 +163,19 @@ def not_understood(path, expected, found, key):
     return InputError(f"{path} is not understood", expected=expected, found=found, change=change)
 
 
-def locate_genes(names, annotation: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def locate_genes(
+    names, annotation: pd.DataFrame, symbols=None, gene_ids=None
+) -> tuple[pd.DataFrame, list[str]]:
     """Find genes by symbol, else by gene_id whatever its version, else by symbol whatever its case.
 
     Parameters
     ----------
     names
-        Unique names, as in the data.
+        Unique names, as in the data; a genome in front of them (GRCh38_) is passed over.
     annotation
         From `read_genes`.
+    symbols, gene_ids
+        What else the data call them, of each name or missing; asked for what a name does not find.
 
     Returns
     -------
@@ -150,19 +184,21 @@ def locate_genes(names, annotation: pd.DataFrame) -> tuple[pd.DataFrame, list[st
     missing
         The names not found; without its case a name is found only if it is one of a kind on both sides.
     """
-    names, symbols = pd.Index(names, dtype=object), annotation.index.astype(object)
-    any_case = names.str.casefold()
-    steps = (
-        (names, symbols),
-        (without_version(names), without_version(annotation["gene_id"])),
-        (any_case.where(~any_case.duplicated(keep=False)), symbols.str.casefold()),
-    )
+    names, known_symbols = pd.Index(names, dtype=object), annotation.index.astype(object)
+    known_ids = without_version(annotation["gene_id"])
+    asked = [pd.Index(places.without_genome(names)[0], dtype=object)]
+    asked += [pd.Index(other, dtype=object) for other in (gene_ids, symbols) if other is not None]
+    steps = [(own, known) for own in asked for known in (known_symbols, known_ids)]
+    for own in asked:
+        any_case = own.str.casefold()
+        steps.append((any_case.where(~any_case.duplicated(keep=False)), known_symbols.str.casefold()))
     row = np.full(len(names), -1)
-    for asked, known in steps:
+    for own, known in steps:
+        own = without_version(own) if known is known_ids else own
         known = pd.Series(np.arange(len(annotation)), index=pd.Index(known, dtype=object))
         known = known[known.index.notna() & ~known.index.duplicated(keep=False)]
-        row = np.where(row < 0, known.reindex(asked).fillna(-1).to_numpy(int), row)
-    genes = annotation.iloc[row[row >= 0]].assign(symbol=symbols[row[row >= 0]])
+        row = np.where(row < 0, known.reindex(own).fillna(-1).to_numpy(int), row)
+    genes = annotation.iloc[row[row >= 0]].assign(symbol=known_symbols[row[row >= 0]])
     return genes.set_index(names[row >= 0]), list(names[row < 0])
 
 
@@ -272,6 +308,7 @@ def with_labels(table: pd.DataFrame, column: str, peaks: pd.DataFrame, genes: pd
     a place among ``peaks``, or any where no gene has one, by its name.
     """
     known = peaks[peaks.index.isin(table[column])] if set(PEAK_COLUMNS) <= set(peaks) else peaks.iloc[:0]
+    known = known[places.is_placed(known)] if len(known) else known
     if genes.empty or known.empty:
         return table.assign(nearest_gene="", **{label: table[column]})
     near = nearest_genes(known, genes)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from jamie import contract as c
+from jamie.data import places
 from jamie.data.genome import pairs_in_window
 from jamie.errors import InputError
 from jamie.regulation import annotation, genome_build
@@ -16,6 +16,7 @@ from jamie.regulation.links import why_no_null
 
 log = logging.getLogger(__name__)
 
+MOSTLY_GENES = 0.5  # of the features of ATAC
 GENE_COLUMNS = ("chrom", "start", "end", "strand", "symbol", "gene_id")
 
 
@@ -68,8 +69,8 @@ def find_genes(
         Index gene; chrom, start, end (bp, 0-based half-open), strand; symbol; gene_id, "" where not known.
         Empty where there are no links.
     info : dict
-        ``reason`` (empty if links are looked for), ``missing`` genes without coordinates, ``build``: how near
-        to TSSs the peaks are.
+        ``reason`` (empty if links are looked for), ``missing`` genes without coordinates, ``unplaced_peaks``
+        left out, ``build``: how near to TSSs the peaks are.
 
     Raises
     ------
@@ -78,19 +79,25 @@ def find_genes(
         genome.
     """
     expression, peaks = mdata.mod[target], mdata.mod[source].var
-    info = {"reason": "", "missing": [], "build": {}, "n_targets": expression.n_vars}
+    info = {"reason": "", "missing": [], "unplaced_peaks": 0, "build": {}, "n_targets": expression.n_vars}
     empty = pd.DataFrame(columns=list(GENE_COLUMNS))
     kinds = [mdata.mod[name].uns.get(c.KIND) for name in (source, target)]
     if kinds != [c.ATAC, c.RNA]:
         return empty, info | {"reason": f"links need ATAC and RNA, these are {' and '.join(map(str, kinds))}"}
     annotation.check_asked(asked, expression.var_names)
     if not set(c.PEAK_COLUMNS) <= set(peaks.columns):
-        return empty, info | {"reason": "the peaks have no coordinates (names like chr1:100-200)"}
+        return empty, info | {"reason": _why_no_place(peaks, expression)}
+    placed = places.is_placed(peaks)
+    info["unplaced_peaks"], peaks = int((~placed).sum()), peaks[placed]
     genes, missing = _placed(expression, genes_file)
     if genes.empty:
         return empty, info | {"reason": "the genes have no coordinates; give a BED or GTF as `genes:`"}
-    if missing:
-        log.info("%d of %d genes have no coordinates", len(missing), expression.n_vars)
+    if (genes["strand"] == ".").all():
+        why = "no gene has a strand, so that none has a TSS; give a BED or GTF as `genes:`"
+        return empty, info | {"missing": missing, "reason": why}
+    for n, what in ((len(missing), "coordinates"), (int((genes["strand"] == ".").sum()), "a strand")):
+        if n:
+            log.warning("%d of %d genes do not have %s", n, expression.n_vars, what)
     genes = annotation.match_chromosomes(genes, peaks)[list(GENE_COLUMNS)]
     if reason := why_no_null(peaks):
         return empty, info | {"missing": missing, "reason": reason}
@@ -100,18 +107,25 @@ def find_genes(
     return (empty if reason else genes), info | {"missing": missing, "build": build, "reason": reason}
 
 
+def _why_no_place(peaks, expression) -> str:
+    """Why no peak has a place: features that are named as genes are none."""
+    genes = set(expression.var_names) | set(places.other_names(expression.var, places.SYMBOL).dropna())
+    if peaks.index.isin(genes).mean() >= MOSTLY_GENES:
+        return "the features of ATAC are genes (gene activities), not peaks"
+    return "the peaks have no coordinates (names like chr1:100-200)"
+
+
 def _placed(expression, genes_file):
     """Genes with coordinates, of the file or of ``var``, and the names of the others."""
-    names = expression.var_names
+    names, var = expression.var_names, expression.var
+    symbols, gene_ids = (places.other_names(var, aliases) for aliases in (places.SYMBOL, places.GENE_ID))
     if genes_file is None:
-        genes = expression.var.reindex(columns=list(GENE_COLUMNS)).astype(
-            dict.fromkeys(GENE_COLUMNS[3:], object)
-        )
-        genes["symbol"] = genes["symbol"].where(genes["symbol"].notna(), names)
-        genes = genes.fillna({"strand": ".", "gene_id": ""}).dropna()
-        missing = names[~names.isin(genes.index)].tolist()
-        return genes.astype({"start": np.int64, "end": np.int64}), missing
-    genes, missing = annotation.locate_genes(names, annotation.read_genes(genes_file))
+        genes = places.place(var)
+        genes["strand"] = places.strands(places.column(var, places.STRAND), var.index)
+        genes["symbol"], genes["gene_id"] = symbols.where(symbols.notna(), names), gene_ids.fillna("")
+        placed = places.is_placed(genes)
+        return genes[placed][list(GENE_COLUMNS)], names[~placed].tolist()
+    genes, missing = annotation.locate_genes(names, annotation.read_genes(genes_file), symbols, gene_ids)
     if genes.empty:
         raise InputError(
             "None of the genes is in the annotation",

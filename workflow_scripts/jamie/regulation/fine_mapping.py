@@ -27,6 +27,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import squareform
 
+from jamie.data.places import is_placed
 from jamie.regulation.links import judge
 
 REACH_BP = 50_000  # between two members of a set; domains of co-accessible peaks are some tens of kb long
@@ -36,7 +37,7 @@ SET_COLUMNS = ("set", "q_set", "weight", "in_credible_set")
 
 
 def near_peaks(peaks: pd.DataFrame, reach_bp: int = REACH_BP) -> tuple[np.ndarray, np.ndarray]:
-    """Every two peaks of one chromosome whose centres lie within ``reach_bp``.
+    """Every two peaks of one chromosome whose centres lie within ``reach_bp``; none without a place.
 
     Parameters
     ----------
@@ -49,7 +50,8 @@ def near_peaks(peaks: pd.DataFrame, reach_bp: int = REACH_BP) -> tuple[np.ndarra
         Row numbers.
     """
     centre = ((peaks["start"] + peaks["end"]) // 2).to_numpy(np.int64)
-    chrom = pd.factorize(peaks["chrom"])[0]
+    chrom, placed = pd.factorize(peaks["chrom"])[0], is_placed(peaks)
+    chrom[~placed] = chrom.max(initial=0) + 1 + np.arange((~placed).sum())  # each apart from all others
     # chromosomes laid end to end, too far apart for two of their peaks to be near
     line = centre + chrom * (centre.max(initial=0) + reach_bp + 1)
     order = np.argsort(line, kind="stable")

@@ -25,6 +25,7 @@ from scipy.stats import false_discovery_control
 from sklearn.isotonic import isotonic_regression
 
 from jamie.data.genome import pairs_in_window, tss_position
+from jamie.data.places import is_placed
 from jamie.linear.blocks import moments
 from jamie.regulation.annotation import in_gene_body
 
@@ -91,7 +92,7 @@ class Null:
         Chromosome of each peak, (p,).
     peak_class : int (p,)
         Class of accessibility, 0 the least: some `MATCHED` peaks each, and `MIN_MATCHED` elsewhere for every
-        chromosome with which that is possible. `NOT_MATCHED` for peaks that are never open.
+        chromosome with which that is possible. `NOT_MATCHED` for peaks that are never open or have no place.
     """
 
     chrom: np.ndarray
@@ -105,7 +106,9 @@ class Null:
         genome, a class would lie on one chromosome, and have nothing elsewhere.
         """
         chrom = peaks["chrom"].to_numpy(str)
-        open_peaks = np.flatnonzero(open_share > 0)
+        open_peaks = np.flatnonzero(
+            (open_share > 0) & is_placed(peaks)
+        )  # others may be near, for all one knows
         by_name = open_peaks[np.argsort(peaks.index.to_numpy(str)[open_peaks], kind="stable")]
         shuffled = np.random.default_rng(seed).permutation(by_name)
         ranked = shuffled[np.argsort(open_share[shuffled], kind="stable")]

@@ -10,6 +10,7 @@ import pandas as pd
 
 from jamie.data.correspondence import Correspondence
 from jamie.data.genome import signed_distance_bp, tss_position
+from jamie.data.places import is_placed
 from jamie.linear.blocks import dense
 from jamie.regulation.attribution import Explained, Influence
 from jamie.regulation.fine_mapping import sets_of
@@ -190,10 +191,10 @@ def with_places(found: pd.DataFrame, genes: pd.DataFrame, peaks: pd.DataFrame, w
         From `drivers`.
     genes, peaks
         Tables indexed by name with chrom, start, end, genes also strand. ``place`` is empty where the
-        target or the source is not among them.
+        target or the source is not among them, or the source has no place.
     """
     gene, peak = genes.index.get_indexer(found["target"]), peaks.index.get_indexer(found["source"])
-    known = np.flatnonzero((gene >= 0) & (peak >= 0))
+    known = np.flatnonzero((gene >= 0) & (peak >= 0) & np.append(is_placed(peaks), False)[peak])
     place, distance_bp = np.full(len(found), "", dtype=object), np.full(len(found), np.nan)
     if len(known):
         own, sources = genes.iloc[gene[known]], peaks.iloc[peak[known]]
