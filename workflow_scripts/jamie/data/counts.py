@@ -98,6 +98,16 @@ def rounded(matrix, modality: str):
     return whole
 
 
+def beside_x(group) -> dict:
+    """Layers and raw of an AnnData in a store (a group), for `anndata.AnnData`: where counts may be."""
+    from anndata.io import read_elem
+
+    parts = {"layers": {name: read_elem(group["layers"][name]) for name in group.get("layers", ())}}
+    if "raw" in group:
+        parts["raw"] = {"X": read_elem(group["raw/X"]), "var": read_elem(group["raw/var"])}
+    return parts
+
+
 def find(adata, modality: str) -> str:
     """Where the counts of an AnnData are, whose X may hold none: "X", "layers/NAME" or "raw/X".
 

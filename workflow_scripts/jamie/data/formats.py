@@ -68,18 +68,15 @@ def _read_part(group, name: str, spec: dict):
     parts = {}
     if x or not counted:
         place = find_layer(name, layer, x=x, layers=list(group.get("layers", ())), raw="raw" in group)
-        if place == "raw/X":
-            parts["raw"] = {"X": read_elem(group[place]), "var": read_elem(group["raw/var"])}
+        values = read_elem(group[place])
+        if place == "X":
+            parts = {"X": values}
+        elif place == "raw/X":
+            parts = {"raw": {"X": values, "var": read_elem(group["raw/var"])}}
         else:
-            parts |= (
-                {"X": read_elem(group[place])}
-                if place == "X"
-                else {"layers": {layer: read_elem(group[place])}}
-            )
+            parts = {"layers": {layer: values}}
     if counted and not counts.are_counts(parts.get("X")):
-        parts["layers"] = {key: read_elem(group["layers"][key]) for key in group.get("layers", ())}
-        if "raw" in group:
-            parts["raw"] = {"X": read_elem(group["raw/X"]), "var": read_elem(group["raw/var"])}
+        parts |= counts.beside_x(group)
     return anndata.AnnData(obs=read_elem(group["obs"]), var=read_elem(group["var"]), **parts)
 
 
