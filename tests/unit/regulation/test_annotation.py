@@ -67,6 +67,35 @@ def test_a_gene_without_a_name_goes_by_its_id(tmp_path):
     assert bed["gene_id"].iloc[0] == "ENSG05.1" and pd.isna(bed["gene_id"].iloc[1])
 
 
+@pytest.mark.parametrize(
+    ("plus", "minus"), [("1", "-1"), ("+1", "-1"), ("plus", "minus"), ("forward", "reverse"), ("+", "\u2212")]
+)
+@pytest.mark.parametrize("text", [BED5, BED6, GTF, GFF], ids=["bed5", "bed6", "gtf", "gff"])
+def test_strands_are_read_however_they_are_written(text, plus, minus, tmp_path):
+    rewritten = text.replace("\t+", f"\t{plus}").replace("\t-", f"\t{minus}")
+    assert tss_position(read_genes(write(tmp_path, rewritten))).tolist() == [100, 899]
+
+
+def test_a_gene_without_a_place_is_left_out_and_counted(tmp_path, caplog):
+    rows = ["chr1\t100\t200\tA\t+", "chr1\t9\t9\tB\t+", "chr2\t1e+05\t100,500\tC\t-", "chr2\tx\t9\tD\t-"]
+    rows.append("chr3\t5\t9\tE\t-")
+    genes = read_genes(write(tmp_path, "\n".join(rows)))
+    assert list(genes.index) == ["A", "C", "E"] and genes.loc["C", ["start", "end"]].tolist() == [
+        100_000,
+        100_500,
+    ]
+    assert "2 genes without a place are left out: B, D" in caplog.text
+
+
+def test_a_table_with_a_header_says_which_column_is_which(tmp_path):
+    header = "Gene stable ID\tGene name\tChromosome\tGene start\tGene end\tStrand\n"
+    header = header.replace("Gene stable ID", "ensembl_gene_id").replace("Gene name", "gene_name")
+    text = header + "ENSG1\tPlus\tchr1\t100\t200\t1\nENSG2\t\tchr2\t300\t900\t-1\n"
+    genes = read_genes(write(tmp_path, text))
+    assert list(genes.index) == ["Plus", "ENSG2"] and tss_position(genes).tolist() == [100, 899]
+    assert list(genes["gene_id"]) == ["ENSG1", "ENSG2"]
+
+
 def test_of_several_rows_the_longest_on_a_standard_chromosome(tmp_path, caplog):
     rows = [
         "chr6_alt\t0\t9000\tA\t+",

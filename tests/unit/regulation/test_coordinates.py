@@ -140,6 +140,83 @@ def test_a_gene_may_lack_its_strand_but_not_its_place():
     assert "`genes:`" in find_genes(mdata, "atac", "rna", 500_000)[1]["reason"]
 
 
+def test_the_same_facts_get_the_same_links_however_they_are_written(tmp_path):
+    mdata = dataset()
+    own, _ = find_genes(mdata, "atac", "rna", 500_000)
+    var = mdata.mod["rna"].var
+    written = pd.DataFrame(
+        {
+            "seqnames": "GRCh38_" + var["chrom"],
+            "chromStart": var["start"].map("{:,}".format),
+            "chromEnd": var["end"].astype(float),
+            "Strand": var["strand"].map({"+": 1, "-": -1}),
+        }
+    )
+    mdata.mod["rna"].var = written
+    found, info = find_genes(mdata, "atac", "rna", 500_000)
+    pd.testing.assert_frame_equal(found, own, check_dtype=False)
+    assert info["missing"] == [] and info["reason"] == ""
+    table = written.rename(columns={"seqnames": "chrom"}).assign(name=written.index)
+    table["Strand"] = var["strand"].map({"+": "plus", "-": "minus"})
+    table.to_csv(tmp_path / "genes.tsv", sep="\t", index=False)
+    found, _ = find_genes(dataset(rna_var=False), "atac", "rna", 500_000, tmp_path / "genes.tsv")
+    pd.testing.assert_frame_equal(found, own, check_dtype=False)
+
+
+@pytest.mark.parametrize("column", ["gene_symbols", "gene_name", "feature_name"])
+def test_genes_are_found_by_the_symbols_beside_their_ids(tmp_path, column):
+    mdata, bare = dataset(), dataset(rna_var=False)
+    own, _ = find_genes(mdata, "atac", "rna", 500_000)
+    rna = bare.mod["rna"]
+    rna.var[column] = rna.var_names
+    rna.var_names = [f"ENSG{i:011d}" for i in range(rna.n_vars)]
+    found, info = find_genes(bare, "atac", "rna", 500_000, bed(tmp_path, mdata))
+    assert info["missing"] == [] and found["symbol"].tolist() == own.index.tolist()
+    assert found.index.equals(rna.var_names) and found["start"].tolist() == own["start"].tolist()
+
+
+def test_genes_are_found_with_their_genome_in_front_and_by_ids_of_another_version(tmp_path):
+    mdata, bare = dataset(), dataset(rna_var=False)
+    path = bed(tmp_path, mdata)
+    bare.mod["rna"].var_names = [f"GRCh38_{name}" for name in bare.mod["rna"].var_names]
+    found, info = find_genes(bare, "atac", "rna", 500_000, path)
+    assert info["missing"] == [] and found.index[0] == "GRCh38_rna_0" and found["symbol"].iloc[0] == "rna_0"
+    path.write_text(path.read_text().replace("rna_", "ENSG0000000000"))
+    ids = [f"ENSG0000000000{i}.12" for i in range(150)]
+    rna = dataset(rna_var=False)
+    rna.mod["rna"].var["gene_ids"] = ids
+    assert find_genes(rna, "atac", "rna", 500_000, path)[1]["missing"] == []
+    rna.mod["rna"].var = rna.mod["rna"].var[[]].set_axis(ids)
+    assert find_genes(rna, "atac", "rna", 500_000, path)[1]["missing"] == []
+
+
+def test_peaks_without_a_place_are_left_out_and_counted():
+    mdata = dataset()
+    own, _ = find_genes(mdata, "atac", "rna", 500_000)
+    peaks = mdata.mod["atac"].var
+    peaks["chrom"] = peaks["chrom"].astype(object)
+    peaks.loc[["atac_3", "atac_7"], ["chrom", "start", "end"]] = ["", 0, 0]
+    found, info = find_genes(mdata, "atac", "rna", 500_000)
+    assert info["unplaced_peaks"] == 2 and info["reason"] == "" and found.equals(own)
+
+
+def test_genes_without_any_strand_have_no_tss(tmp_path):
+    mdata = dataset()
+    path = bed(tmp_path, mdata)
+    del mdata.mod["rna"].var["strand"]
+    genes, info = find_genes(mdata, "atac", "rna", 500_000)
+    assert genes.empty and "no gene has a strand" in info["reason"] and "`genes:`" in info["reason"]
+    assert len(find_genes(mdata, "atac", "rna", 500_000, path)[0]) == 150
+
+
+def test_gene_activities_are_called_so():
+    mdata = dataset(atac_var=False)
+    mdata.mod["atac"] = mdata.mod["atac"][:, :150].copy()
+    mdata.mod["atac"].var_names = mdata.mod["rna"].var_names
+    _, info = find_genes(mdata, "atac", "rna", 500_000)
+    assert "gene activities" in info["reason"]
+
+
 def test_an_annotation_that_names_none_of_the_genes_stops(tmp_path):
     mdata = dataset()
     path = bed(tmp_path, mdata)

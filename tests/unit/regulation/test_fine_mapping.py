@@ -24,6 +24,14 @@ def test_near_peaks_are_those_of_a_search_through_all():
     assert [len(side) for side in near_peaks(peaks.iloc[:0])] == [0, 0]
 
 
+def test_peaks_without_a_place_are_near_none():
+    peaks = pd.DataFrame(
+        {"chrom": ["", "a", "", "a", ""], "start": [0, 5, 0, 9, 0], "end": [0, 7, 0, 11, 0]},
+        index=list("pqrst"),
+    )
+    assert [side.tolist() for side in near_peaks(peaks)] == [[1], [3]]
+
+
 def test_every_two_members_of_a_set_open_together():
     # 0-1-2 is a chain, whose ends are apart; 3-4-5 are alike; 6 is near 5 and unlike; 7 is alone
     pairs = {(0, 1): 0.9, (1, 2): 0.6, (3, 4): 0.8, (3, 5): 0.7, (4, 5): 0.6, (5, 6): 0.49}

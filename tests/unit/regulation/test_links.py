@@ -105,6 +105,13 @@ def test_p_is_the_rank_among_peaks_on_other_chromosomes():
     np.testing.assert_allclose(p, [(1 + 49) / 301, 1 / 301])  # 251 to 299 are larger
 
 
+def test_peaks_without_a_place_are_in_no_null():
+    peaks = pd.DataFrame({"chrom": ["a"] * 2 + ["b"] * 300 + [""] * 50, "start": 0, "end": 1})
+    null = Null.of(peaks, np.full(352, 0.5))
+    values = np.concatenate([[250.5, 10_000], np.arange(300), np.full(50, 1e6)])
+    np.testing.assert_allclose(null.p_values(values, "a", np.array([0, 1])), [(1 + 49) / 301, 1 / 301])
+
+
 def test_of_heavy_tailed_values_p_is_no_smaller_than_it_says():
     rng, n = np.random.default_rng(0), 3_000
     chrom = np.array(["a"] * 20 + ["b"] * n)

@@ -122,14 +122,15 @@ def test_drivers_are_cis_or_trans_as_seen_from_the_gene():
         index=["plus", "minus"],
     )
     peaks = pd.DataFrame(
-        {"chrom": ["1", "1", "2"], "start": [400, 90_000, 400], "end": [600, 90_200, 600]},
-        index=["near", "far", "other"],
+        {"chrom": ["1", "1", "2", ""], "start": [400, 90_000, 400, 0], "end": [600, 90_200, 600, 0]},
+        index=["near", "far", "other", "nowhere"],
     )
     asked = [("plus", "near"), ("minus", "near"), ("plus", "far"), ("plus", "other"), ("unplaced", "near")]
+    asked.append(("plus", "nowhere"))
     found = pairs.with_places(pd.DataFrame(asked, columns=["target", "source"]), genes, peaks, 10_000)
-    assert found["place"].tolist() == ["cis", "cis", "trans", "trans", ""]
+    assert found["place"].tolist() == ["cis", "cis", "trans", "trans", "", ""]
     # TSS 1000 on +, 1999 on -; centres 500 and 90,100
-    np.testing.assert_array_equal(found["distance_bp"], [-500, 1_499, 89_100, np.nan, np.nan])
+    np.testing.assert_array_equal(found["distance_bp"], [-500, 1_499, 89_100, np.nan, np.nan, np.nan])
 
 
 def test_a_pair_has_the_same_p_whichever_other_genes_are_asked_for(pooled, places):
