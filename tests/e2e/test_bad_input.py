@@ -64,8 +64,8 @@ def _empty(mods):
 
 
 def _no_label(mods):
-    mods["rna"].obs["cell_type"] = mods["rna"].obs["cell_type"].astype(object)
-    mods["rna"].obs.iloc[2, mods["rna"].obs.columns.get_loc("cell_type")] = np.nan
+    for adata in mods.values():
+        adata.obs["cell_type"] = ""
 
 
 def _log_values(mods):
@@ -97,6 +97,7 @@ def bad_run(tmp_path_factory):
         spoil(mods)
         mudata.MuData(mods).write(folder / f"{name}.h5mu")
         datasets[name] = {"files": {"data": {"path": f"{name}.h5mu"}}, "modalities": MODALITIES}
+        datasets[name]["drop_empty"] = False
     good = folder / "good.h5mu"
     mudata.MuData(_good()).write(good)
     (folder / "truncated.h5mu").write_bytes(good.read_bytes()[:5000])

@@ -208,7 +208,7 @@ def test_commented_keys_of_the_template_are_valid():
     )
     dataset = config.check(merged(yaml.safe_load(text)))["datasets"]["my_data"]
     assert dataset["modalities"]["rna"]["n_top_features"] == 3000
-    assert dataset["drop_empty"] is True
+    assert dataset["drop_empty"] is False
     assert dataset["show_features"] == {"rna": ["Sst", "Pvalb"]}
     given = {key: dataset[key]["path"] for key in ("correspondence", "genes", "known_links")}
     assert given == {

@@ -87,7 +87,7 @@ def test_the_shipped_config_passes():
         "options": {"preset": "paper"},
         "tune": False,
     }
-    assert checked["datasets"]["simulated_multiome"]["drop_empty"] is False
+    assert checked["datasets"]["simulated_multiome"]["drop_empty"] is True
 
 
 def test_there_are_examples():
@@ -154,12 +154,13 @@ def test_defaults_are_filled_in_at_every_depth():
     assert checked["run"]["seeds"] == [0] and checked["run"]["apply"] == []
     assert checked["mirror"] is None and checked["models"] == {}
     dataset = checked["datasets"]["mine"]
-    assert dataset["description"] == "" and dataset["drop_empty"] is False and dataset["show_features"] == {}
+    assert dataset["description"] == "" and dataset["drop_empty"] is True and dataset["show_features"] == {}
     assert dataset["modalities"]["adt"] == {
         "kind": "protein",
         "source": None,
         "layer": None,
         "values": "counts",
+        "missing": None,
         "n_top_features": None,
     }
     nowhere = {"url": None, "pypi": None, "member": None, "sha256": None}

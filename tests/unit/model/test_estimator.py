@@ -112,6 +112,45 @@ def test_other_than_two_modalities_are_refused(raw_multiome, small_options, n):
         estimator(small_options).fit(data)
 
 
+def test_logarithms_given_for_counts_are_refused(raw_multiome, small_options):
+    data = copy(raw_multiome)
+    data["rna"].layers["umi"] = data["rna"].X.copy()
+    data["rna"].X = data["rna"].X.astype(np.float32).log1p()
+    with pytest.raises(InputError, match="no counts") as error:
+        estimator(small_options).fit(data)
+    assert "log1p of whole numbers" in error.value.found
+    assert "mdata.mod['rna'].X to raw counts (there are some in layers/umi)" in error.value.change
+    assert "mdata.mod['rna'].uns['values'] = 'normalised'" in error.value.change
+    data["rna"].uns["values"] = "normalised"
+    estimator(small_options).fit(data)
+
+
+def test_logarithms_are_refused_by_a_fitted_model_too(raw_multiome, small_options):
+    model = estimator(small_options).fit(raw_multiome)
+    data = copy(raw_multiome)
+    data["rna"].X = data["rna"].X.astype(np.float32).log1p()
+    with pytest.raises(InputError, match="no counts"):
+        model.embed(data)
+
+
+def test_counts_with_fractions_are_rounded(raw_multiome, small_options, caplog):
+    data = copy(raw_multiome)
+    data["rna"].X = data["rna"].X.astype(np.float32)
+    data["rna"].X.data[::5] -= 0.25
+    assert_same_fit(estimator(small_options).fit(data), estimator(small_options).fit(raw_multiome))
+    assert "rna: counts with fractions" in caplog.text and (data["rna"].X.data % 1).any()
+
+
+def test_a_fit_without_any_pair_is_refused(raw_multiome, small_options):
+    data = copy(raw_multiome)
+    data["atac"].obs_names = "x" + data["atac"].obs_names
+    with pytest.raises(InputError, match="same name in both") as error:
+        estimator(small_options).fit(data)
+    assert data["rna"].obs_names[0] in error.value.found and data["atac"].obs_names[0] in error.value.found
+    assert "`correspondence=`" in error.value.change
+    estimator(small_options).fit(data, np.eye(*(a.n_obs for a in data.mod.values())))
+
+
 def test_correspondence_may_be_names_a_matrix_or_an_object(raw_multiome, small_options):
     named = from_names(raw_multiome)
     ways = [None, named, named.matrix, named.matrix.tocoo()]

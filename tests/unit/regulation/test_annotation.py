@@ -349,6 +349,7 @@ def places():
 def test_a_peak_is_called_by_its_place_and_its_nearest_gene():
     genes, peaks = places()
     asked = pd.DataFrame({"source": ["b", "a", "c", "d", "e", "unplaced", "b"]})
+    peaks = pd.concat([peaks, table([("unplaced", "", 0, 0)], "chrom start end")])
     found = with_labels(asked, "source", peaks, genes, "label")
     assert found["label"].tolist() == [
         "1:51,200 (Vip -1.2 kb)",

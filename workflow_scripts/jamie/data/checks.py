@@ -59,13 +59,24 @@ def check_dataset(mdata, dataset_name: str, *, labels: bool) -> None:
         key = f"datasets.{dataset_name}.modalities.{modality}"
         _check_size(adata, modality, dataset_name)
         _check_names(adata, modality, dataset_name)
-        _check_finite(adata, modality, key)
-        _check_kind(adata, modality, key)
+        check_values(adata, modality, key)
         _check_empty(adata, modality, dataset_name)
         if c.BATCH in adata.obs:
             _check_complete(adata, modality, c.BATCH, dataset_name)
     if labels:
         _check_labels(mdata, dataset_name)
+
+
+def check_values(adata, modality: str, key: str) -> None:
+    """Values are finite, and in the range of their kind; ``key``: of the modality, for messages.
+
+    Raises
+    ------
+    InputError
+        With the kind of values that they may be instead.
+    """
+    _check_finite(adata, modality, key)
+    _check_kind(adata, modality, key)
 
 
 def check_not_counts(matrix, modality: str, key: str) -> None:

@@ -89,16 +89,14 @@ def rounded(matrix, modality: str):
     whole.eliminate_zeros()
     changed = whole.data.sum(dtype=float) / before - 1
     n = int((~_is_whole(stored(matrix))).sum())
-    notices.note(
-        modality,
-        "counts are not whole, as without ambient RNA, and were rounded: their sum changes by "
-        f"{changed:+.1%}; values that were",
-        n=n,
+    about = (
+        f"counts with fractions, as without ambient RNA, were rounded (their sum changes by {changed:+.1%})"
     )
+    notices.note(modality, about, n=n)
     return whole
 
 
-def beside_x(group) -> dict:
+def read_beside(group) -> dict:
     """Layers and raw of an AnnData in a store (a group), for `anndata.AnnData`: where counts may be."""
     from anndata.io import read_elem
 
@@ -106,6 +104,13 @@ def beside_x(group) -> dict:
     if "raw" in group:
         parts["raw"] = {"X": read_elem(group["raw/X"]), "var": read_elem(group["raw/var"])}
     return parts
+
+
+def beside(adata) -> list[str]:
+    """Where an AnnData holds counts besides X: "layers/NAME", "raw/X"."""
+    layers = [layer for layer in adata.layers if layer]  # anndata 0.13 lists X as layer None
+    places = [f"layers/{layer}" for layer in layers if are_counts(adata.layers[layer])]
+    return places + ["raw/X"] * (adata.raw is not None and are_counts(adata.raw.X))
 
 
 def find(adata, modality: str) -> str:
@@ -119,13 +124,12 @@ def find(adata, modality: str) -> str:
     InputError
         X holds no counts and more than one other place does.
     """
-    reason = "there is none" if adata.X is None else why_not_fractions(adata.X)
-    if not reason or are_counts(adata.X):
+    if are_counts(adata.X):
         return "X"
-    layers = [layer for layer in adata.layers if layer]  # anndata 0.13 lists X as layer None
-    places = [f"layers/{layer}" for layer in layers if are_counts(adata.layers[layer])]
-    if adata.raw is not None and are_counts(adata.raw.X):
-        places.append("raw/X")
+    reason = "there is none" if adata.X is None else why_not_fractions(adata.X)
+    if not reason:
+        return "X"
+    places = beside(adata)
     if "layers/counts" in places:
         places = ["layers/counts"]
     if not places:

@@ -76,7 +76,7 @@ def _read_part(group, name: str, spec: dict):
         else:
             parts = {"layers": {layer: values}}
     if counted and not counts.are_counts(parts.get("X")):
-        parts |= counts.beside_x(group)
+        parts |= counts.read_beside(group)
     return anndata.AnnData(obs=read_elem(group["obs"]), var=read_elem(group["var"]), **parts)
 
 

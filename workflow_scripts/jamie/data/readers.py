@@ -199,11 +199,9 @@ def _with_peaks(var: pd.DataFrame, name: str) -> pd.DataFrame:
     found = places.place(var, var.index)
     placed = places.is_placed(found)
     if not placed.all():
-        which = "some" if placed.any() else "no"
+        some = "peaks without coordinates that can be read are left out of links"
         notices.note(
-            name,
-            f"{which} peaks have coordinates that can be read; left out of links are",
-            var.index[~placed],
+            name, some if placed.any() else "no peak has coordinates that can be read", var.index[~placed]
         )
     return var.assign(**found) if placed.any() else var
 

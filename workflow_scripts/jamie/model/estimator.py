@@ -18,7 +18,7 @@ from jamie.data.kinds import with_kind
 from jamie.data.split import training_cells
 from jamie.errors import InputError
 from jamie.linear.projection import Projection
-from jamie.model.inputs import as_correspondence, raw_only, same_state
+from jamie.model.inputs import as_correspondence, check_pairs, raw_only, same_state
 from jamie.model.options import Options
 
 if TYPE_CHECKING:
@@ -76,10 +76,12 @@ class JAMIE:
         mdata
             MuData of two modalities, either raw (preprocessed here, on all its cells; the kind of each is
             ``mod[m].uns["kind"]`` or, failing that, told from the modality's name) or prepared by the
-            workflow (then only cells with ``obs["role"] == "train"`` are used).
+            workflow (then only cells with ``obs["role"] == "train"`` are used). Values that do not fit their
+            kind, as logarithms given for counts, are an `InputError`.
         correspondence
             Known F: a `Correspondence`, or a sparse matrix (n_1, n_2) of values in [0, 1] in the order of the
-            cells. None: cells with equal names are the same cell.
+            cells. None: cells with equal names are the same cell; that there are none is an `InputError`,
+            unless there is an estimate.
         estimated
             F~, the estimated correspondence; True: made here (see `jamie.matching`). The option
             ``estimated`` says whether it is used.
@@ -93,6 +95,8 @@ class JAMIE:
         prepared = self._prepared(mdata)
         self.modalities = c.check_two_modalities(prepared)
         f = as_correspondence(prepared, correspondence)
+        if correspondence is None and not estimated:
+            check_pairs(f)
         mdata = training_cells(prepared, layers=(c.MISSING,))
         names = [a.obs_names for a in mdata.mod.values()]
         self.states = {m: mdata.mod[m].uns[c.PREPROCESSING] for m in self.modalities}
@@ -362,7 +366,7 @@ class JAMIE:
         adata, state = mdata.mod[modality], self.states[modality]
         if c.PREPROCESSING in adata.uns and same_state(adata.uns[c.PREPROCESSING], state):
             return preprocess.by_name(adata, state)
-        return preprocess.scaled(raw_only(with_kind(adata, modality, state)), state)
+        return preprocess.scaled(with_kind(raw_only(adata), modality, state), state)
 
     def encode(self, x: np.ndarray, modality: str) -> np.ndarray:
         """Latent means, float32 (n, d), from scaled principal components (n, k) as of `model_input`."""

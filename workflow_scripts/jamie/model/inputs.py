@@ -19,6 +19,19 @@ def as_correspondence(mdata, given) -> Correspondence:
     return Correspondence(given, first.obs_names, second.obs_names)
 
 
+def check_pairs(f: Correspondence) -> None:
+    """Refuse a fit that would know no pair because no name is shared."""
+    if f.matrix.nnz:
+        return
+    first, second = (", ".join(map(str, names[:3])) for names in (f.row_names, f.col_names))
+    raise InputError(
+        "No cell has the same name in both modalities",
+        expected="equal names of cells that were measured in both",
+        found=f"names such as {first}; and {second}",
+        change="the cell names, or `correspondence=` of `fit`; or `estimated=True`, to match without pairs",
+    )
+
+
 def raw_only(adata):
     """The data as they are, if they are raw: what was prepared already cannot be prepared again."""
     if c.PREPROCESSING in adata.uns:
