@@ -131,8 +131,8 @@ def test_a_sentence_counts_where_the_first_method_is_best_level_or_worse(three):
     text = " ".join(results_table.results_table(three, SCENARIOS).split())
     assert (
         "Of 3 scores JAMIE is better than every other method on 1, cannot be told from the best on 1 "
-        "(level), and is worse than another on 1. `toy`, `paired_100`: best on FOSCTTM; worse on Pearson r (ADT "
-        "(protein)); level on 1 more." in text
+        "(level), and is worse than another on 1. `toy`, `paired_100`: best on FOSCTTM; worse on Pearson r "
+        "(ADT (protein)); level on 1 more." in text
     )
 
 
