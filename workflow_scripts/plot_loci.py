@@ -15,7 +15,9 @@ with entry.job(snakemake):
     names, words = loci.shown_names(genes), []
     with io.atomic(Path(snakemake.output.figures)) as folder:
         folder.mkdir()
-        for gene in loci.chosen_genes(links, p.show_genes):
+        chosen = loci.chosen_genes(links, p.show_genes)
+        file_names = io.file_names(chosen)
+        for gene in chosen:
             of_gene = links[links["gene"] == gene]
             if of_gene.empty:
                 why = (
@@ -36,9 +38,8 @@ with entry.job(snakemake):
                     else snakemake.wildcards.dataset,
                 )
                 words.append(locus.locus_words(names[gene], of_gene, info["q"]))
-            style.save(figure, folder / f"{gene}.svg")
+            style.save(figure, folder / f"{file_names[gene]}.svg")
         if not words:
             words = [f"No locus is drawn: {info['reason'] or 'no gene has a peak near by'}."]
             style.save(style.notice(words[0]), folder / "none.svg")
-    text = "\n".join(f"* {phrases.as_it_is(line)}" for line in words)
-    io.write_text(snakemake.output.numbers, phrases.caption(f"{text}\n", p.about))
+    io.write_text(snakemake.output.numbers, phrases.caption(words, p.about))

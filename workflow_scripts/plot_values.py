@@ -13,5 +13,5 @@ with entry.job(snakemake):
         for paths in (snakemake.input.groups, snakemake.input.features)
     )
     style.save(values.values_as_measured(groups, features), snakemake.output.figure)
-    words = phrases.as_it_is(calibration.in_words(groups))
+    words = calibration.in_words(groups)
     io.write_text(snakemake.output.numbers, phrases.caption(words, snakemake.params.about))

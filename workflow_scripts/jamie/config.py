@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import copy
-import inspect
-from collections.abc import Collection
+import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import get_args, get_origin, get_type_hints
 
 from jamie import registry
 from jamie.errors import InputError, suggest
 
+DEEPEST = 20  # levels of keys
+TYPES = {
+    int: ("integer", "a whole number"),
+    float: ("number", "a number"),
+    bool: ("boolean", "true or false"),
+    str: ("string", "a word"),
+    type(None): ("null", "null"),
+}  # type -> its name in a schema, and in words
 SCHEMA = Path(__file__).parents[2] / "config" / "schemas" / "config.schema.yaml"
 
 
@@ -28,12 +37,10 @@ def check(config: dict) -> dict:
         For an unknown key (with the nearest known one), a wrong type or value, a selection under ``run:``
         that names no catalogue entry, or an option that a method or the simulation does not have.
     """
-    import jsonschema
-
+    _check_plain(config, ())
     schema = load_schema()
     config = copy.deepcopy(dict(config))
-    validator = jsonschema.Draft202012Validator(schema)
-    errors = sorted(validator.iter_errors(config), key=lambda e: [str(part) for part in e.path])
+    errors = sorted(_validator(schema).iter_errors(config), key=lambda e: [str(part) for part in e.path])
     if errors:
         raise _explain(errors[0])
     config = with_defaults(config, schema, schema)
@@ -43,6 +50,7 @@ def check(config: dict) -> dict:
     for name, entry in config["methods"].items():
         entry["base"] = entry["base"] or name
         _check_method(name, entry)
+        _check_label(name, entry["label"])
     for name, entry in config["datasets"].items():
         if entry["reader"] == "simulate":
             _check_simulation(name, entry["options"])
@@ -124,19 +132,33 @@ def _check_known(name: str, catalogue: dict, place: str) -> None:
 def _check_method(name: str, entry: dict) -> None:
     specs = registry.specs()
     _check_known(entry["base"], specs, f"methods: {name}: base")
-    known = specs[entry["base"]].options
-    _check_options(f"Method {name!r}", entry["options"], known, f"methods: {name}: options")
+    types, place = registry.option_types(entry["base"]), f"methods: {name}: options"
+    _check_options(f"Method {name!r}", entry["options"], types, place)
+    specs[entry["base"]].check(entry["options"])
+
+
+def _check_label(name: str, label: str | None) -> None:
+    if label is not None and not (label.strip() and label.isprintable()):
+        raise InputError(
+            f"The label of method {name!r} cannot be shown",
+            expected="words in one line",
+            found=ascii(label)[:200],
+            change=f"`methods: {name}: label`",
+        )
 
 
 def _check_simulation(name: str, options: dict) -> None:
     from jamie.data.simulate import simulate_multiome
 
-    known = inspect.signature(simulate_multiome).parameters
-    _check_options(f"The simulation {name!r}", options, known, f"datasets: {name}: options")
+    types = get_type_hints(simulate_multiome, localns={"MuData": object})  # imported in the function
+    types.pop("return")
+    _check_options(f"The simulation {name!r}", options, types, f"datasets: {name}: options")
 
 
-def _check_options(what: str, options: dict, known: Collection[str], place: str) -> None:
-    for option in map(str, options):
+def _check_options(what: str, options: dict, types: dict[str, object], place: str) -> None:
+    """Every option is known, and of its type."""
+    known = list(types)
+    for option, value in options.items():
         if option not in known:
             raise InputError(
                 f"{what} has no option {option!r}",
@@ -144,3 +166,63 @@ def _check_options(what: str, options: dict, known: Collection[str], place: str)
                 found=option,
                 change=suggest(option, known, f"`{place}`"),
             )
+        if not _validator(_schema_of(types[option])).is_valid(value):
+            raise InputError(
+                f"The option {option!r} is of another type",
+                expected=_type_in_words(types[option]),
+                found=f"{value!r:.200} ({type(value).__name__})",
+                change=f"`{place}: {option}`",
+            )
+
+
+def _schema_of(hint) -> dict:
+    """The JSON schema of a type."""
+    if get_origin(hint) is tuple:
+        return {"type": "array", "items": _schema_of(get_args(hint)[0])}
+    if get_args(hint):
+        return {"anyOf": [_schema_of(part) for part in get_args(hint)]}
+    return {"type": TYPES[hint][0]}
+
+
+def _type_in_words(hint) -> str:
+    if get_origin(hint) is tuple:
+        return f"a list, each of it {_type_in_words(get_args(hint)[0])}"
+    return " or ".join(TYPES[part][1] for part in get_args(hint) or (hint,))
+
+
+def _validator(schema: dict):
+    """A validator for which 1.0 is no whole number and infinity no number: nothing computes with them."""
+    from jsonschema import Draft202012Validator, validators
+
+    strict = Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: type(value) is int,
+            "number": lambda _, value: type(value) in (int, float) and math.isfinite(value),
+            "array": lambda _, value: isinstance(value, list | tuple),
+        }
+    )
+    return validators.extend(Draft202012Validator, type_checker=strict)(schema)
+
+
+def _check_plain(value, path: tuple[str, ...]) -> None:
+    """A config is of mappings with words as keys, lists, words, finite numbers, true, false and null."""
+    place, problem = ": ".join(path[:5]) or "the top level", ""
+    odd = [key for key in value if not isinstance(key, str)] if isinstance(value, Mapping) else []
+    plain = isinstance(value, Mapping | list | tuple) or type(value) in TYPES
+    if len(path) > DEEPEST:
+        problem = f"The config has more than {DEEPEST} levels of keys at {place}"
+    elif odd:
+        problem = f"The config key {str(odd[0])!r} at {place} is no word"
+    elif not plain or (isinstance(value, float) and not math.isfinite(value)):
+        problem = f"The config value at {place} is not valid"
+    if problem:
+        found = odd[0] if odd else value
+        raise InputError(
+            problem,
+            expected="keys that are words; values that are words, finite numbers, true, false, null or lists",
+            found=f"{found!s:.200} ({type(found).__name__})",
+            change=f"`{place}` in the config file (quotes make a word)",
+        )
+    parts = value.items() if isinstance(value, Mapping) else ()
+    for key, part in enumerate(value) if isinstance(value, list | tuple) else parts:
+        _check_plain(part, (*path, str(key)))

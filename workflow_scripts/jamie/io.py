@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -13,6 +16,9 @@ import numpy as np
 
 from jamie.errors import InputError
 
+PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,78}[A-Za-z0-9+-]|[A-Za-z0-9]")
+RESERVED_NAME = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # devices, on Windows
+DIGESTED_NAME = re.compile(r"(^|-)[0-9a-f]{12}$")  # as made here of other names
 BLOCK_VALUES = 16_000_000  # cells x columns written at a time: 64 MB
 
 
@@ -29,6 +35,27 @@ def atomic(path: str | Path) -> Iterator[Path]:
         if temporary.is_dir():
             shutil.rmtree(temporary)
         temporary.unlink(missing_ok=True)
+
+
+def file_names(names: Iterable[str]) -> dict[str, str]:
+    """A file name, without a suffix, for each of some names that come from data; the one place for that.
+
+    It is the name itself where that is short, of letters, digits and ``._+-``, and no other differs from it
+    by its case alone; else what is left of the name and a digest of it. Never a path, nor hidden, and no two
+    are equal, also where a file system ignores case.
+    """
+    names = list(dict.fromkeys(names))
+    folded = Counter(name.casefold() for name in names)
+    found = {}
+    for name in names:
+        plain = PLAIN_NAME.fullmatch(name) and folded[name.casefold()] == 1
+        if plain and not RESERVED_NAME.fullmatch(name) and not DIGESTED_NAME.search(name):
+            found[name] = name
+        else:
+            digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+            rest = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[:40]
+            found[name] = f"{rest}-{digest}" if rest else digest
+    return found
 
 
 def write_json(path: str | Path, content: dict) -> None:

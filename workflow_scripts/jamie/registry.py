@@ -9,6 +9,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import get_type_hints
 
 METHODS = "jamie.methods"  # found by name: this module stands below that room
 NO_PAIRS = " (no pairs)"
@@ -52,6 +53,10 @@ class Spec:
         Its settings and their defaults.
     search
         Values of its settings that `run: tune` chooses among, the defaults among them.
+    types
+        Types of those options that the signature of its ``Method`` does not name.
+    check
+        Raises InputError for options that cannot be, whatever their types.
     """
 
     label: str
@@ -71,6 +76,8 @@ class Spec:
     builds_on: tuple[str, ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
     search: Mapping[str, tuple] = field(default_factory=dict)
+    types: Mapping[str, object] = field(default_factory=dict)
+    check: Callable[[Mapping[str, object]], object] = lambda options: None
 
 
 def specs() -> dict[str, Spec]:
@@ -88,6 +95,17 @@ def unsupervised(spec: Spec) -> bool:
 def marked(label: str, spec: Spec) -> str:
     """The label of a method or of a variant of it, which says so where it learns from no known pair."""
     return f"{label.removesuffix(NO_PAIRS)}{NO_PAIRS}" if unsupervised(spec) else label
+
+
+def option_types(module: str) -> dict[str, object]:
+    """Type of each option of a method, as annotated where it is taken."""
+    found: dict[str, object] = {}
+    method = importlib.import_module(f"{METHODS}.{module}")
+    for base in reversed(method.Method.__mro__[:-1]):
+        if "__init__" in vars(base):
+            found |= get_type_hints(base.__init__)
+    types = found | dict(method.SPEC.types)
+    return {option: types[option] for option in method.SPEC.options}
 
 
 def build(module: str, seed: int, options: dict):

@@ -1,6 +1,7 @@
 """The configuration: what ships is valid, defaults arrive, and a mistake is answered with the way out."""
 
 import copy
+import datetime
 import json
 from dataclasses import fields
 from pathlib import Path
@@ -237,13 +238,13 @@ def test_a_key_like_no_other_is_to_be_removed():
 def test_a_key_that_is_no_word_is_refused_too(key):
     wrong = copy.deepcopy(SMALL)
     wrong["run"][key] = []  # `on:` and `1:` are no strings in yaml
-    assert refusal(wrong).problem == f"Unknown config key {str(key)!r} at run"
+    assert refusal(wrong).problem == f"The config key {str(key)!r} at run is no word"
 
 
 def test_mistakes_under_names_of_any_type_are_told():
     wrong = copy.deepcopy(SMALL)
     wrong["scenarios"] |= {2020: {"held_out": 2, "known_pairs": 0}, "x": {"held_out": 2, "known_pairs": 0}}
-    assert "not valid" in refusal(wrong).problem
+    assert refusal(wrong).problem == "The config key '2020' at scenarios is no word"
 
 
 @pytest.mark.parametrize(
@@ -402,3 +403,94 @@ def test_every_option_of_jamie_is_documented_with_its_values():
 
 def test_options_of_jamie_are_those_the_registry_declares():
     assert dict(registry.specs()["jamie"].options) == {"preset": "default", **Options().to_dict()}
+
+
+@pytest.mark.parametrize(
+    ("base", "option", "value", "expected"),
+    [
+        ("jamie", "n_latent", "8", "a whole number"),
+        ("jamie", "n_latent", 8.0, "a whole number"),
+        ("jamie", "n_latent", True, "a whole number"),
+        ("jamie", "n_components", [3], "a whole number or null"),
+        ("jamie", "dropout", "0.5", "a number"),
+        ("jamie", "hidden_layers", 64, "a list, each of it a number"),
+        ("jamie", "hidden_layers", ["wide"], "a list, each of it a number"),
+        ("jamie", "estimated_in", [1], "a list, each of it a word"),
+        ("jamie", "estimated_in", "alignment", "a list, each of it a word"),
+        ("jamie", "compile", "no", "true or false"),
+        ("jamie", "device", None, "a word"),
+        ("knn", "k", {"a": 1}, "a whole number or null"),
+        ("floor_shuffled", "shrinkage", "x", "a number or null"),
+        ("mmd_ma", "kernel", 1, "a word"),
+    ],
+)
+def test_an_option_of_another_type_is_refused_before_anything_runs(base, option, value, expected):
+    wrong = copy.deepcopy(SMALL)
+    wrong["methods"] = {"odd": {"base": base, "options": {option: value}}}
+    error = refusal(wrong)
+    assert error.problem == f"The option {option!r} is of another type" and error.expected == expected
+    assert error.change == f"`methods: odd: options: {option}`" and type(value).__name__ in error.found
+
+
+def test_every_default_of_an_option_is_of_its_type():
+    for name, spec in registry.specs().items():
+        mine = small("methods", "own", base=name, options=dict(spec.options))
+        assert config.check(mine)["methods"]["own"]["options"] == spec.options
+
+
+def test_options_that_cannot_be_are_refused_before_anything_runs():
+    wrong = copy.deepcopy(SMALL)
+    wrong["methods"] = {"odd": {"base": "jamie", "options": {"precision": "double"}}}
+    assert refusal(wrong).problem == "JAMIE has no precision 'double'"
+
+
+def test_an_option_of_the_simulation_of_another_type_is_refused():
+    wrong = copy.deepcopy(SMALL)
+    wrong["datasets"]["made"] = {
+        "reader": "simulate",
+        "modalities": {"rna": {"kind": "rna"}, "atac": {"kind": "atac"}},
+        "options": {"n_cells": "many"},
+    }
+    error = refusal(wrong)
+    assert error.problem == "The option 'n_cells' is of another type" and error.expected == "a whole number"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), datetime.date(2020, 1, 1), b"x", {1, 2}, 1j])
+@pytest.mark.parametrize("place", [("scenarios", "half", "held_out"), ("datasets", "mine", "description")])
+def test_a_value_without_a_meaning_is_refused(place, value):
+    wrong = copy.deepcopy(SMALL)
+    wrong[place[0]][place[1]][place[2]] = value
+    assert refusal(wrong).problem == f"The config value at {': '.join(place)} is not valid"
+
+
+@pytest.mark.parametrize("value", [1.0, True])
+def test_a_seed_is_a_whole_number(value):
+    wrong = copy.deepcopy(SMALL)
+    wrong["run"]["seeds"] = [value]
+    assert "is not valid" in refusal(wrong).problem
+
+
+def test_a_config_that_holds_itself_is_refused():
+    wrong = copy.deepcopy(SMALL)
+    wrong["run"]["seeds"] = wrong["run"]
+    assert "levels of keys" in refusal(wrong).problem
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "a b", "a\n", "", "x" * 61, "größe", "a.b"])
+@pytest.mark.parametrize(
+    "place", [("datasets",), ("scenarios",), ("methods",), ("datasets", "mine", "files")]
+)
+def test_names_that_become_folders_are_plain_words(place, name):
+    wrong = copy.deepcopy(SMALL)
+    part = wrong
+    for key in place:
+        part = part.setdefault(key, {})
+    part[name] = next(iter(part.values()), {"base": "knn"})
+    assert "is not valid" in refusal(wrong).problem
+
+
+@pytest.mark.parametrize("label", ["a\nb", "", " ", "\x07"])
+def test_a_label_is_words_in_one_line(label):
+    wrong = copy.deepcopy(SMALL)
+    wrong["methods"] = {"odd": {"base": "knn", "label": label}}
+    assert refusal(wrong).change == "`methods: odd: label`"

@@ -14,6 +14,7 @@ from scipy.io import mmread
 from jamie import contract as c
 from jamie.data import checks, correspondence, counts, formats, missing, notices, places
 from jamie.data.correspondence import Correspondence
+from jamie.data.names import check_names
 from jamie.data.readers_r import read_patchseq_rda
 from jamie.errors import InputError
 from jamie.io import together
@@ -42,7 +43,8 @@ def read(dataset: dict, files: dict[str, Path]):
     Raises
     ------
     InputError
-        Unknown reader, a role missing, a file that cannot be read, a modality, layer or column not in it.
+        Unknown reader, a role missing, a file that cannot be read, a modality, layer or column not in it, a
+        name with control characters.
     """
     if dataset["reader"] not in READERS:
         raise InputError(
@@ -66,7 +68,9 @@ def read(dataset: dict, files: dict[str, Path]):
         labels = formats.read_frame(paths["labels"])
         for adata in contents.values():
             adata.obs = formats.join_labels(adata.obs, labels, paths["labels"])
-    return harmonise(contents, dataset)
+    mdata = harmonise(contents, dataset)
+    check_names(mdata, dataset, paths)
+    return mdata
 
 
 def harmonise(contents: dict, dataset: dict):

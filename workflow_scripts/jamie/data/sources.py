@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlparse
 
 from jamie import io
+from jamie.data.names import CONTROL
 from jamie.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,8 @@ BESIDE = ("correspondence", "genes", "known_links")  # sources of a dataset that
 TRIES = 3
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5, 60
 CHUNK_BYTES = 1 << 16
+ROLE = re.compile(r"[A-Za-z0-9_]{1,60}")
+OWN_FILES = ("files.json", "annotation.json", "simulated.h5mu", "true_links.tsv")  # of the workflow itself
 REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9.+!_-]*)")
 
 
@@ -50,10 +53,12 @@ def fetch_all(dataset: dict, folder: Path, mirror: Path | None = None) -> dict[s
     Raises
     ------
     InputError
-        As `fetch`.
+        As `fetch`; a role that is no plain word.
     """
     sources = {f"files.{role}": source for role, source in dataset.get("files", {}).items()}
     sources |= {key: dataset[key] for key in BESIDE if dataset.get(key)}
+    for role in sources:
+        _check_role(role.removeprefix("files."))
     names = {key: _download_name(source, key) for key, source in sources.items()}
     counts = Counter(names.values())
     paths = {}
@@ -127,14 +132,26 @@ def _download_name(source: dict, key: str) -> str | None:
             change=f"`{key}.sha256` of the dataset (`sha256sum FILE` prints it)",
         )
     name = PurePosixPath(source.get("member") or unquote(urlparse(source["url"]).path)).name
-    if name in ("", ".."):
+    if name.startswith(".") or not 0 < len(name.encode()) <= 200 or CONTROL.search(name) or name in OWN_FILES:
         raise InputError(
-            f"The URL of `{key}` does not end in a file name",
-            expected="https://host/path/file.ext",
-            found=source["url"],
-            change=f"`{key}.url` of the dataset",
+            f"The source of `{key}` does not end in a file name that can be kept",
+            expected="https://host/path/file.ext, with a name of up to 200 letters and signs, and "
+            f"not {' or '.join(OWN_FILES)}",
+            found=ascii(source.get("url") or source["member"]),
+            change=f"`{key}.{'url' if source.get('url') else 'member'}` of the dataset",
         )
     return name
+
+
+def _check_role(role: str) -> None:
+    """A role may name a folder under `resources/`, and none elsewhere."""
+    if not isinstance(role, str) or not ROLE.fullmatch(role):
+        raise InputError(
+            "A role under `files:` is not a plain word",
+            expected="letters, digits and _, up to 60 of them",
+            found=ascii(role),
+            change="`files:` of the dataset",
+        )
 
 
 def _local(source: dict, mirror: Path | None, key: str) -> Path:

@@ -16,16 +16,25 @@ CELLS_IN_WORDS = {
     c.PAIRED: "cells seen in training together with their pair",
     c.ALL: "all cells, all of them seen in training",
 }
+# what docutils takes for markup or an address inside a line, and for a list or a directive at its start
+INLINE = re.compile(r"[\\*`|@]|_(?![A-Za-z0-9])|(?<=[A-Za-z]):(?=\S)|:(?=:)")
+BLOCK = re.compile(r"^(?:\W|(?:\d+|[A-Za-z]|[ivxlcdm]+|[IVXLCDM]+)[.)](?:\s|$))")
 MAIN_SCORES = ("foscttm", "lta", "pearson", "pearson_within", "auroc", "r2_median", "win_rate_knn")
 
 
 def as_it_is(text: str) -> str:
-    """Any text, so that reStructuredText shows it unchanged."""
-    return re.sub(r"([\\*`|]|_(?![A-Za-z0-9]))", r"\\\1", text)
+    """Any text, so that reStructuredText shows it unchanged, in one line: never as markup, whatever it holds.
+
+    The one place where words that come from data or from the config are made safe for a page or a caption;
+    in the pages of HTML, great_tables escapes every cell and title.
+    """
+    line = " ".join("".join(char if char.isprintable() else " " for char in str(text)).split())
+    nothing = "\\ " if BLOCK.match(line) else ""  # what stands for no character, and begins no block
+    return nothing + INLINE.sub(r"\\\g<0>", line)
 
 
 def label(name: str) -> str:
-    """Words for a name, as in figures."""
+    """Words for a name, as in figures, for a page; words of a caption take `roles.label`."""
     return as_it_is(roles.label(name))
 
 
@@ -86,8 +95,8 @@ def wins_in_words(features: pd.DataFrame, method: str, against: str, ratio: floa
             spread = f", {by_seed.min():.0%} to {by_seed.max():.0%} by seed" if len(by_seed) > 1 else ""
             gap = paired.mean_over_features(rows, score, method, against, ratio=ratio)
             parts.append(
-                f"{label(modality)}, {label(score)}: {label(method)} is higher on {above:,} and lower on "
-                f"{below:,} features ({share:.0%}{spread}); their mean differs by "
+                f"{roles.label(modality)}, {roles.label(score)}: {roles.label(method)} is higher on "
+                f"{above:,} and lower on {below:,} features ({share:.0%}{spread}); their mean differs by "
                 f"{paired.interval_in_words(gap)}"
             )
     n_seeds = features["seed"].nunique()
@@ -106,8 +115,8 @@ def similarity_in_words(features: pd.DataFrame) -> str:
     by_seed = 1 - features.groupby(["modality", "method", "seed"], sort=False)["js_distance"].mean()
     parts = []
     for modality, rows in by_seed.dropna().groupby(level=0, sort=False):
-        means = [f"{label(m)} {mean_sd(v)}" for m, v in rows.groupby(level=1, sort=False)]
-        parts.append(f"{label(modality)}: {', '.join(means)}")
+        means = [f"{roles.label(m)} {mean_sd(v)}" for m, v in rows.groupby(level=1, sort=False)]
+        parts.append(f"{roles.label(modality)}: {', '.join(means)}")
     n_seeds = number(features["seed"].nunique(), "seed")
     return f"Mean similarity on {cells_in_words(features)}; {n_seeds}. {'; '.join(parts)}."
 
@@ -122,7 +131,7 @@ def scores_in_words(part: pd.DataFrame, shown: list[str]) -> str:
     for (metric, modality), values in ok_values(part, shown[0]).items():
         if metric in MAIN_SCORES:
             lines.append(f"{score_name(metric, modality)} {mean_sd(values)}")
-    return f"{head} {label(shown[0])}: {'; '.join(lines) or 'no score applies'}.\n"
+    return f"{head} {roles.label(shown[0])}: {'; '.join(lines) or 'no score applies'}.\n"
 
 
 def ok_values(rows: pd.DataFrame, method: str) -> dict[tuple[str, str], pd.Series]:
@@ -142,24 +151,29 @@ def mean_sd(values: pd.Series) -> str:
 
 
 def score_name(metric: str, modality: str) -> str:
-    return label(metric) + (f", {label(modality)}" if modality else "")
+    """A score in words, as they stand in a caption."""
+    return roles.label(metric) + (f", {roles.label(modality)}" if modality else "")
 
 
 def score_names(scores: list[tuple[str, str]]) -> str:
     """Several scores as a list, such as "FOSCTTM, Pearson r (RNA)"."""
     return ", ".join(
-        label(metric) + (f" ({label(modality)})" if modality else "") for metric, modality in scores
+        roles.label(metric) + (f" ({roles.label(modality)})" if modality else "")
+        for metric, modality in scores
     )
 
 
-def caption(words: str, about: dict) -> str:
+def caption(words: str | list[str], about: dict) -> str:
     """Text of a caption, with a warning where a scenario shows wrong pairs on purpose.
 
     Parameters
     ----------
+    words
+        Plain text, which stays so (`as_it_is`); several are the items of a list.
     about
         ``wrong_pairs``: share of the shown pairs that are wrong.
     """
     wrong = about["wrong_pairs"]
     warning = f" Of the pairs shown, {wrong:.0%} were wrong on purpose." if wrong else ""
-    return f"{words.rstrip()}{warning}\n"
+    text = as_it_is(words) if isinstance(words, str) else "\n".join(f"* {as_it_is(line)}" for line in words)
+    return f"{text}{warning}\n"

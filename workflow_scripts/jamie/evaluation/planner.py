@@ -18,7 +18,8 @@ import pandas as pd
 from jamie import contract as c
 from jamie.evaluation import roles
 from jamie.evaluation.paired import MIN_SEEDS
-from jamie.evaluation.phrases import label, number, score_name
+from jamie.evaluation.phrases import number, score_name
+from jamie.evaluation.roles import label
 from jamie.metrics.base import load_metrics
 from jamie.metrics.comparison import BETTER, Difference, paired_difference
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_type_hints
+
 from jamie.model.options import Options
 from jamie.registry import Spec
 
@@ -19,6 +21,8 @@ SPEC = Spec(
         "contrastive": (0.5, 2.0, 4.0),
         "canonical_ridge": (30.0, 100.0, 300.0),
     },
+    types={"preset": str, **get_type_hints(Options)},
+    check=lambda options: Options.of(**options),
 )
 
 

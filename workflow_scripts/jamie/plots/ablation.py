@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from jamie.contract import METRIC_COLUMNS, OK
 from jamie.evaluation import paired, roles
-from jamie.evaluation.phrases import label, number, score_name
+from jamie.evaluation.phrases import number, score_name
+from jamie.evaluation.roles import label
 from jamie.metrics.comparison import UNTOLD, paired_difference
 from jamie.plots import style
 from jamie.plots.scores import BETTER, JITTER, panel_title

@@ -13,7 +13,8 @@ from matplotlib.lines import Line2D
 
 from jamie.contract import METRIC_COLUMNS, OK
 from jamie.evaluation import paired, roles
-from jamie.evaluation.phrases import as_it_is, label, mean_sd, number, ok_values
+from jamie.evaluation.phrases import mean_sd, number, ok_values
+from jamie.evaluation.roles import label
 from jamie.metrics.base import load_metrics
 from jamie.plots import palette, style
 
@@ -206,5 +207,5 @@ def in_words(metrics: pd.DataFrame, missing: Mapping[str, str], cells: str) -> s
         said.append(f"{label(method)} {' and '.join(mean_sd(values[score, '']) for score in SCORES)}")
     n_seeds = number(metrics["seed"].nunique(), "seed")
     text = f"On {cells}; {n_seeds}. FOSCTTM and label transfer accuracy, best first: {'; '.join(said)}."
-    reasons = [f"{label(m)}: {as_it_is(why)}" for m, why in missing.items()]
+    reasons = [f"{label(m)}: {why}" for m, why in missing.items()]
     return text + (f" Not shown: {'; '.join(reasons)}." if reasons else "")

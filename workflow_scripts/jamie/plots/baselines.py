@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from jamie.contract import FEATURE_SCORE_COLUMNS
 from jamie.evaluation import paired, roles
-from jamie.evaluation.phrases import cells_in_words, label, number
+from jamie.evaluation.phrases import cells_in_words, number
+from jamie.evaluation.roles import label
 from jamie.metrics.comparison import BETTER, WORSE
 from jamie.plots import palette, style
 from jamie.plots.features import SCORES, draw_points

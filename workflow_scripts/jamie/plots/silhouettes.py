@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jamie.evaluation import paired, roles
-from jamie.evaluation.phrases import as_it_is, label, number
+from jamie.evaluation.phrases import number
+from jamie.evaluation.roles import label
 from jamie.plots import style
 
 COLUMNS = ("type", "silhouette", "n_cells", "method", "seed")
@@ -205,5 +206,5 @@ def in_words(means: pd.DataFrame, n_cells: pd.Series, cells: str, missing: Mappi
         )
     text = f"On {cells}; {number(len(means) - 1, 'cell type')}, {number(int(n_cells[EVERY]), 'cell')}. "
     text += f"Mean silhouette width: {'; '.join(said) or 'no method has one'}."
-    left_out = [f"{label(m)}: {as_it_is(why)}" for m, why in missing.items()]
+    left_out = [f"{label(m)}: {why}" for m, why in missing.items()]
     return text + (f" Not shown: {'; '.join(left_out)}." if left_out else "")

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from jamie.evaluation.roles import label
 from jamie.io import atomic
@@ -56,6 +57,7 @@ _RC = {
     "axes.spines.right": False,
     "svg.hashsalt": "jamie",
     "svg.fonttype": "path",
+    "text.parse_math": False,  # a name with dollar signs is no formula
 }
 
 
@@ -155,6 +157,13 @@ def headline(figure: Figure, message: str, about: str = "") -> None:
         engine.set(rect=(0, 0, 1, 1 - (about_top + about_in + 0.04) / height))
 
 
+class _PlainLog(LogFormatter):
+    """Numbers of a logarithmic axis without mathematical markup, which no text of a figure may hold."""
+
+    def __call__(self, x, pos=None):
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
 @styled
 def notice(text: str) -> Figure:
     """A figure that only says why another one does not apply."""
@@ -177,5 +186,8 @@ def save(figure: Figure, path: str | Path) -> None:
         raise ValueError(
             f"A figure is written as .svg or .png, not as {path.suffix or 'a file without suffix'}."
         )
+    for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis) if axis.get_scale() == "log"):
+        axis.set_major_formatter(_PlainLog())
+        axis.set_minor_formatter(_PlainLog())
     with matplotlib.rc_context(_RC), atomic(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:], dpi=DPI, metadata=metadata[path.suffix])

@@ -20,6 +20,7 @@ import pandas as pd
 from jamie.contract import PEAK_COLUMNS
 from jamie.data import places
 from jamie.data.genome import signed_distance_bp, tss_position
+from jamie.data.names import check_text
 from jamie.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,10 @@ def read_genes(path: Path) -> pd.DataFrame:
     kept = np.sort(order[~genes["symbol"].iloc[order].duplicated()])
     if len(kept) < len(genes):
         log.info("%s: %d rows dropped, of symbols with several", Path(path).name, len(genes) - len(kept))
-    return genes.iloc[kept].set_index("symbol").rename_axis(None)
+    genes = genes.iloc[kept].set_index("symbol").rename_axis(None)
+    for key, names in (("symbol", genes.index), ("gene_id", genes["gene_id"]), ("chrom", genes["chrom"])):
+        check_text(names, "gene", path, key)
+    return genes
 
 
 def _with_places(genes, path):

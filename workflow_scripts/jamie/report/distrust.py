@@ -198,7 +198,8 @@ def _beaten(scores: pd.DataFrame, name: str, score: tuple[str, str], ratio: floa
     if not means:
         return ""
     best = min(means, key=means.get) if better == "lower" else max(means, key=means.get)
-    return f"{score_name(*score)} ({label(best)} {means[best]:.3f}, {label(name)} {scores[name].mean():.3f})"
+    said = f"{label(best)} {means[best]:.3f}, {label(name)} {scores[name].mean():.3f}"
+    return f"{as_it_is(score_name(*score))} ({said})"
 
 
 def _what_is_missing(part: pd.DataFrame, rows: pd.DataFrame) -> list[str]:

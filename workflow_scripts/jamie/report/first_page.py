@@ -72,7 +72,7 @@ def first_page(
         lines.append(f"Without a score anywhere, for reasons given below: {', '.join(missing)}.\n")
     if enough:
         lines.append(_title("How many pairs are enough", "-"))
-        lines += [f"**{as_it_is(dataset)}.** {words}\n" for dataset, words in enough.items()]
+        lines += [f"**{as_it_is(dataset)}.** {as_it_is(words)}\n" for dataset, words in enough.items()]
     for (dataset, scenario), fact in facts.items():
         part = metrics[(metrics["dataset"] == dataset) & (metrics["scenario"] == scenario)]
         lines.append(_title(as_it_is(f"{dataset}, {scenario}"), "-"))
@@ -183,7 +183,7 @@ def _table_row(scores: pd.DataFrame, score: tuple[str, str], name: str, ratio: f
     floor = _best({m: v for m, v in of.items() if m.startswith("floor")}, better)
     reference = _best({m: v for m, v in of.items() if m.startswith("ceiling")}, better)
     return [
-        score_name(*score),
+        as_it_is(score_name(*score)),
         better,
         mean_sd(of[name]) if name in of else "n/a",
         _with_name(of, best),
@@ -261,7 +261,7 @@ def _standing_in_words(rows: pd.DataFrame, name: str, ratio: float) -> list[str]
     said = []
     for kind, words in kinds.items():
         if scores := [score for score, own in found.items() if own == kind]:
-            said.append(f"{words} {score_names(scores)}")
+            said.append(f"{words} {as_it_is(score_names(scores))}")
     return [f"{label(name)} is {'; '.join(said)}"]
 
 

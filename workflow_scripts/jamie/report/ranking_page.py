@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 
 from jamie import contract as c
 from jamie.evaluation import roles
-from jamie.evaluation.phrases import as_it_is, number
+from jamie.evaluation.phrases import number
 from jamie.evaluation.ranking import ALL, DIGITS, FAMILIES, SCORES
 from jamie.plots import style
 
@@ -126,7 +126,7 @@ def in_words(table: pd.DataFrame) -> str:
     for (dataset, scenario), part in table.groupby(["dataset", "scenario"], sort=False):
         ranked = part[part["rank"].notna()].head(3)
         names = [_with_standing(row) for row in ranked.itertuples(index=False)]
-        where = "All datasets" if dataset == ALL else as_it_is(f"{dataset}, {scenario}")
+        where = "All datasets" if dataset == ALL else f"{dataset}, {scenario}"
         parts.append(f"{where}: {', '.join(names) or 'no method has a score'}.")
     return (
         "The first three, with the mean of alignment and imputation; (level): the seeds cannot tell it "
@@ -136,7 +136,7 @@ def in_words(table: pd.DataFrame) -> str:
 
 def _with_standing(row) -> str:
     level = row.rank > 1 and "overall" in str(row.level_on).split(", ")
-    return f"{as_it_is(row.label)} {row.overall:.3f}" + (" (level)" if level else "")
+    return f"{row.label} {row.overall:.3f}" + (" (level)" if level else "")
 
 
 def _headings(table: pd.DataFrame) -> list[str]:
