@@ -121,20 +121,6 @@ def scenario_option(key):
     return lambda wildcards: CONFIG["scenarios"][wildcards.scenario][key]
 
 
-def raw_input(wildcards):
-    """What ingest reads: the simulation, or the list of fetched files and every local file on it."""
-    entry = CONFIG["datasets"][wildcards.dataset]
-    if entry["reader"] == "simulate":
-        return {"simulation": f"resources/{wildcards.dataset}/simulated.h5mu"}
-    sources = [*entry["files"].values(), entry["correspondence"] or {}]
-    return {"files": f"resources/{wildcards.dataset}/files.json", "local": local_files(sources)}
-
-
-def local_files(sources):
-    """Paths of those sources that are files here."""
-    return [s["path"] for s in sources if s.get("path") and os.path.exists(s["path"])]
-
-
 def all_results():
     """What `rule all` asks for."""
     results = every("results/{dataset}/applied/{model}/completed.h5mu", model=RUN["apply"])

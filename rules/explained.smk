@@ -40,9 +40,9 @@ def explanations():
 def annotation(wildcards):
     """The list of files that say where genes lie and which links are known, and those of them that are here."""
     entry = CONFIG["datasets"][wildcards.dataset]
-    given = [entry[key] for key in ("genes", "known_links") if entry[key]]
+    given = {key: entry[key] for key in ("genes", "known_links") if entry[key]}
     listed = f"resources/{wildcards.dataset}/annotation.json"
-    return {"files": listed, "local": local_files(given)} if given else {}
+    return {"files": listed, "local": local_files(wildcards.dataset, given)} if given else {}
 
 
 def explained_figure(name, title, category="Regulation", caption=None):

@@ -112,7 +112,6 @@ def bad_run(tmp_path_factory):
     wrong = hashlib.sha256(b"another file").hexdigest()
     datasets |= {
         "truncated": plain | {"files": {"data": {"path": "truncated.h5mu"}}},
-        "missing": plain | {"files": {"data": {"path": "nowhere.h5mu"}}},
         "wrong_sha": plain | {"files": {"data": {"path": "good.h5mu", "sha256": wrong}}},
         "down": plain | {"files": {"data": {"url": "http://127.0.0.1:9/data.h5mu", "sha256": wrong}}},
         "outside": plain | {"correspondence": {"path": "outside.tsv"}},
@@ -129,7 +128,6 @@ def bad_run(tmp_path_factory):
 
 MESSAGES = {name: word for name, (_, word) in DATA.items()} | {
     "truncated": "cannot be read",
-    "missing": "nowhere.h5mu",
     "wrong_sha": "sha256",
     "down": "mirror",
     "outside": "[0, 1]",

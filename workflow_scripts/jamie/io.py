@@ -86,16 +86,30 @@ def write_table(path: str | Path, table) -> None:
         table.to_csv(temporary, sep="\t", index=False)
 
 
-def read_table(path: str | Path, **options):
+def read_table(path: str | Path, dtype=None, converters=None):
+    """Read what `write_table` wrote.
+
+    Parameters
+    ----------
+    dtype
+        `str` for all columns, or {column: str}: there "nan" is a name such as that of a cell, not a number.
+    converters
+        As of `pandas.read_csv`.
+    """
     import pandas as pd
 
-    return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=["", "nan"], **options)
+    if dtype is str:
+        return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], dtype=str)
+    text = (converters or {}) | {column: str for column, kind in (dtype or {}).items() if kind is str}
+    return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=["", "nan"], converters=text)
 
 
 def around(adata):
-    """A new AnnData around the same arrays: nothing is copied but names and labels."""
+    """A new AnnData around the same arrays: nothing is copied but names and labels; a backed one is read."""
     import anndata
 
+    if adata.isbacked:
+        return adata.to_memory()
     parts = {
         name: {key: value for key, value in getattr(adata, name).items() if key}  # 0.13 lists X as layer None
         for name in ("obsm", "varm", "layers", "obsp", "varp")

@@ -229,7 +229,17 @@ def test_missing_batch():
 def test_readable_names_the_file(tmp_path):
     path = tmp_path / "x.h5"
     path.write_bytes(b"12345")
-    with pytest.raises(InputError, match="5 bytes; OSError: broken"), checks.readable(path, "a form"):
+    with pytest.raises(InputError, match="5 bytes of text") as error, checks.readable(path, "a form"):
         raise OSError("broken")
-    with pytest.raises(ZeroDivisionError), checks.readable(path, "a form"):
-        raise ZeroDivisionError
+    assert error.value.found.endswith("OSError: broken") and "truncated" not in error.value.change
+
+
+def test_any_error_of_a_library_is_about_the_file_and_own_ones_are_not(tmp_path):
+    path = tmp_path / "x.h5"
+    path.write_bytes(b"12345")
+    with pytest.raises(InputError, match="AttributeError"), checks.readable(path, "a form"):
+        _ = pd.Series([1]).str
+    namespace = {"__name__": "jamie.data.anything"}
+    exec("def fail(): raise RuntimeError('own')", namespace)
+    with pytest.raises(RuntimeError, match="own"), checks.readable(path, "a form"):
+        namespace["fail"]()

@@ -390,7 +390,7 @@ def test_10x(tmp_path, form):
 
 
 @pytest.mark.parametrize(
-    ("form", "module", "reads"), [("h5", "scanpy", "read_10x_h5"), ("mtx", "jamie.data.formats", "mmread")]
+    ("form", "module", "reads"), [("h5", "muon", "read_10x_h5"), ("mtx", "anndata.io", "read_mtx")]
 )
 def test_10x_is_read_once_for_both_modalities(tmp_path, monkeypatch, form, module, reads):
     path = tmp_path / "data"

@@ -1,6 +1,7 @@
 """Files are fetched once, checked, resumed, and never left half done."""
 
 import hashlib
+import os
 import sys
 import threading
 import zipfile
@@ -293,3 +294,28 @@ def test_fetch_all_keeps_files_of_one_name_apart(serve, tmp_path):
     assert len(server.requests) == 4
     with pytest.raises(InputError, match=r"files\.labels"):
         sources.fetch_all({"files": {"labels": source(path="/not/there.csv")}}, tmp_path)
+
+
+def test_digest_of_a_folder_is_of_its_contents(tmp_path, monkeypatch):
+    folder = tmp_path / "data"
+    (folder / "in").mkdir(parents=True)
+    (folder / "in" / "a").write_bytes(b"12345")
+    (folder / "b").write_bytes(b"b")
+    first = sources.content_digest(folder)
+    os.utime(folder / "b", (1, 1))
+    assert sources.content_digest(folder) == first
+    (folder / "in" / "a").write_bytes(b"12354")
+    second = sources.content_digest(folder)
+    (folder / "b").rename(folder / "c")
+    assert len({first, second, sources.content_digest(folder)}) == 3
+    monkeypatch.setattr(sources, "WHOLE_BYTES", 4)  # of a large file the time counts, not every byte
+    large = sources.content_digest(folder)
+    os.utime(folder / "in" / "a", (1, 1))
+    assert sources.content_digest(folder) != large
+
+
+def test_a_missing_file_names_what_is_called_alike(tmp_path):
+    (tmp_path / "pbmc_rna.h5ad").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"datasets\.d\.files\.rna") as error:
+        sources.located({"path": str(tmp_path / "pbmc_RNA.h5ad")}, None, "datasets.d.files.rna")
+    assert error.value.found == "no such file or folder; there is pbmc_rna.h5ad"

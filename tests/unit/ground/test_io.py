@@ -416,3 +416,13 @@ def test_missing_values_are_written_where_they_are_allowed(tmp_path):
     values = np.array([[1, np.nan, 0]] * 23)
     io.append_array(path, "mod/adt/X", (23, 3), lambda part: values[part], missing=True)
     np.testing.assert_array_equal(io.read_h5mu(path).mod["adt"].X, values)
+
+
+def test_a_name_may_be_the_word_nan_where_text_is_asked_for(tmp_path):
+    table = pd.DataFrame({"cell": ["nan", "a"], "value": [np.nan, 1.5]})
+    io.write_table(tmp_path / "x.tsv", table)
+    for dtype in (str, {"cell": str}):
+        assert io.read_table(tmp_path / "x.tsv", dtype=dtype)["cell"].tolist() == ["nan", "a"]
+    assert io.read_table(tmp_path / "x.tsv", dtype={"cell": str}).equals(table)
+    (tmp_path / "y.tsv").write_text("value\nnan\n1.5\n")
+    assert np.isnan(io.read_table(tmp_path / "y.tsv")["value"].iloc[0])

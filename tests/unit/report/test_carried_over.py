@@ -1,5 +1,7 @@
 """What the input holds besides the values that are used is in the completed dataset too."""
 
+import gzip
+
 import anndata
 import h5py
 import mudata
@@ -210,3 +212,89 @@ def test_a_file_of_an_old_anndata_is_brought_into_todays_form(tmp_path):
     with originals.opened(old, "/") as group:
         assert group["obsm/X_pca"][()].tolist() == [[1.0, 2.0], [3.0, 4.0]]
     assert originals.frames(old, "/")[0]["depth"].to_dict() == {"a": 1.0, "b": 2.0}
+
+
+def stored_as(form, folder, data):
+    """A MuData or AnnData written as a file or folder of a form."""
+    path = folder / f"x.{form.removesuffix('.gz')}"
+    (data.write_zarr if form == "zarr" else data.write)(path)
+    if form.endswith(".gz"):
+        packed = path.with_name("x.gz")
+        packed.write_bytes(gzip.compress(path.read_bytes(), 1))
+        return packed
+    return path
+
+
+@pytest.mark.parametrize("form", ["zarr", "h5mu.gz"])
+def test_every_slot_of_any_form_is_kept(form, tmp_path, monkeypatch):
+    before = rich()
+    for name in ("rna", "atac"):
+        before.mod[name].raw = before.mod[name].copy()
+    path = stored_as(form, tmp_path, before)
+    found = completed(tmp_path, entry(), {"data": path}, monkeypatch)
+    assert list(found.mod) == ["rna", "atac", "tags", "rna_completed", "atac_completed"]
+    for name in ("rna", "atac"):
+        check_kept(found.mod[name], before.mod[name])
+        assert same(found.mod[name].X, before.mod[name].X)
+        assert same(found.mod[name].raw.X, before.mod[name].raw.X)
+    assert same(found.mod["tags"].X, before.mod["tags"].X) and (found.mod["tags"].layers["raw"] == 1).all()
+    at = found[before.obs_names]
+    assert at.obs["donor"].tolist() == before.obs["donor"].tolist() and found.uns["study"] == "made"
+    assert same(at.obsm["place"], before.obsm["place"])
+
+
+def test_modalities_of_a_mudata_may_come_as_files_of_their_own(tmp_path, monkeypatch):
+    before = rich()
+    before.write(tmp_path / "rich.h5mu")
+    files = dict.fromkeys(("rna", "atac"), tmp_path / "rich.h5mu")
+    found = completed(tmp_path, entry("h5ad"), files, monkeypatch)
+    assert list(found.mod) == ["rna", "atac", "rna_completed", "atac_completed"]
+    for name in ("rna", "atac"):
+        check_kept(found.mod[name], before.mod[name])
+
+
+@pytest.mark.parametrize("layer", [None, "counts", "raw"])
+def test_slots_of_an_anndata_of_both_modalities_are_kept_in_each(layer, tmp_path, monkeypatch):
+    mods = rich().mod
+    rna, atac = (
+        mods[name][mods["rna"].obs_names.intersection(mods["atac"].obs_names)] for name in ("rna", "atac")
+    )
+    values = sparse.hstack([rna.X, atac.X]).tocsr()
+    both = anndata.AnnData(
+        values, obs=rna.obs.copy(), var=pd.DataFrame(index=[*rna.var_names, *atac.var_names])
+    )
+    both.var["feature_types"] = ["Gene Expression"] * N_GENES + ["Peaks"] * N_PEAKS
+    both.obsm["X_pca"], both.varm["PCs"] = rna.obsm["X_umap"], np.vstack([rna.varm["PCs"], atac.varm["PCs"]])
+    both.layers["counts"], both.raw, both.uns["study"] = values.copy(), both.copy(), "made"
+    if layer:
+        both.X = values.log1p()
+    both.write(tmp_path / "both.h5ad")
+    modalities = {"rna": spec("rna", layer=layer), "atac": spec("atac", layer=layer)}
+    found = completed(tmp_path, entry(modalities=modalities), {"data": tmp_path / "both.h5ad"}, monkeypatch)
+    assert list(found.mod) == ["rna", "atac", "rna_completed", "atac_completed"]
+    for name in ("rna", "atac"):
+        one, part = found.mod[name], both[:, found.mod[name].var_names]
+        assert one.obs_names.equals(both.obs_names) and same(one.X, part.X)
+        assert same(one.layers["counts"], part.layers["counts"]) and same(
+            one.obsm["X_pca"], both.obsm["X_pca"]
+        )
+        assert same(one.varm["PCs"], part.varm["PCs"]) and one.uns["study"] == "made"
+        assert same(one.raw.X, values) and list(one.raw.var_names) == list(both.var_names)
+
+
+def test_columns_that_cannot_be_written_are_kept_under_other_names(tmp_path, monkeypatch):
+    before, files = rich(), {}
+    for name in ("rna", "atac"):
+        adata = before.mod[name]
+        adata.raw = adata.copy()
+        files[name] = tmp_path / f"{name}.h5ad"
+        adata.write_h5ad(files[name])
+        with h5py.File(files[name], "r+") as f:  # as conversions of Seurat objects leave it
+            f["raw/var"].attrs["column-order"] = ["_index"]
+            f["obs"].attrs["column-order"] = [*f["obs"].attrs["column-order"], "_index"]
+    found = completed(tmp_path, entry("h5ad"), files, monkeypatch)
+    for name in ("rna", "atac"):
+        check_kept(found.mod[name], before.mod[name])
+        assert list(found.mod[name].obs["original__index"]) == list(found.mod[name].obs_names)
+        names = found.mod[name].raw.var["original__index"]
+        assert names.tolist() == before.mod[name].var_names.tolist()

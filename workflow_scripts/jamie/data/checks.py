@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from jamie import contract as c
-from jamie.data import counts, notices
+from jamie.data import counts, looks, notices
 from jamie.data.counts import stored
 from jamie.errors import InputError
 from jamie.io import together
@@ -304,7 +304,7 @@ def _check_complete(adata, modality: str, column: str, dataset_name: str) -> Non
 
 
 @contextmanager
-def readable(path: Path, form: str) -> Iterator[None]:
+def readable(path: Path, form: str, reader: str | None = None) -> Iterator[None]:
     """Turn what a library raises on a broken or foreign file into an InputError.
 
     Parameters
@@ -313,16 +313,23 @@ def readable(path: Path, form: str) -> Iterator[None]:
         The file or folder read inside the block.
     form
         What it should be, in words.
+    reader
+        The one that reads it: no change to try.
     """
     try:
         yield
     except InputError:
         raise
-    except UNREADABLE as error:
-        size = f"{path.stat().st_size} bytes; " if path.is_file() else ""
+    except Exception as error:
+        if not isinstance(error, UNREADABLE) and not looks.raised_elsewhere(error):
+            raise
+        found, advice = looks.look(path)
+        said = " ".join([str(error).strip(), *getattr(error, "__notes__", ())])
+        if advice and reader and f"`reader: {reader}`" in advice:
+            advice = None
         raise InputError(
             f"{path} cannot be read",
             expected=form,
-            found=f"{size}{type(error).__name__}: {str(error)[:300]}",
-            change="get the file again (it may be truncated), or choose another `reader:` for the dataset",
+            found=f"{found}; {type(error).__name__}: {said[:400]}",
+            change=looks.what_to_change(path, error, advice),
         ) from error

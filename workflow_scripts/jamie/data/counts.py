@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from jamie import contract as c
-from jamie.data import notices
+from jamie.data import notices, stores
 from jamie.errors import InputError
 
 PLACE = "taken_from"  # mod[m].uns: where the counts were, if they were not where the config says
@@ -102,7 +102,7 @@ def read_beside(group) -> dict:
 
     parts = {"layers": {name: read_elem(group["layers"][name]) for name in group.get("layers", ())}}
     if "raw" in group:
-        parts["raw"] = {"X": read_elem(group["raw/X"]), "var": read_elem(group["raw/var"])}
+        parts["raw"] = {"X": read_elem(group["raw/X"]), "var": stores.frame(group["raw"], "var")}
     return parts
 
 

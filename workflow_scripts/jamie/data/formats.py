@@ -5,22 +5,16 @@ Every function raises InputError for a file that cannot be read and for a part o
 
 from __future__ import annotations
 
-import gzip
-import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from scipy import sparse
-from scipy.io import mmread
 
-from jamie import contract as c
-from jamie.data import checks, counts
+from jamie.data import checks, counts, looks, stores
+from jamie.data.cell_ranger import FEATURE_TYPES
 from jamie.errors import InputError
 
-FEATURE_TYPES = {c.RNA: "Gene Expression", c.ATAC: "Peaks", c.PROTEIN: "Antibody Capture"}
-SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": r"\s+"}
+FORMS = "HDF5, HDF5 and .gz, .zarr, .zarr.zip"
 
 
 def pick(contents: Mapping, modality: str, source: str, what: str):
@@ -55,52 +49,76 @@ def find_layer(name: str, layer: str | None, *, x: bool, layers: Collection[str]
     )
 
 
+def layers_of(group) -> dict:
+    """What `find_layer` asks of an AnnData, for one in a store."""
+    x = "X" in group and group["X"].attrs.get("encoding-type") != "null"
+    return {"x": x, "layers": list(group.get("layers", ())), "raw": "raw" in group}
+
+
 def _read_part(group, name: str, spec: dict):
-    """AnnData of what is used of one in a file (an HDF5 group): ``obs``, ``var``, and one layer or ``X``.
+    """AnnData of what is used of one in a store (a group): ``obs``, ``var``, and one layer or ``X``.
 
     Layers and raw besides X where that should hold counts and does not: these may be there.
     """
     import anndata
     from anndata.io import read_elem
 
-    layer, x = spec["layer"], "X" in group and group["X"].attrs.get("encoding-type") != "null"
+    if stores.is_old(group):
+        return anndata.read_h5ad(group.file.filename)
+    layer, there = spec["layer"], layers_of(group)
     counted = layer is None and counts.is_counts_kind(spec["kind"], spec["values"])
     parts = {}
-    if x or not counted:
-        place = find_layer(name, layer, x=x, layers=list(group.get("layers", ())), raw="raw" in group)
+    if there["x"] or not counted:
+        place = find_layer(name, layer, **there)
         values = read_elem(group[place])
         if place == "X":
             parts = {"X": values}
         elif place == "raw/X":
-            parts = {"raw": {"X": values, "var": read_elem(group["raw/var"])}}
+            parts = {"raw": {"X": values, "var": stores.frame(group["raw"], "var")}}
         else:
             parts = {"layers": {layer: values}}
     if counted and not counts.are_counts(parts.get("X")):
         parts |= counts.read_beside(group)
-    return anndata.AnnData(obs=read_elem(group["obs"]), var=read_elem(group["var"]), **parts)
+    return anndata.AnnData(obs=stores.frame(group, "obs"), var=stores.frame(group, "var"), **parts)
+
+
+def _read_type(group, name: str, spec: dict, source: str, path: Path):
+    """The same, of the features of one feature type (``var["feature_types"]``)."""
+    whole = _read_part(group, name, spec)
+    names = f"the names in {path}: adata.var_names_make_unique()"
+    checks.check_unique(whole.var_names, name, "feature", names)
+    types = whole.var["feature_types"].astype(str) if "feature_types" in whole.var else pd.Series(dtype=str)
+    pick(dict.fromkeys(types.unique()), name, source, "feature type")
+    part = whole[:, (types == source).to_numpy()].copy()
+    if whole.raw is not None:
+        raw = whole.raw.to_adata()
+        of_raw = raw.var["feature_types"] if "feature_types" in raw.var else types.reindex(raw.var_names)
+        part.raw = raw[:, (of_raw.astype(str) == source).to_numpy()].copy()
+    return part
 
 
 def read_h5mu(dataset: dict, files: dict[str, Path]) -> dict:
-    """One .h5mu under ``data``; a label only in the joint ``obs`` is handed to the modality.
+    """One MuData under `data`; or an AnnData of both modalities, split by its `var["feature_types"]`.
 
-    Nothing else is read: no modality or layer that is not used.
+    A label only in the joint ``obs`` is handed to the modality. Nothing is read that is not used: no other
+    modality or layer.
     """
-    import h5py
-    from anndata.io import read_elem
-
-    path = files["data"]
-    contents = {}
-    with checks.readable(path, "a complete MuData file (.h5mu)"), h5py.File(path) as f:
-        stored = f["mod"]
-        order = stored.attrs.get("mod-order", ())
-        there = {m: stored[m] for m in (order if set(order) == set(stored) else stored)}
+    path, contents = files["data"], {}
+    labels = [dataset[key] for key in ("cell_type", "batch") if dataset.get(key)]
+    with checks.readable(path, f"a MuData file ({FORMS})", "h5mu"), stores.opened(path) as root:
+        what = stores.holds(root)
         for name, spec in dataset["modalities"].items():
+            if what == stores.ANNDATA and "feature_types" in root["var"]:
+                source = spec["source"] or FEATURE_TYPES.get(spec["kind"], name)
+                contents[name] = _read_type(root, name, spec, source, path)
+                continue
+            if what != stores.MUDATA:
+                raise _another(path, what, "h5mu")
             source = spec["source"] or name
-            adata = _read_part(pick(there, name, source, "modality"), name, spec)
+            adata = _read_part(pick(modalities_of(root), name, source, "modality"), name, spec)
             checks.check_unique(adata.obs_names, source, "cell", f"the file {path}")
-            labels = [dataset[key] for key in ("cell_type", "batch") if dataset.get(key)]
             wanted = [column for column in labels if column not in adata.obs]
-            joint = read_elem(f["obs"]) if wanted and "obs" in f else pd.DataFrame()
+            joint = stores.frame(root, "obs") if wanted and "obs" in root else pd.DataFrame()
             for column in wanted:
                 if column in joint and joint.index.is_unique:
                     adata.obs[column] = joint[column].reindex(adata.obs_names)
@@ -108,137 +126,48 @@ def read_h5mu(dataset: dict, files: dict[str, Path]) -> dict:
     return contents
 
 
+def modalities_of(root) -> dict:
+    """Name -> group of each modality of a MuData, in its order."""
+    return {name: root["mod"][name] for name in stores.modalities(root)}
+
+
 def read_h5ad(dataset: dict, files: dict[str, Path]) -> dict:
-    """One .h5ad under each modality's name; no layer is read that is not used."""
-    import anndata
-    import h5py
+    """One AnnData under each modality's name.
 
-    contents = {}
-    for name, spec in dataset["modalities"].items():
-        with checks.readable(files[name], "an AnnData file (.h5ad)"), h5py.File(files[name]) as f:
-            # as anndata wrote it before 0.7, which it knows how to read as a whole only
-            whole = isinstance(f["obs"], h5py.Dataset)
-            contents[name] = anndata.read_h5ad(files[name]) if whole else _read_part(f, name, spec)
-    return contents
-
-
-def _split_by_feature_type(adata, dataset: dict) -> dict:
-    types = adata.var.groupby("feature_types", observed=True).indices
-    contents = {}
-    for name, spec in dataset["modalities"].items():
-        source = spec["source"] or FEATURE_TYPES.get(spec["kind"], name)
-        with warnings.catch_warnings():  # features are named by symbol, which some genes share
-            warnings.simplefilter("ignore", UserWarning)
-            contents[name] = adata[:, np.sort(pick(types, name, source, "feature type"))].copy()
-            contents[name].var_names_make_unique()
-    return contents
-
-
-def read_10x_h5(dataset: dict, files: dict[str, Path]) -> dict:
-    """A Cell Ranger (>= 3, or ARC) ``*_feature_bc_matrix.h5`` under ``data``, split by feature type."""
-    import h5py
-    import scanpy
-
-    path, form = files["data"], "a feature-barcode matrix of Cell Ranger 3 or later (.h5)"
-    with checks.readable(path, form), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # repeated symbols: made unique below
-        with h5py.File(path) as handle:
-            handle["matrix/features/feature_type"]
-        adata = scanpy.read_10x_h5(path, gex_only=False)
-    return _split_by_feature_type(adata, dataset)
-
-
-def read_10x_mtx(dataset: dict, files: dict[str, Path]) -> dict:
-    """A folder under ``data`` with matrix.mtx, features.tsv, barcodes.tsv, each plain or .gz, any prefix."""
-    import anndata
-
-    folder, form = files["data"], "a folder of Cell Ranger 3 or later: matrix.mtx, features.tsv, barcodes.tsv"
-    with checks.readable(folder, form), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # repeated symbols, made unique below
-        entries = mmread(_one_of(folder, "matrix.mtx"))
-        entries.data = entries.data.astype(np.float32)  # counts come as int64, twice the size
-        matrix = sparse.csr_matrix(entries.T)
-        del entries
-        features = pd.read_csv(_one_of(folder, "features.tsv"), sep="\t", header=None, keep_default_na=False)
-        barcodes = pd.read_csv(_one_of(folder, "barcodes.tsv"), sep="\t", header=None, dtype=str)
-        var = pd.DataFrame(
-            {"gene_ids": features[0].to_numpy(), "feature_types": features[2].to_numpy()},
-            index=features[1].astype(str).to_numpy(),
-        )
-        adata = anndata.AnnData(matrix, obs=pd.DataFrame(index=barcodes[0].to_numpy()), var=var)
-    return _split_by_feature_type(adata, dataset)
-
-
-def _one_of(folder: Path, name: str) -> Path:
-    found = [path for path in folder.iterdir() if path.name.endswith((name, f"{name}.gz"))]
-    if len(found) != 1:
-        there = ", ".join(sorted(path.name for path in folder.iterdir())[:6])
-        raise FileNotFoundError(f"{len(found)} files named *{name} or *{name}.gz; the folder holds {there}")
-    return found[0]
-
-
-def read_table(dataset: dict, files: dict[str, Path]) -> dict:
-    """A text table of numbers (`read_frame`) under each modality's name: cells x features."""
-    import anndata
-
-    contents = {}
-    for name in dataset["modalities"]:
-        frame = read_frame(files[name])
-        words = [f for f, kind in zip(frame.columns, frame.dtypes, strict=True) if kind.kind not in "iuf"]
-        if words:
-            raise InputError(
-                f"{files[name]} has columns that are not numbers",
-                expected="numbers (empty or NA: missing) in every column but the first, the cell names",
-                found=f"{len(words)} other columns, the first {', '.join(words[:5])}",
-                change=f"`files.{name}` of the dataset; labels belong in a table under `files.labels`",
-            )
-        obs, var = pd.DataFrame(index=frame.index), pd.DataFrame(index=frame.columns)
-        contents[name] = anndata.AnnData(frame.to_numpy(dtype=np.float32), obs=obs, var=var)
-    return contents
-
-
-def separator(path: Path) -> str:
-    """Separator of a text table by its extension (.csv, .tsv, .txt, each also .gz)."""
-    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
-    if suffix not in SEPARATORS:
-        raise InputError(
-            f"{path} is not a known kind of text table",
-            expected=f"a name ending in {', '.join(SEPARATORS)}, or one of these and .gz",
-            found=path.name,
-            change="rename the file, or choose another `reader:` for the dataset",
-        )
-    if suffix != ".txt":
-        return SEPARATORS[suffix]
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rt") as handle:
-        return "\t" if "\t" in handle.readline() else SEPARATORS[suffix]
-
-
-def read_frame(path: Path) -> pd.DataFrame:
-    """A text table with a header; first column = cell names (n cells, p columns).
-
-    Names stay as written ("01" is no number, repeated columns are not renamed). The header may lack a field
-    for the first column, as R writes it. ``.txt`` is split at tabs if its header holds one, else at white
-    space.
+    With ``source`` only its features of that feature type; a MuData gives the modality of that name. No layer
+    is read that is not used.
     """
-    with checks.readable(path, "a text table with a header, first column = cell names"):
-        sep = separator(path)
-        header = pd.read_csv(path, sep=sep, header=None, nrows=1, dtype=str, keep_default_na=False)
-        frame = pd.read_csv(
-            path, sep=sep, header=None, skiprows=1, index_col=0, dtype={0: str}, low_memory=False
-        )
-    columns = header.iloc[0].tolist()
-    if len(columns) == frame.shape[1] + 1:
-        columns = columns[1:]
-    if len(columns) != frame.shape[1]:
-        raise InputError(
-            f"{path} has a header that does not fit",
-            expected=f"{frame.shape[1] + 1} names, one per column",
-            found=f"{len(columns)} names, the first {', '.join(columns[:3])}",
-            change="the file",
-        )
-    frame.columns = pd.Index(columns, dtype=str)
-    frame.index = frame.index.astype(str).rename(None)
-    return frame
+    contents = {}
+    for name, spec in dataset["modalities"].items():
+        path, source = files[name], spec["source"]
+        with checks.readable(path, f"an AnnData file ({FORMS})", "h5ad"), stores.opened(path) as root:
+            what = stores.holds(root)
+            if what == stores.MUDATA:
+                group = pick(modalities_of(root), name, source or name, "modality")
+                contents[name] = _read_part(group, name, spec)
+            elif what != stores.ANNDATA:
+                raise _another(path, what, "h5ad")
+            elif source and not stores.is_old(root):
+                contents[name] = _read_type(root, name, spec, source, path)
+            else:
+                contents[name] = _read_part(root, name, spec)
+    return contents
+
+
+def _another(path: Path, what: str | None, reader: str) -> InputError:
+    """The error for a store that holds something else than ``reader`` reads."""
+    found, advice = looks.look(path)
+    if what == stores.ANNDATA:
+        advice = "`reader: h5ad`, with one file per modality under its name in `files:`"
+    return InputError(
+        f"{path} is not what `reader: {reader}` reads",
+        expected={
+            "h5mu": 'a MuData, or an AnnData of both modalities with `var["feature_types"]`',
+            "h5ad": "an AnnData, or a MuData that has the modality",
+        }[reader],
+        found=found,
+        change=advice or "the file under `files:` of the dataset",
+    )
 
 
 def join_labels(obs: pd.DataFrame, labels: pd.DataFrame, path: Path) -> pd.DataFrame:

@@ -16,22 +16,18 @@ import numpy as np
 import pandas as pd
 
 from jamie import io
-from jamie.data import checks, counts, formats
+from jamie.data import checks, counts, formats, stores
+from jamie.data.frames import original, writable
 
 COPIED_AS_BYTES = ("array", "csr_matrix", "csc_matrix")
 AXES = {"layers": "cf", "obsm": "c", "varm": "f", "obsp": "cc", "varp": "ff"}  # cells, features
 
 
-def original(name: str) -> str:
-    """Name under which something of the input stays whose own name is taken."""
-    return f"original_{name}"
-
-
 @dataclass
 class Originals:
-    """Where the input is stored: (file, HDF5 group) of each modality that is used and of the others.
+    """Where the input is stored: (store, group) of each modality that is used and of the others.
 
-    ``joint`` is the file whose ``obs``, ``obsm``, ... concern all modalities together (.h5mu), or None;
+    ``joint`` is the store whose ``obs``, ``obsm``, ... concern all modalities together (a MuData), or None;
     ``layers``: modality -> place of the values that are used, such as "X", "layers/counts", "raw/X".
     """
 
@@ -42,7 +38,9 @@ class Originals:
 
 
 def find(dataset: dict, files: dict[str, Path], mdata=None) -> Originals:
-    """The originals of a dataset: .h5mu and .h5ad; files of other readers hold nothing that is not ingested.
+    """The originals of a dataset: MuData and AnnData, in any form that is read.
+
+    Files of other readers hold nothing that is not ingested.
 
     Parameters
     ----------
@@ -51,62 +49,58 @@ def find(dataset: dict, files: dict[str, Path], mdata=None) -> Originals:
     mdata
         What was read: where its counts were, if not where the config says.
     """
-    import h5py
-
     found = Originals()
-    if dataset["reader"] == "h5mu":
-        found.joint = Path(files["data"])
-        with checks.readable(found.joint, "a complete MuData file (.h5mu)"), h5py.File(found.joint) as f:
-            stored = list(f["mod"])
-        used = {name: spec["source"] or name for name, spec in dataset["modalities"].items()}
-        found.modalities = {name: (found.joint, f"mod/{source}") for name, source in used.items()}
-        taken = set(used)
-        for source in stored:
-            if source not in used.values():
-                name = original(source) if source in taken else source
-                found.others[name] = (found.joint, f"mod/{source}")
-    elif dataset["reader"] == "h5ad":
-        found.modalities = {name: (Path(files[name]), "/") for name in dataset["modalities"]}
+    if dataset["reader"] not in ("h5mu", "h5ad"):
+        return found
+    used = {name: spec["source"] or name for name, spec in dataset["modalities"].items()}
+    for name, source in used.items():
+        path = Path(files["data" if dataset["reader"] == "h5mu" else name])
+        stored = _modalities(path)
+        found.modalities[name] = (path, "/" if stored is None else f"mod/{source}")
+        if dataset["reader"] == "h5mu" and stored is not None:
+            found.joint = path
+            others = [other for other in stored if other not in used.values()]
+            names = {other: original(other) if other in used else other for other in others}
+            found.others = {new: (path, f"mod/{other}") for other, new in names.items()}
     for name, place in found.modalities.items():
         if mdata is not None and counts.PLACE in mdata.mod[name].uns:
             found.layers[name] = mdata.mod[name].uns[counts.PLACE]
             continue
         with opened(*place) as group:
-            x = "X" in group and group["X"].attrs.get("encoding-type") != "null"
-            layers, raw = list(group.get("layers", ())), "raw" in group
             layer = dataset["modalities"][name]["layer"]
-            found.layers[name] = formats.find_layer(name, layer, x=x, layers=layers, raw=raw)
+            found.layers[name] = formats.find_layer(name, layer, **formats.layers_of(group))
     return found
+
+
+def _modalities(path: Path) -> list[str] | None:
+    """Names of the modalities in a MuData; None for an AnnData."""
+    with checks.readable(path, "an AnnData or MuData file"), stores.opened(path) as root:
+        return stores.modalities(root) if stores.holds(root) == stores.MUDATA else None
 
 
 @contextmanager
 def opened(path: Path, location: str):
-    """The HDF5 group of an AnnData; a file of anndata before 0.7 is brought into today's form first."""
+    """The group of an AnnData in a store; one of anndata before 0.7 is brought into today's form first."""
     import anndata
-    import h5py
 
-    with checks.readable(path, "an AnnData or MuData file"):
-        f = h5py.File(path)
-    with f:
-        if not isinstance(f[location]["obs"], h5py.Dataset):
-            yield f[location]
+    with stores.opened(path) as root:
+        group = root if location == "/" else root[location]
+        if not stores.is_old(group):
+            yield group
             return
+        adata = anndata.read_h5ad(group.file.filename)
     with tempfile.TemporaryDirectory() as folder:
         today = Path(folder) / "today.h5ad"
-        anndata.read_h5ad(path).write_h5ad(today)
-        with h5py.File(today) as f:
-            yield f
+        adata.obs, adata.var = (writable(table, "", "an old file") for table in (adata.obs, adata.var))
+        adata.write_h5ad(today)
+        with stores.opened(today) as root:
+            yield root
 
 
 def frames(path: Path, location: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """``obs`` and ``var`` of an AnnData in a file, names as text."""
-    from anndata.io import read_elem
-
+    """``obs`` and ``var`` of an AnnData in a store, names as text, columns as they can be written."""
     with opened(path, location) as group:
-        tables = read_elem(group["obs"]), read_elem(group["var"])
-    for table in tables:
-        table.index = table.index.astype(str)
-    return tables
+        return tuple(writable(stores.frame(group, name), "", name) for name in ("obs", "var"))
 
 
 def places_of(names: pd.Index, wanted: pd.Index) -> np.ndarray | None:
@@ -120,7 +114,7 @@ def carry(source, target, cells, features, names: dict, *, of_cells: bool = Fals
     Parameters
     ----------
     source, target
-        HDF5 groups of AnnData objects. In ``target`` are ``X``, ``obs`` and ``var`` already.
+        Groups of AnnData objects, that of ``target`` in HDF5: there ``X``, ``obs`` and ``var`` are already.
     cells, features
         Increasing positions in the source of the target's cells and features; None: all.
     names
@@ -141,7 +135,7 @@ def carry(source, target, cells, features, names: dict, *, of_cells: bool = Fals
             )
     for name in source.get("uns", ()):
         if not _same(source["uns"][name], target["uns"].get(name)):
-            source.copy(source["uns"][name], target["uns"], _free(target["uns"], name))
+            _copy(source["uns"], name, target["uns"], _free(target["uns"], name))
     if "raw" in source and not of_cells:
         _carry_raw(source["raw"], target.create_group("raw"), cells, names)
 
@@ -157,8 +151,8 @@ def _carry_raw(source, target, cells, names: dict) -> None:
 
     target.attrs.update(dict(source.attrs) | {"encoding-type": "raw", "encoding-version": "0.1.0"})
     _take(source, "X", target, "X", [cells, None])
-    write_elem(target, "var", read_elem(source["var"]).rename(index=names))
-    write_elem(target, "varm", {name: read_elem(value) for name, value in source.get("varm", {}).items()})
+    write_elem(target, "var", writable(stores.frame(source, "var"), "", "raw.var").rename(index=names))
+    write_elem(target, "varm", {name: read_elem(source["varm"][name]) for name in source.get("varm", ())})
 
 
 def _free(group, name: str) -> str:
@@ -168,10 +162,21 @@ def _free(group, name: str) -> str:
 
 def _same(first, second) -> bool:
     """Whether two stored things are one and the same single value."""
-    import h5py
+    from anndata.io import read_elem
 
-    single = all(isinstance(x, h5py.Dataset) and x.shape == () for x in (first, second))
-    return single and first[()] == second[()]
+    single = all(getattr(x, "shape", None) == () for x in (first, second))
+    return single and read_elem(first) == read_elem(second)
+
+
+def _copy(source, name: str, target, new_name: str) -> None:
+    """Copy an element into an HDF5 group: byte by byte from another, read and written from zarr."""
+    import h5py
+    from anndata.io import read_elem, write_elem
+
+    if isinstance(source, h5py.Group):
+        source.copy(source[name], target, new_name)
+    else:
+        write_elem(target, new_name, read_elem(source[name]))
 
 
 def _take(source, name: str, target, new_name: str, places: list) -> None:
@@ -181,7 +186,7 @@ def _take(source, name: str, target, new_name: str, places: list) -> None:
     element = source[name]
     encoding = element.attrs.get("encoding-type")
     if encoding in COPIED_AS_BYTES and all(place is None for place in places):
-        source.copy(element, target, new_name)
+        _copy(source, name, target, new_name)
     elif encoding == "csr_matrix":
         _take_rows(element, target, new_name, places)
     else:

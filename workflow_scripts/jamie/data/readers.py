@@ -12,7 +12,18 @@ from scipy import sparse
 from scipy.io import mmread
 
 from jamie import contract as c
-from jamie.data import checks, correspondence, counts, formats, missing, notices, places
+from jamie.data import (
+    cell_ranger,
+    checks,
+    correspondence,
+    counts,
+    formats,
+    frames,
+    missing,
+    notices,
+    places,
+    tables,
+)
 from jamie.data.correspondence import Correspondence
 from jamie.data.names import check_names
 from jamie.data.readers_r import read_patchseq_rda
@@ -55,6 +66,8 @@ def read(dataset: dict, files: dict[str, Path]):
         )
     reader, roles = READERS[dataset["reader"]]
     needed = set(roles or dataset["modalities"])
+    if reader in ALSO_EACH and "data" not in files:
+        needed = set(dataset["modalities"])
     if not needed <= set(files) <= needed | {"labels", "correspondence"}:
         raise InputError(
             f"The files do not fit the reader {dataset['reader']}",
@@ -64,8 +77,12 @@ def read(dataset: dict, files: dict[str, Path]):
         )
     paths = {role: Path(path) for role, path in files.items()}
     contents = reader(dataset, paths)
+    for name, adata in contents.items():
+        place = paths.get(name, paths.get("data", paths.get("expression")))
+        checks.check_unique(adata.obs_names, name, "cell", f"the cell names in {place}")
     if "labels" in set(paths) - needed:
-        labels = formats.read_frame(paths["labels"])
+        needed = {key: dataset.get(key) for key in (c.CELL_TYPE, c.BATCH)}
+        labels = frames.once(tables.read_frame(paths["labels"]), needed, paths["labels"])
         for adata in contents.values():
             adata.obs = formats.join_labels(adata.obs, labels, paths["labels"])
     mdata = harmonise(contents, dataset)
@@ -120,6 +137,7 @@ def _harmonise_one(adata, name: str, spec: dict, dataset: dict):
             found=f"missing: {given} with kind {kind}",
             change=f"`modalities.{name}.missing`: leave it out",
         )
+    adata = adata.to_memory() if adata.isbacked else adata
     matrix, var, place = _layer(adata, name, spec)
     if kind in c.COUNT_KINDS and (sparse.issparse(matrix) or spec["values"] == c.COUNTS):
         matrix = sparse.csr_matrix(matrix, dtype=np.float32)
@@ -132,8 +150,8 @@ def _harmonise_one(adata, name: str, spec: dict, dataset: dict):
         if sparse.issparse(matrix) and kind == c.CONTINUOUS:
             checks.check_not_counts(matrix, name, f"modalities.{name}")
         matrix = missing.dense(matrix, name, kind, given) if kind in checks.NAN_ALLOWED else _dense(matrix)
-    var = _with_peaks(var, name) if kind == c.ATAC else var.copy()
-    result = anndata.AnnData(matrix, obs=_harmonise_obs(adata.obs, dataset), var=var)
+    var = frames.writable(_with_peaks(var, name) if kind == c.ATAC else var, name, "var")
+    result = anndata.AnnData(matrix, obs=_harmonise_obs(adata.obs, name, dataset), var=var)
     result.uns[c.KIND] = kind
     result.uns[checks.VALUES] = spec["values"]
     if spec["layer"] is None and place != "X":
@@ -181,7 +199,7 @@ def _check_columns(contents: dict, dataset: dict) -> None:
         )
 
 
-def _harmonise_obs(obs: pd.DataFrame, dataset: dict) -> pd.DataFrame:
+def _harmonise_obs(obs: pd.DataFrame, name: str, dataset: dict) -> pd.DataFrame:
     wanted = {key: dataset.get(key) for key in (c.CELL_TYPE, c.BATCH) if dataset.get(key) in obs}
     chosen = {key: obs[column] for key, column in wanted.items()}
     # a column that is called cell_type but is not the configured one must not be taken for it
@@ -190,11 +208,8 @@ def _harmonise_obs(obs: pd.DataFrame, dataset: dict) -> pd.DataFrame:
     )
     for key, values in reversed(chosen.items()):
         result.insert(0, key, places.words(values).astype("category"))
-    for column in result.select_dtypes(include=object).columns:  # mixed types cannot be written as h5mu
-        values = result[column]
-        result[column] = values.astype(str).where(values.notna()).astype("category")
+    result = frames.writable(result, name, "obs")
     result.index = result.index.astype(str)
-    result.index.name = None
     return result
 
 
@@ -286,7 +301,9 @@ def _entries(path: Path, names: list[np.ndarray]) -> tuple[np.ndarray, np.ndarra
                 change="the file under `correspondence:` of the dataset",
             )
         return matrix.row, matrix.col, matrix.data
-    table = pd.read_csv(path, sep=formats.separator(path), header=None, dtype=str, keep_default_na=False)
+    form = tables.dialect(path)  # its header may be the first pair
+    skip = {"skiprows": form.skip - 1, "encoding": form.encoding, "compression": form.compression}
+    table = pd.read_csv(path, sep=form.sep, header=None, dtype=str, keep_default_na=False, **skip)
     if table.shape[1] not in (2, 3):
         found = [f"{table.shape[1]} columns"]
         raise _bad_pairs(path, "has another number of columns", "cell, cell, and maybe a confidence", found)
@@ -308,8 +325,9 @@ def _bad_pairs(path: Path, problem: str, expected: str, found) -> InputError:
 READERS = {
     "h5mu": (formats.read_h5mu, ("data",)),
     "h5ad": (formats.read_h5ad, ()),
-    "10x_h5": (formats.read_10x_h5, ("data",)),
-    "10x_mtx": (formats.read_10x_mtx, ("data",)),
-    "table": (formats.read_table, ()),
+    "10x_h5": (cell_ranger.read_10x_h5, ("data",)),
+    "10x_mtx": (cell_ranger.read_10x_mtx, ("data",)),
+    "table": (tables.read_table, ()),
     "patchseq_rda": (read_patchseq_rda, ("expression", "ephys", "labels")),
 }  # reader -> function, roles it needs (empty: one file per modality)
+ALSO_EACH = (cell_ranger.read_10x_h5, cell_ranger.read_10x_mtx)  # or one per modality, in place of `data`

@@ -6,6 +6,7 @@ download) and ``member`` (needed for ``pypi``). A *mirror* is a folder that is l
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import logging
 import os
@@ -33,6 +34,7 @@ CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5, 60
 CHUNK_BYTES = 1 << 16
 ROLE = re.compile(r"[A-Za-z0-9_]{1,60}")
 OWN_FILES = ("files.json", "annotation.json", "simulated.h5mu", "true_links.tsv")  # of the workflow itself
+WHOLE_BYTES = 1 << 28
 REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9.+!_-]*)")
 
 
@@ -154,17 +156,59 @@ def _check_role(role: str) -> None:
         )
 
 
-def _local(source: dict, mirror: Path | None, key: str) -> Path:
+def located(source: dict, mirror: str | Path | None = None, key: str = "files") -> Path:
+    """Where the file or folder of a source with ``path`` is: there, or else in the mirror under its name.
+
+    Raises
+    ------
+    InputError
+        It is in neither; ``key`` is that of the config.
+    """
     path = Path(source["path"]).expanduser()
-    if not path.exists() and mirror is not None and (mirror / path.name).exists():
-        path = mirror / path.name
-    folder_with_sha256 = path.is_dir() and bool(source.get("sha256"))
-    if not path.exists() or folder_with_sha256:
+    if path.exists():
+        return path
+    if mirror is not None and (Path(mirror) / path.name).exists():
+        return Path(mirror) / path.name
+    raise InputError(
+        f"The file of `{key}` cannot be used",
+        expected=f"{path}, relative to {Path.cwd()}" + (f", or in the mirror {mirror}" if mirror else ""),
+        found=f"no such file or folder{_near(path)}",
+        change=f"`{key}.path` of the dataset",
+    )
+
+
+def _near(path: Path) -> str:
+    """What is called alike beside it, for the message."""
+    there = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, there, n=3)
+    return f"; there is {', '.join(near)}" if near else ""
+
+
+def content_digest(folder: Path) -> str:
+    """Digest of the names and contents of all files in a folder, whenever and however they came there.
+
+    Of a file above `WHOLE_BYTES` it takes the size, the time and the beginning.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
+        about = file.stat()
+        with open(file, "rb") as handle:
+            if about.st_size <= WHOLE_BYTES:
+                content = hashlib.file_digest(handle, "sha256").hexdigest()
+            else:
+                content = f"{about.st_mtime_ns} {hashlib.sha256(handle.read(CHUNK_BYTES)).hexdigest()}"
+        digest.update(f"{file.relative_to(folder)} {about.st_size} {content}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _local(source: dict, mirror: Path | None, key: str) -> Path:
+    path = located(source, mirror, key)
+    if path.is_dir() and source.get("sha256"):
         raise InputError(
             f"The file of `{key}` cannot be used",
-            expected=f"{path}, relative to {Path.cwd()}" + (f", or in the mirror {mirror}" if mirror else ""),
-            found="a folder, which has no sha256" if folder_with_sha256 else "no such file or folder",
-            change=f"`{key}.sha256` of the dataset" if folder_with_sha256 else f"`{key}.path` of the dataset",
+            expected=f"{path} without a sha256, or a file",
+            found="a folder, which has no sha256",
+            change=f"`{key}.sha256` of the dataset",
         )
     return _verified(path, source, key) if source.get("sha256") else path
 

@@ -72,11 +72,13 @@ def describe() -> str:
 
 def describe_readers() -> str:
     """The files each reader wants, from the registry of readers."""
-    from jamie.data.readers import READERS
+    from jamie.data.readers import ALSO_EACH, READERS
 
     rows = [["`simulate`", "none", "Simulated RNA and ATAC; `options` below."]]
     for name, (function, roles) in READERS.items():
-        wanted = ", ".join(f"`{role}`" for role in roles) or "one per modality, under its name"
+        each = "one per modality, under its name"
+        wanted = ", ".join(f"`{role}`" for role in roles) or each
+        wanted += f", or {each}" if function in ALSO_EACH else ""
         rows.append([f"`{name}`", wanted, _summary(function)])
     return table(["reader", "files", "what is read"], rows)
 

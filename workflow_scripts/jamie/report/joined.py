@@ -11,7 +11,9 @@ import pandas as pd
 from jamie import contract as c
 from jamie import io
 from jamie.data import originals as stored
-from jamie.data.originals import Originals, original
+from jamie.data.frames import original, writable
+from jamie.data.originals import Originals
+from jamie.data.stores import frame, opened
 
 FEATURE = "feature"  # var: plain name of a feature that is called modality:feature
 ADDED = {
@@ -152,16 +154,15 @@ def _alike(first: pd.Series, second: pd.Series) -> bool:
 
 def _joint_parts(originals: Originals):
     """What an .h5mu says of all modalities together."""
-    import h5py
     from anndata.io import read_elem
 
-    with h5py.File(originals.joint) as f:
-        parts = {key: read_elem(f[key]) for key in ("obs", "var") if key in f}
+    with opened(originals.joint) as root:
+        parts = {key: writable(frame(root, key), "", key) for key in ("obs", "var") if key in root}
         for key in ("obsm", "varm", "obsp", "uns"):
-            parts[key] = {name: read_elem(value) for name, value in f.get(key, {}).items()}
-        parts["mod"] = list(f["mod"])
+            parts[key] = {name: read_elem(root[key][name]) for name in root.get(key, ())}
+        parts["mod"] = list(root["mod"])
     joint = SimpleNamespace(**parts)
-    joint.obs_names, joint.var_names = joint.obs.index.astype(str), joint.var.index.astype(str)
+    joint.obs_names, joint.var_names = joint.obs.index, joint.var.index
     return joint
 
 
