@@ -1,6 +1,6 @@
 # `make` lists the targets. Settings: CONFIG="FILE ..." (overlays on config/config.yaml), ARGS="..." (for snakemake).
 .DELETE_ON_ERROR:
-.PHONY: help report readme test test-slow benchmark benchmark-workflow lint lock docs clean
+.PHONY: help report check readme test test-slow benchmark benchmark-workflow lint lock docs clean
 
 # the Pythons that the locks serve; a new .venv gets the first that is one of them
 SERVED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -28,6 +28,9 @@ help: ## list the targets
 
 report: .venv/.runtime ## run the workflow and write results/report.html
 	$(SNAKEMAKE) $(REPORT)
+
+check: .venv/.runtime ## look at the data of CONFIG without training: what they are, what is wrong, what a run takes
+	@$(BIN)/snakemake check --forcerun check_dataset --quiet rules progress host reason $(ARGS) $(if $(CONFIG),--configfile $(CONFIG))
 
 readme: .venv/.runtime ## run config/examples/benchmark.yaml and put its table of results into README.md
 	$(BIN)/snakemake $(ARGS) --configfile $(or $(CONFIG),config/examples/benchmark.yaml)

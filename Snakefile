@@ -16,7 +16,9 @@ include: "rules/resources.smk"
 include: "rules/compared.smk"
 include: "rules/tuned.smk"
 include: "rules/explained.smk"
+include: "rules/checked.smk"
 include: "rules/data.smk"
+include: "rules/check.smk"
 include: "rules/correspondence.smk"
 include: "rules/jamie.smk"
 include: "rules/values.smk"
@@ -37,3 +39,8 @@ rule all:
     input:
         all_results(),
     default_target: True
+
+
+rule check:
+    input:
+        every(f"{DATASET}/check.txt"),

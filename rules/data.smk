@@ -112,6 +112,7 @@ rule split_cells:
     input:
         data=f"{DATASET}/ingested.h5mu",
         pairs=f"{DATASET}/pairs.npz",
+        fits=f"{DATASET}/findings.tsv",  # nothing goes on where modalities do not fit together
     output:
         split=f"{DATA}/split.tsv",
     params:

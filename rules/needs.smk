@@ -21,6 +21,8 @@ NEEDS = {
     "fetch_annotation": Need(100),
     "simulate_dataset": Need(145, 1.5, 1, 0.038),  # of the counts drawn
     "ingest_dataset": Need(130, 2.9, 1, 0.02),  # of the files as they came
+    "compare_modalities": Need(300, 2.9, 3, 0.02, RAW),
+    "check_dataset": Need(300, 2.9, 6, 0.03, RAW),
     "split_cells": Need(130, 0.07, 1, 0.001, RAW),
     "preprocess": Need(190, 4.6, 2, 0.05, RAW),
     # correspondence

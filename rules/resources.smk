@@ -16,6 +16,7 @@ CUDA_MB = (
     320 if find_spec("nvidia") else 0
 )  # what a CUDA build of torch takes more than a CPU build, by its import
 FLOOR_MB, FLOOR_MIN = 500, 10
+TIMES = {}  # rule -> how many times over the work of the table is done; or a function of a job that says it
 
 
 def loads_torch(name, wildcards):
@@ -76,7 +77,7 @@ def needs(rule, times=1, sizes=None):
     ``sizes`` says what counts where inputs do not: a function of wildcards and inputs as in `of_inputs`. No
     scheduler knows read_mb, the size that memory was asked for by; the benchmark does.
     """
-    need = NEEDS[rule]
+    need, TIMES[rule] = NEEDS[rule], times
     sizes_mb = sizes or of_inputs(need)
 
     def read_mb(wildcards, input):

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from jamie import entry, io
+from jamie.data import findings
 from jamie.data.correspondence import Correspondence
 from jamie.evaluation import planner
 from jamie.plots.drivers import driver_words
@@ -18,6 +19,8 @@ with entry.job(snakemake):
         known = Correspondence.load(snakemake.input.known[i])
         pairs = Correspondence.load(snakemake.input.pairs[list(p.datasets).index(run[0])])
         facts[run] = first_page.Facts.of(split, known, pairs)
+        told = snakemake.input.findings[list(p.datasets).index(run[0])]
+        facts[run].findings = findings.from_table(io.read_table(told))
     infos = [io.read_json(path) for path in snakemake.input.run_info]
     for (dataset, scenario), fact in facts.items():
         start = tuple(f"results/{dataset}/{scenario}/{method}/" for method in p.shown)

@@ -33,6 +33,10 @@ HIDDEN, PAIRED, ALL = "hidden", "paired", "all"
 HELD_OUT, TRANSDUCTIVE = "held_out", "transductive"
 OK, NOT_APPLICABLE, EXCLUDED, FAILED = "ok", "not_applicable", "excluded", "failed"
 
+# How much a finding about a dataset weighs
+REFUSED, WARNING, NOTICE = "refused", "warning", "notice"
+FINDING_COLUMNS = ("severity", "problem", "found", "expected", "change")
+
 SPLIT_COLUMNS = ("modality", "cell", ROLE)
 HISTORY_COLUMNS = ("epoch", "term", "value", "weight")
 METRIC_COLUMNS = (

@@ -7,7 +7,9 @@ import json
 import logging
 import os
 import resource
+import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from pathlib import Path
 
 from jamie.errors import InputError
 from jamie.evaluation import roles
-from jamie.io import read_json
+from jamie.io import read_json, write_json
 
 PACKAGE = Path(__file__).parent
 log = logging.getLogger("jamie")
@@ -121,6 +123,30 @@ def versions() -> dict[str, str]:
 
     names = ("torch", "numpy", "scipy", "scikit-learn", "anndata", "mudata", "scanpy", "muon", "snakemake")
     return {"python": sys.version.split()[0]} | {name: metadata.version(name) for name in (*names, "optuna")}
+
+
+def plan(snakefile: str, config: dict, dataset: str) -> dict:
+    """The jobs that a run of one dataset consists of, done or not, as Snakemake plans them.
+
+    Parameters
+    ----------
+    config
+        The configuration as Snakemake merged it.
+
+    Returns
+    -------
+    ``nodes``: ``id`` and ``value["rule"]`` of each job; ``edges``: job ``v`` reads what job ``u`` makes.
+    """
+    config = dict(config) | {"run": dict(config["run"]) | {"datasets": [dataset]}}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "config.json"
+        write_json(path, config)
+        command = [sys.executable, "-m", "snakemake", "all", "--snakefile", snakefile, "--cores", "1"]
+        command += ["--forceall", "--d3dag", "--configfile", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode or not done.stdout.startswith("{"):
+        raise RuntimeError(f"Snakemake could not plan the run:\n{done.stderr}{done.stdout}")
+    return json.loads(done.stdout)
 
 
 def code_digest(*parts: str) -> str:

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from jamie.contract import ALL, HIDDEN, PAIRED, TEST
+from jamie.contract import ALL, HIDDEN, NOTICE, PAIRED, TEST, WARNING
+from jamie.data import findings
 from jamie.data.correspondence import Correspondence
 from jamie.evaluation import phrases
 from jamie.report import first_page
@@ -362,3 +363,19 @@ def test_names_may_end_in_an_underscore():
         infos=[],
     )
     assert problems_of(text) == ""
+
+
+def test_what_was_found_of_the_dataset_comes_first_and_as_it_is():
+    told = [
+        findings.Finding(
+            WARNING, "Paired cells differ", "3 of 8 pairs: `x_` is *A*\n\n.. raw:: html", "", "y"
+        ),
+        findings.Finding(NOTICE, "rna: empty cells were left out (2: a_, b)", ""),
+    ]
+    text = page(table(GOOD), dataclasses.replace(FACTS, findings=told))
+    assert bullets(text)[0] == (
+        r"Paired cells differ: 3 of 8 pairs: \`x\_\` is \*A\* .. raw:: html. What helps: y."
+    )
+    noticed = r"**Noticed in the data.** rna: empty cells were left out (2: a\_, b)."
+    assert noticed in text and text.index(noticed) < text.index("**What to distrust.**")
+    assert "Noticed" not in page(table(GOOD)) and not problems_of(text)

@@ -246,7 +246,7 @@ def read_correspondence(path: Path, row_names, col_names) -> Correspondence:
         ``.npz`` saved by `Correspondence.save` (names inside), or by scipy, or ``.mtx``, ``.mtx.gz``:
         (n_1, n_2) in the order of the cells. Or a table ``.tsv``, ``.csv``, ``.txt`` (or .gz): cell of
         modality 1, cell of modality 2, confidence (optional, default 1); a first row that names no cell is
-        taken as the header.
+        taken as the header. Where the other order of the columns names more cells, that is used, and said.
     row_names, col_names
         Cell names of the two modalities, as read.
 
@@ -291,7 +291,9 @@ def _entries(path: Path, names: list[np.ndarray]) -> tuple[np.ndarray, np.ndarra
         if path.suffix == ".npz":
             with np.load(path) as content:
                 if "row_names" in content.files:
-                    return content["row_names"][matrix.row], content["col_names"][matrix.col], matrix.data
+                    cells = content["row_names"][matrix.row], content["col_names"][matrix.col]
+                    order = -1 if _exchanged(*cells, names, path) else 1
+                    return *cells[::order], matrix.data
         shape = tuple(len(n) for n in names)
         if matrix.shape != shape:
             raise InputError(
@@ -307,10 +309,24 @@ def _entries(path: Path, names: list[np.ndarray]) -> tuple[np.ndarray, np.ndarra
     if table.shape[1] not in (2, 3):
         found = [f"{table.shape[1]} columns"]
         raise _bad_pairs(path, "has another number of columns", "cell, cell, and maybe a confidence", found)
+    if _exchanged(table[0].to_numpy(dtype=str), table[1].to_numpy(dtype=str), names, path):
+        table = table[[1, 0, *table.columns[2:]]].set_axis(table.columns, axis=1)
     if not (np.isin(table.iloc[0, 0], names[0]) or np.isin(table.iloc[0, 1], names[1])):
         table = table.iloc[1:]
     values = table[2].to_numpy(dtype=str).astype(float) if table.shape[1] == 3 else np.ones(len(table))
     return table[0].to_numpy(dtype=str), table[1].to_numpy(dtype=str), values
+
+
+def _exchanged(first: np.ndarray, second: np.ndarray, names: list[np.ndarray], path: Path) -> bool:
+    """Whether more names of two columns are cells the other way round; says so."""
+    fits, swapped = (
+        sum(int(np.isin(column, side).sum()) for column, side in zip(order, names, strict=True))
+        for order in ((first, second), (second, first))
+    )
+    if swapped <= fits:
+        return False
+    notices.note("", f"{path.name} names cells of the second modality first: its columns were exchanged")
+    return True
 
 
 def _bad_pairs(path: Path, problem: str, expected: str, found) -> InputError:

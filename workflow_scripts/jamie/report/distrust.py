@@ -38,7 +38,8 @@ def what_to_distrust(part: pd.DataFrame, fact: Facts, shown: list[str], held_out
     """
     cells = strictest_cells(part)
     rows = part[part["cells"] == cells]
-    warnings = _about_the_run(fact, cells, rows["seed"].nunique())
+    warnings = [as_it_is(told.sentence()) for told in fact.findings if told.severity == c.WARNING]
+    warnings += _about_the_run(fact, cells, rows["seed"].nunique())
     for name in shown:
         warnings += _weak_scores(rows, name, paired.split_ratio(cells, held_out))
     if fact.values is not None:

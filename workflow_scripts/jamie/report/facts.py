@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import sparse
 
 from jamie import contract as c
+from jamie.data.findings import Finding
 
 
 @dataclass
@@ -18,6 +19,7 @@ class Facts:
     ``n_known`` counts every pair that was shown, ``n_wrong`` those among them that are no true pair;
     ``estimates`` says of each seed of the method shown what became of the estimated correspondence, and
     ``values`` what was found of its values (see `jamie.evaluation.calibration`); None: not checked.
+    ``findings`` are those about the dataset itself.
     """
 
     n_cells: dict[str, int]
@@ -27,6 +29,7 @@ class Facts:
     n_wrong: int = 0
     estimates: list[dict] = field(default_factory=list)
     values: pd.DataFrame | None = None
+    findings: list[Finding] = field(default_factory=list)
 
     @classmethod
     def of(cls, split: pd.DataFrame, known, pairs) -> Facts:

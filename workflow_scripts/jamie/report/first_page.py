@@ -77,6 +77,7 @@ def first_page(
         part = metrics[(metrics["dataset"] == dataset) & (metrics["scenario"] == scenario)]
         lines.append(_title(as_it_is(f"{dataset}, {scenario}"), "-"))
         lines += _what_was_done(datasets[dataset], fact)
+        lines += _noticed(fact)
         lines += _estimate_in_words(fact)
         held_out = scenarios[scenario]["held_out"]
         lines += _how_good(part, shown, methods, held_out)
@@ -124,6 +125,12 @@ def _what_was_done(dataset: dict, fact: Facts) -> list[str]:
             "exchanged partners. Their true pairs count as hidden."
         )
     return [text + "\n"]
+
+
+def _noticed(fact: Facts) -> list[str]:
+    """What was noticed or changed while the dataset was read."""
+    told = [as_it_is(found.sentence()) for found in fact.findings if found.severity == c.NOTICE]
+    return [f"**Noticed in the data.** {' '.join(told)}\n"] if told else []
 
 
 def _estimate_in_words(fact: Facts) -> list[str]:
