@@ -236,8 +236,9 @@ def _paired(mdata, best: np.ndarray) -> related.Pairs:
 def _samples(mdata, best: np.ndarray) -> np.ndarray | None:
     """The sample of each pair, str (n_pairs,): its batch, where all have one, or a part of its name."""
     adata = next(iter(mdata.mod.values()))
-    if c.BATCH in adata.obs and adata.obs[c.BATCH].notna().all():
-        return adata.obs[c.BATCH].iloc[best[:, 0]].astype(str).to_numpy()
+    batch = adata.obs[c.BATCH].iloc[best[:, 0]] if c.BATCH in adata.obs else None
+    if batch is not None and batch.notna().all():
+        return batch.astype(str).to_numpy()
     samples = cell_names.sample_part(adata.obs_names[best[:, 0]], related.FEWEST_PAIRS)
     return None if samples is None else samples.to_numpy()
 

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
 from jamie import contract as c
-from jamie.data import fit_together, related
+from jamie.data import fit_together, places, related
 from jamie.data.correspondence import Correspondence
 from jamie.data.findings import Finding, refused
 from jamie.data.preprocess import DEFAULT_TOP_FEATURES
@@ -148,21 +147,16 @@ def _labels_in_words(mdata) -> list[str]:
 
 
 def _places_in_words(mdata, entry: dict) -> list[str]:
-    """Of RNA with ATAC: how many peaks and genes have coordinates."""
+    """Of RNA with ATAC: how many peaks and genes have a place."""
     by_kind = {adata.uns[c.KIND]: adata for adata in mdata.mod.values()}
     if set(by_kind) != {c.RNA, c.ATAC}:
         return []
     said = []
     for what, kind in (("peaks", c.ATAC), ("genes", c.RNA)):
         var = by_kind[kind].var
-        placed = var[list(c.PEAK_COLUMNS)].notna().all(axis=1).sum() if _has_places(var) else 0
-        file = " (and a file under `genes:`)" if kind == c.RNA and entry["genes"] else ""
-        said.append(f"{placed:,} of {len(var):,} {what}{file}")
-    return [f"With coordinates: {', '.join(said)}"]
-
-
-def _has_places(var: pd.DataFrame) -> bool:
-    return set(c.PEAK_COLUMNS) <= set(var.columns)
+        said.append(f"{places.is_placed(places.place(var)).sum():,} of {len(var):,} {what}")
+    file = "; genes also by the file under `genes:`" if entry["genes"] else ""
+    return [f"With coordinates: {', '.join(said)}{file}"]
 
 
 def _findings_in_words(found: list[Finding]) -> str:
