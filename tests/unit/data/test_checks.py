@@ -216,7 +216,10 @@ def test_methylation_on_another_scale_is_called_by_its_name(values, found, chang
 
 def test_what_is_no_count_is_called_by_its_name():
     counts = np.random.default_rng(0).poisson(2, (N, 5)) + 1
-    for values, name in ((np.log1p(counts), "log1p of whole numbers"), (counts / 7, "logarithms or ratios")):
+    for values, name in (
+        (np.log1p(counts), "log1p of whole numbers"),
+        (counts / 7, "logarithms, ratios or TF-IDF"),
+    ):
         assert name in refused(dataset(modality("atac", matrix=values)))
 
 

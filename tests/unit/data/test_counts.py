@@ -19,7 +19,7 @@ LENGTH = RNG.lognormal(0, 1, P)
 
 MADE = {
     "log1p of depth": (np.log1p(COUNTS / DEPTH * 1e4), "log1p of values with the same sum"),
-    "some genes of that": (np.log1p(COUNTS / DEPTH * 1e4)[:, ::2], "logarithms or ratios"),
+    "some genes of that": (np.log1p(COUNTS / DEPTH * 1e4)[:, ::2], "logarithms, ratios or TF-IDF"),
     "log1p": (np.log1p(COUNTS), "log1p of whole numbers"),
     "log2": (np.log2(1 + COUNTS), "log2(1 + x) of whole numbers"),
     "roots": (np.sqrt(COUNTS), "square roots of whole numbers"),

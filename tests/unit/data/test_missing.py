@@ -91,3 +91,16 @@ def test_many_zeros_and_no_missing_value_are_said(caplog):
     methylation(np.where(SHARE < 0.3, 0, SHARE))
     methylation(np.where(SHARE < 0.7, 0, np.where(SHARE < 0.8, np.nan, SHARE)))
     assert not caplog.text
+
+
+@pytest.mark.parametrize("form", [sparse.csr_matrix, np.asarray])
+def test_a_mark_among_normalised_values_stops(form):
+    with pytest.raises(InputError, match=r"(?s)3 times -999, and no other value below -499.5"):
+        missing.check_normalised(form(with_marks(SHARE, -999)), "rna")
+    for values in (
+        SHARE,
+        with_marks(SHARE, -999, n=1),
+        with_marks(VOLTAGE * 30, -999),
+        with_marks(VOLTAGE, -9),
+    ):
+        missing.check_normalised(form(values), "rna")

@@ -84,7 +84,7 @@ def test_a_gene_without_a_place_is_left_out_and_counted(tmp_path, caplog):
         100_000,
         100_500,
     ]
-    assert "2 genes without a place are left out: B, D" in caplog.text
+    assert "2 rows without a place are left out: chr1 9 9 B + ; chr2 x 9 D -" in caplog.text
 
 
 def test_a_table_with_a_header_says_which_column_is_which(tmp_path):

@@ -28,6 +28,19 @@ def test_known_links_of_a_table(text, name, tmp_path):
     assert known["gene"].iloc[0] == "A" and pd.isna(known["gene"].iloc[1])
 
 
+def test_a_known_link_without_a_place_is_left_out_and_counted(tmp_path, caplog):
+    text = "gene\tseqnames\tstart\tend\nA\tchr1\t1e+02\t2,000\nB\tchr1\tNA\t5\nC\tchr2\t5\t9\n"
+    known = read_known_links(write(tmp_path, text))
+    assert known[["chrom", "start", "end", "gene"]].values.tolist() == [
+        ["chr1", 100, 2000, "A"],
+        ["chr2", 5, 9, "C"],
+    ]
+    bedpe = "chr1\t1\t2\tchr1\t50\t60\nchr1\t1\t2\tchr1\t60\t50\nchr1\t3\t4\tchr2\t5\t6\n"
+    known = read_known_links(write(tmp_path, bedpe))
+    assert known["start"].tolist() == [1, 3] and known["start_2"].tolist() == [50, 5]
+    assert caplog.text.count("1 rows without a place are left out") == 2
+
+
 def test_known_links_of_bedpe(tmp_path):
     six = "#chrom1\tstart1\nchr1\t1\t2\tchr1\t50\t60\n"
     known = read_known_links(write(tmp_path, six))

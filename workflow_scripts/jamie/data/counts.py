@@ -67,7 +67,7 @@ def why_not_fractions(matrix) -> str:
     if np.mean(_is_whole(values)) >= MOSTLY_WHOLE:
         return ""
     if values.max() <= ABOVE_LOGS:
-        return "they look like logarithms or ratios: none is large"
+        return "they look like logarithms, ratios or TF-IDF: none is large"
     small = values[(values > SMALL[0]) & (values < SMALL[1])]
     if not len(small) or np.abs(small - np.rint(small)).mean() >= NEAR_WHOLE:
         return "they are not near whole numbers"

@@ -9,6 +9,7 @@ from scipy import sparse
 
 from jamie import contract as c
 from jamie.data import notices
+from jamie.data.counts import stored
 from jamie.errors import InputError
 
 MARKS = (-9, -99, -999, -9999, -99999, 999, 9999, 99999)
@@ -48,6 +49,26 @@ def dense(matrix, modality: str, kind: str, given: Sequence[float] | None) -> np
         notices.note(modality, "values were read as not measured, as `missing:` says", n=is_mark.sum())
         values = np.where(is_mark, np.float32(np.nan), values)
     return values
+
+
+def check_normalised(matrix, modality: str) -> None:
+    """Refuse normalised values among which one such as -999 stands alone, far below all others.
+
+    Raises
+    ------
+    InputError
+        These kinds know no missing value, so the file must say what they are.
+    """
+    values = stored(matrix)
+    for mark in [mark for mark in MARKS if mark < 0]:
+        is_mark = values == mark
+        if is_mark.sum() >= LEAST_MARKS and (is_mark.all() or values[~is_mark].min() > mark / 2):
+            raise InputError(
+                f"{modality} holds values that look as if they stood for not measured",
+                expected="normalised values of every feature in every cell",
+                found=f"{int(is_mark.sum())} times {mark:g}, and no other value below {mark / 2:g}",
+                change="the file: leave these cells or features out, or put what stands for nothing found",
+            )
 
 
 def _check_absent(matrix, modality: str) -> None:

@@ -129,27 +129,10 @@ def harmonise(contents: dict, dataset: dict):
 def _harmonise_one(adata, name: str, spec: dict, dataset: dict):
     import anndata
 
-    kind, given = spec["kind"], spec.get("missing")
-    if given and kind not in checks.NAN_ALLOWED:
-        raise InputError(
-            f"{name} cannot lack values",
-            expected=f"`missing` with kind {' or '.join(checks.NAN_ALLOWED)}",
-            found=f"missing: {given} with kind {kind}",
-            change=f"`modalities.{name}.missing`: leave it out",
-        )
+    kind = spec["kind"]
     adata = adata.to_memory() if adata.isbacked else adata
     matrix, var, place = _layer(adata, name, spec)
-    if kind in c.COUNT_KINDS and (sparse.issparse(matrix) or spec["values"] == c.COUNTS):
-        matrix = sparse.csr_matrix(matrix, dtype=np.float32)
-        if not matrix.data.all():
-            matrix = matrix.copy()
-            matrix.eliminate_zeros()
-        if spec["values"] == c.COUNTS:
-            matrix = counts.rounded(matrix, name)
-    else:
-        if sparse.issparse(matrix) and kind == c.CONTINUOUS:
-            checks.check_not_counts(matrix, name, f"modalities.{name}")
-        matrix = missing.dense(matrix, name, kind, given) if kind in checks.NAN_ALLOWED else _dense(matrix)
+    matrix = _values(matrix, name, spec)
     var = frames.writable(_with_peaks(var, name) if kind == c.ATAC else var, name, "var")
     result = anndata.AnnData(matrix, obs=_harmonise_obs(adata.obs, name, dataset), var=var)
     result.uns[c.KIND] = kind
@@ -159,8 +142,30 @@ def _harmonise_one(adata, name: str, spec: dict, dataset: dict):
     return result
 
 
-def _dense(matrix) -> np.ndarray:
-    return np.asarray(matrix.toarray() if sparse.issparse(matrix) else matrix, dtype=np.float32)
+def _values(matrix, name: str, spec: dict):
+    """Values as `harmonise` hands them on: counts as whole numbers, what was not measured as NaN."""
+    kind, counted, given = spec["kind"], spec["values"] == c.COUNTS, spec.get("missing")
+    if kind in checks.NAN_ALLOWED:
+        if sparse.issparse(matrix) and kind == c.CONTINUOUS:
+            checks.check_not_counts(matrix, name, f"modalities.{name}")
+        return missing.dense(matrix, name, kind, given)
+    if given:
+        raise InputError(
+            f"{name} cannot lack values",
+            expected=f"`missing` with kind {' or '.join(checks.NAN_ALLOWED)}",
+            found=f"missing: {given} with kind {kind}",
+            change=f"`modalities.{name}.missing`: leave it out",
+        )
+    if sparse.issparse(matrix) or counted:
+        matrix = sparse.csr_matrix(matrix, dtype=np.float32)
+        if not matrix.data.all():
+            matrix = matrix.copy()
+            matrix.eliminate_zeros()
+    matrix = matrix if sparse.issparse(matrix) else np.asarray(matrix, dtype=np.float32)
+    if counted:
+        return counts.rounded(matrix, name)
+    missing.check_normalised(matrix, name)
+    return matrix
 
 
 def _layer(adata, name: str, spec: dict) -> tuple:

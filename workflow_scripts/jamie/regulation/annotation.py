@@ -60,7 +60,7 @@ def read_genes(path: Path) -> pd.DataFrame:
         genes = _from_table(lines)
     else:
         raise not_understood(path, GENES_EXPECTED, f"a first line {first.strip()[:100]!r}", "genes")
-    genes = _with_places(genes, path)
+    genes = with_places(genes, path, GENES_EXPECTED, "genes")
     genes["strand"] = places.strands(genes["strand"], genes.index)
     if (genes["strand"] == ".").all():
         raise not_understood(path, GENES_EXPECTED, "no gene with a strand of + or -", "genes")
@@ -74,17 +74,18 @@ def read_genes(path: Path) -> pd.DataFrame:
     return genes
 
 
-def _with_places(genes, path):
-    """Those that have a place; `InputError` if half of them or more have none."""
-    found = places.place(genes)
+def with_places(table, path, expected, key, columns=None):
+    """Rows that have a place (`places.place`) in ``columns``; `InputError` if half or more have none."""
+    names = ["chrom", "start", "end"]
+    found = places.place(table if columns is None else table[columns].set_axis(names, axis=1))
     placed = places.is_placed(found)
     if placed.mean() <= LEAST_PLACED:
-        row = " ".join(genes[~placed].iloc[0].dropna().astype(str))
-        raise not_understood(path, f"{GENES_EXPECTED}, with 0 <= start < end", f"{row[:100]!r}", "genes")
+        row = " ".join(table[~placed].iloc[0].dropna().astype(str))
+        raise not_understood(path, f"{expected}, with 0 <= start < end", f"{row[:100]!r}", key)
     if not placed.all():
-        first = ", ".join(genes.loc[~placed, "symbol"].astype(str)[:5])
-        log.warning("%s: %d genes without a place are left out: %s", Path(path).name, (~placed).sum(), first)
-    return genes.assign(**found)[placed]
+        some = "; ".join(table[~placed].iloc[:3].fillna("").astype(str).agg(" ".join, axis=1))
+        log.warning("%s: %d rows without a place are left out: %s", Path(path).name, (~placed).sum(), some)
+    return table.assign(**found.set_axis(columns or names, axis=1))[placed]
 
 
 def _is_header(fields):
@@ -149,17 +150,6 @@ def read_columns(lines, schema, **keywords):
     """Text columns, as a gene may be called "nan"."""
     text = io.StringIO("".join(lines))
     return bioframe.read_table(text, schema=schema, dtype=str, keep_default_na=False, **keywords)
-
-
-def positions_of(table, path, expected, key, columns=("start", "end")):
-    """Columns start and end as int64, if all are positions."""
-    positions = table[list(columns)].apply(pd.to_numeric, errors="coerce")
-    start, end = (positions[column] for column in columns)
-    wrong = ~((start >= 0) & (end > start) & (start % 1 == 0) & (end % 1 == 0))
-    if wrong.any():
-        row = " ".join(table[wrong].iloc[0].dropna().astype(str))
-        raise not_understood(path, f"{expected}, with 0 <= start < end", f"{row[:100]!r}", key)
-    return positions.astype(np.int64)
 
 
 def not_understood(path, expected, found, key):

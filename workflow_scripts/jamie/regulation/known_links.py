@@ -8,23 +8,24 @@ import bioframe
 import numpy as np
 import pandas as pd
 
+from jamie.data import places
 from jamie.data.genome import tss_position
 from jamie.errors import InputError
 from jamie.regulation.annotation import (
     named_as,
     not_understood,
-    positions_of,
     read_columns,
     read_lines,
+    with_places,
     without_version,
 )
 
 LINKS_EXPECTED = "a TSV with a header of gene and either peak or chrom, start, end; or BEDPE without a header"
 TSS_SLACK_BP = 2_000
 ALIASES = {
-    "chrom": ("chrom", "chr", "chromosome"),
-    "start": ("start", "chromstart"),
-    "end": ("end", "stop", "chromend"),
+    "chrom": places.CHROM,
+    "start": places.START,
+    "end": places.END,
     "gene": ("gene", "gene_name", "symbol", "gene_symbol", "target_gene", "targetgene", "measuredgenesymbol"),
     "peak": ("peak",),
     "regulated": ("regulated",),
@@ -65,13 +66,11 @@ def _from_tsv(rows, header, path):
     if not rows:
         raise not_understood(path, LINKS_EXPECTED, "a header and no rows", "known_links")
     first = {header.index(name): name for name in ALIASES if name in header}  # two aliases may share a name
-    places = sorted(first)
-    table = read_columns(rows, [first[place] for place in places], usecols=places)
+    wanted = sorted(first)
+    table = read_columns(rows, [first[place] for place in wanted], usecols=wanted)
     if "regulated" in table:
         table = table[table["regulated"].str.casefold().isin(["true", "1", "yes"])]
-    if not {"chrom", "start", "end"} <= set(table):
-        table = table.join(table["peak"].str.extract(r"^(?P<chrom>.+)[:-](?P<start>\d+)-(?P<end>\d+)$"))
-    table[["start", "end"]] = positions_of(table, path, LINKS_EXPECTED, "known_links")
+    table = with_places(table, path, LINKS_EXPECTED, "known_links")
     table["gene"] = table["gene"].where(~table["gene"].isin(["", "."]))
     return table[["chrom", "start", "end", "gene"]].reset_index(drop=True)
 
@@ -82,8 +81,8 @@ def _from_bedpe(rows, path):
         raise not_understood(path, LINKS_EXPECTED, f"a first line {rows[0].strip()[:100]!r}", "known_links")
     names = ["chrom", "start", "end", "chrom_2", "start_2", "end_2", "gene"][: min(n_columns, 7)]
     table = read_columns(rows, names, usecols=range(len(names))).reindex(columns=[*names[:6], "gene"])
-    for columns in (["start", "end"], ["start_2", "end_2"]):
-        table[columns] = positions_of(table, path, LINKS_EXPECTED, "known_links", columns)
+    for columns in (names[:3], names[3:6]):
+        table = with_places(table, path, LINKS_EXPECTED, "known_links", columns)
     return table.assign(gene=table["gene"].where(~table["gene"].isin(["", "."])))
 
 
