@@ -6,6 +6,7 @@ Positions are in bp, 0-based half-open. A feature that cannot be placed is on ch
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 
@@ -129,8 +130,9 @@ def place(var: pd.DataFrame, names: Iterable | None = None) -> pd.DataFrame:
     texts = [column(var, (name,)) for name in INTERVAL]
     texts = [text for text in texts if text is not None]
     texts += [] if names is None else [pd.Series(list(names), index=var.index, dtype=object)]
-    sources += [_parts(text) for text in texts]
-    for own_chrom, (own_start, own_end) in sources:
+    for own_chrom, (own_start, own_end) in itertools.chain(sources, map(_parts, texts)):
+        if chrom.notna().all():
+            break
         ok = own_chrom.notna() & (own_start >= 0) & (own_end > own_start)
         ok &= (own_start % 1 == 0) & (own_end % 1 == 0) & np.isfinite(own_end) & chrom.isna()
         chrom, start, end = chrom.mask(ok, own_chrom), start.mask(ok, own_start), end.mask(ok, own_end)
