@@ -62,10 +62,11 @@ def _simulated(entry: dict):
 
 
 def _ingested(entry: dict, files: dict):
-    from jamie.data import checks, readers
+    from jamie.data import checks, labels, readers
 
     mdata = readers.read(entry, files)
     pairs = readers.pairs_of(entry, mdata, files)
+    labels.lend(mdata, pairs)
     if entry["drop_empty"]:
         mdata = checks.drop_empty(mdata)
     n_top = {m: options["n_top_features"] for m, options in entry["modalities"].items()}

@@ -77,6 +77,14 @@ def test_gene_activities(names):
     assert said(rna=RNA, atac=modality(COUNTS, "atac")) == []
 
 
+def test_a_normalised_value_on_another_scale():
+    logs = np.log1p(COUNTS / 7)
+    assert said(rna=modality(logs, "rna", values="normalised"), adt=modality(COUNTS, "protein")) == []
+    logs[7, 3] = 10_000
+    ((name, what, n),) = said(rna=modality(logs, "rna", values="normalised"), adt=modality(COUNTS, "protein"))
+    assert (name, n) == ("rna", 1) and "1,000 times as large" in what
+
+
 def test_counts_called_normalised():
     ((_, what, _),) = said(rna=modality(COUNTS, "rna", values="normalised"), adt=modality(COUNTS, "protein"))
     assert "`values: counts`" in what

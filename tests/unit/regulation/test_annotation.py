@@ -87,6 +87,14 @@ def test_a_gene_without_a_place_is_left_out_and_counted(tmp_path, caplog):
     assert "2 rows without a place are left out: chr1 9 9 B + ; chr2 x 9 D -" in caplog.text
 
 
+def test_the_first_line_may_be_of_a_gene_without_a_place_and_lines_end_as_on_windows(tmp_path):
+    (tmp_path / "x").write_bytes(
+        "\ufeffchrUn\tNA\tNA\tA\t+\r\nchr1\t5\t9\tB\t-\r\n1\t5\t9\tC\t+\r\n".encode()
+    )
+    genes = read_genes(tmp_path / "x")
+    assert list(genes.index) == ["B", "C"] and genes["chrom"].tolist() == ["chr1", "1"]
+
+
 def test_a_table_with_a_header_says_which_column_is_which(tmp_path):
     header = "Gene stable ID\tGene name\tChromosome\tGene start\tGene end\tStrand\n"
     header = header.replace("Gene stable ID", "ensembl_gene_id").replace("Gene name", "gene_name")

@@ -10,6 +10,7 @@ from jamie.data import counts, notices, places
 
 ENOUGH = 1000  # values above 0 that are all 1, so that it is no chance
 FAR = 1000  # times the interquartile range from the median: an error of unit, not a heavy tail
+MOST = 0.999
 RARE = 0.01  # of the cells, or one cell, at most: more are a tail
 SWAMPED = 100  # times the counts of a median cell, in one feature of a cell
 LEAST_SWAMPED = 1000  # counts
@@ -29,11 +30,8 @@ def look(mdata) -> None:
         if counts.is_counts_kind(kind, values):
             _binarised(adata, modality, kind)
             _swamped(adata, modality)
-        elif kind in c.COUNT_KINDS and counts.are_counts(adata.X):
-            notices.note(
-                modality,
-                "values are called normalised, but are whole numbers: `values: counts` would normalise them",
-            )
+        elif kind in c.COUNT_KINDS:
+            _normalised(adata, modality)
         elif kind == c.CONTINUOUS:
             _far_off(adata, modality)
         if kind == c.ATAC and not set(c.PEAK_COLUMNS) <= set(adata.var):
@@ -49,6 +47,25 @@ def _binarised(adata, modality: str, kind: str) -> None:
             "all values are 0 or 1: they were binarised, and imputed counts are "
             + ("chances that a peak is open" if kind == c.ATAC else "chances of any count at all"),
         )
+
+
+def _normalised(adata, modality: str) -> None:
+    """Normalised values that are counts, or some that lie far beyond almost all others."""
+    if counts.are_counts(adata.X):
+        notices.note(
+            modality,
+            "values are called normalised, but are whole numbers: `values: counts` would normalise them",
+        )
+        return
+    x = sparse.csr_matrix(adata.X)
+    size = np.abs(x.data[x.data != 0])
+    if len(size) < ENOUGH:
+        return
+    far = np.flatnonzero(np.abs(x.data) > FAR * np.quantile(size, MOST))
+    rows = np.searchsorted(x.indptr, far, side="right") - 1
+    _note_places(
+        adata, modality, rows, x.indices[far], f"values are {FAR:,} times as large as almost all others"
+    )
 
 
 def _swamped(adata, modality: str) -> None:

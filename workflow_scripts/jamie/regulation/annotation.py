@@ -25,6 +25,8 @@ from jamie.errors import InputError
 
 log = logging.getLogger(__name__)
 
+HEAD = 20  # lines by which the format is told: the first may be of a gene without a place
+BED, GTF = "bed", "gtf"
 LEAST_PLACED = 0.5  # of the rows of a file, or it is of another format
 STANDARD = r"(?:chr)?(?:\d{1,2}[LR]?|[IVX]{1,5}|[XYZWM]|MT)"
 VERSIONED = r"^(ENS[A-Z]*\d+)\.\d+(?:_PAR_Y)?$"  # other names, as RP11-34P13.7, differ after the point
@@ -47,19 +49,20 @@ def read_genes(path: Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        The file is of another format, a position is no position, or no gene has a strand.
+        The file is of another format, half of its rows have no place, or no gene has a strand.
     """
     lines = (line for line in read_lines(path, GENES_EXPECTED, "genes") if not line.startswith("#"))
-    first = next(lines, "")
-    lines, fields = itertools.chain([first], lines), first.rstrip("\n").split("\t")
-    if len(fields) >= 9 and all(map(places.is_number, fields[3:5])):
-        genes = _from_gtf(lines, path)
-    elif len(fields) >= 4 and all(map(places.is_number, fields[1:3])):
-        genes = _from_bed(lines, min(len(fields), 6))
-    elif _is_header(fields):
+    head = list(itertools.islice(lines, HEAD))
+    lines, forms = itertools.chain(head, lines), [_form(line) for line in head]
+    if head and _is_header(_fields(head[0])):
         genes = _from_table(lines)
+    elif GTF in forms:
+        genes = _from_gtf(lines, path)
+    elif BED in forms:
+        genes = _from_bed(lines, min(len(_fields(head[forms.index(BED)])), 6))
     else:
-        raise not_understood(path, GENES_EXPECTED, f"a first line {first.strip()[:100]!r}", "genes")
+        first = head[0].strip() if head else ""
+        raise not_understood(path, GENES_EXPECTED, f"a first line {first[:100]!r}", "genes")
     genes = with_places(genes, path, GENES_EXPECTED, "genes")
     genes["strand"] = places.strands(genes["strand"], genes.index)
     if (genes["strand"] == ".").all():
@@ -72,6 +75,18 @@ def read_genes(path: Path) -> pd.DataFrame:
     for key, names in (("symbol", genes.index), ("gene_id", genes["gene_id"]), ("chrom", genes["chrom"])):
         check_text(names, "gene", path, key)
     return genes
+
+
+def _fields(line):
+    return line.rstrip("\n").split("\t")
+
+
+def _form(line):
+    """What a line of genes is by where it holds positions: `GTF`, `BED` or None."""
+    fields = _fields(line)
+    if len(fields) >= 9 and all(map(places.is_number, fields[3:5])):
+        return GTF
+    return BED if len(fields) >= 4 and all(map(places.is_number, fields[1:3])) else None
 
 
 def with_places(table, path, expected, key, columns=None):
@@ -135,7 +150,7 @@ def read_lines(path, expected, key):
     try:
         with open(path, "rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
-        with (gzip.open if packed else open)(path, "rt", encoding="utf-8") as file:
+        with (gzip.open if packed else open)(path, "rt", encoding="utf-8-sig") as file:
             for line in file:
                 if line.strip() and not line.startswith(SKIPPED):
                     found = None

@@ -45,7 +45,7 @@ def read_known_links(path: Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        The file is of another format, or a position is no position.
+        The file is of another format, or half of its rows have no place.
     """
     lines = list(read_lines(path, LINKS_EXPECTED, "known_links"))
     first = next((i for i, line in enumerate(lines) if not line.startswith("#")), 0)
