@@ -122,6 +122,12 @@ def test_comparison_without_labels_or_truth(comparison):
     assert result.n_open == 2
 
 
+def test_where_no_pair_is_true_or_known_nothing_is_compared_with_the_truth():
+    f, none = named(np.eye(4) / 2), named(np.zeros((4, 4)))
+    result = compare.compare(f, none, none, None)
+    assert np.isnan(result.truth) and (result.n_open, result.n_known) == (4, 0)
+
+
 def test_words_quote_the_numbers(comparison):
     info = {"confidence": 0.25, "trusted": False, "trusted_from": 0.6, "notes": ["a note"]}
     info["reason"] = "geometry is ambiguous"

@@ -106,10 +106,14 @@ def compare(
 def _of_truth(f, known: Correspondence, pairs: Correspondence, seen) -> pd.DataFrame:
     """Rows with a true partner that was seen and not shown: ``row``, ``mass`` of F~ on the partner."""
     truth = pairs.certain_pairs()
-    hidden = np.asarray(known.matrix[truth[:, 0], truth[:, 1]]).ravel() == 0
+    hidden = _at(known.matrix, truth) == 0
     truth = truth[hidden & seen[0][truth[:, 0]] & seen[1][truth[:, 1]]]
-    mass = np.asarray(f[truth[:, 0], truth[:, 1]]).ravel() if len(truth) else np.zeros(0)
-    return pd.DataFrame({"row": truth[:, 0], "mass": mass})
+    return pd.DataFrame({"row": truth[:, 0], "mass": _at(f, truth)})
+
+
+def _at(matrix, places: np.ndarray) -> np.ndarray:
+    """Values at (n, 2) places, float (n,); scipy makes a matrix of none of them."""
+    return np.asarray(matrix[places[:, 0], places[:, 1]]).ravel() if len(places) else np.zeros(0)
 
 
 def _confusion(f, open_, first, second, seen) -> tuple[pd.DataFrame, pd.Series]:
@@ -126,7 +130,7 @@ def _confusion(f, open_, first, second, seen) -> tuple[pd.DataFrame, pd.Series]:
 def labels_of(mdata):
     """Cell types of both modalities, "" where there is none; None where a modality has no labels."""
     sides = [adata.obs.get(contract.CELL_TYPE) for adata in mdata.mod.values()]
-    if any(side is None for side in sides):
+    if any(side is None or side.isna().all() for side in sides):
         return None
     return tuple(np.where(side.isna(), UNLABELLED, side.astype(str)) for side in sides)
 
