@@ -121,6 +121,11 @@ def test_two_genomes_stay_apart():
     assert [row[0] for row in placed(pd.DataFrame(index=names), names)] == ["GRCh38_chr1", "mm10_chr1"]
 
 
+def test_a_gene_that_looks_as_if_a_genome_stood_in_front_is_left_alone():
+    names = ["ACTB", "DM1-AS", "TP53"]
+    assert places.without_genome(pd.Index(names))[0].tolist() == names
+
+
 @pytest.mark.parametrize(
     ("given", "strands"),
     [

@@ -85,6 +85,14 @@ def test_a_normalised_value_on_another_scale():
     assert (name, n) == ("rna", 1) and "1,000 times as large" in what
 
 
+def test_genes_of_two_species():
+    names = [f"GRCh38_G{j}" for j in range(20)] + [f"mm10___g{j}" for j in range(20)]
+    ((name, what, n),) = said(rna=modality(COUNTS, "rna", names), adt=modality(COUNTS, "protein"))
+    assert (name, n) == ("rna", 2) and "several genomes" in what
+    one_genome = [f"GRCh38_G{j}" for j in range(P)]
+    assert said(rna=modality(COUNTS, "rna", one_genome), adt=modality(COUNTS, "protein")) == []
+
+
 def test_counts_called_normalised():
     ((_, what, _),) = said(rna=modality(COUNTS, "rna", values="normalised"), adt=modality(COUNTS, "protein"))
     assert "`values: counts`" in what

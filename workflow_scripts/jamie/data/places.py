@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 UNPLACED = ""
+MOST = 0.5  # of the names that have a genome in front, if it is one
 CHROM = (
     "chrom",
     "chr",
@@ -182,11 +183,11 @@ def without_genome(values: pd.Series | pd.Index) -> tuple[np.ndarray, list[str]]
     names : object (n,)
         As given where more than one genome is named: these tell the cells' species apart.
     genomes
-        Those named.
+        Those named; none where most names have none in front, as a gene that is called DM1-AS.
     """
     text = pd.Series(np.asarray(values, dtype=object)).astype(str)
     genomes = text.str.extract(_GENOME, flags=re.IGNORECASE, expand=False)
-    found = [str(name) for name in genomes.dropna().unique()]
+    found = [str(name) for name in genomes.dropna().unique()] if genomes.notna().mean() > MOST else []
     if len(found) == 1:
         text = text.str.replace(_GENOME, "", flags=re.IGNORECASE, regex=True)
     return text.to_numpy(object), found

@@ -34,6 +34,7 @@ def look(mdata) -> None:
             _normalised(adata, modality)
         elif kind == c.CONTINUOUS:
             _far_off(adata, modality)
+        _genomes(adata, modality)
         if kind == c.ATAC and not set(c.PEAK_COLUMNS) <= set(adata.var):
             _gene_activity(mdata, modality)
 
@@ -97,6 +98,13 @@ def _far_off(adata, modality: str) -> None:
         *np.nonzero(far),
         f"values lie {FAR:,} times further from the median than half of the others",
     )
+
+
+def _genomes(adata, modality: str) -> None:
+    """Features of more than one genome, as where cells of two species were mixed."""
+    genomes = places.without_genome(adata.var_names)[1]
+    if len(genomes) > 1:
+        notices.note(modality, "features are of several genomes, so cells may be of several species", genomes)
 
 
 def _note_places(adata, modality: str, rows, columns, what: str) -> None:
