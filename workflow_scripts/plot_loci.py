@@ -15,7 +15,7 @@ with entry.job(snakemake):
     names, words = loci.shown_names(genes), []
     with io.atomic(Path(snakemake.output.figures)) as folder:
         folder.mkdir()
-        chosen = loci.chosen_genes(links, p.show_genes)
+        chosen = loci.chosen_genes(links, loci.by_name(p.show_genes, genes))
         file_names = io.file_names(chosen)
         for gene in chosen:
             of_gene = links[links["gene"] == gene]

@@ -170,7 +170,7 @@ def test_genes_are_found_by_the_symbols_beside_their_ids(tmp_path, column):
     rna = bare.mod["rna"]
     rna.var[column] = rna.var_names
     rna.var_names = [f"ENSG{i:011d}" for i in range(rna.n_vars)]
-    found, info = find_genes(bare, "atac", "rna", 500_000, bed(tmp_path, mdata))
+    found, info = find_genes(bare, "atac", "rna", 500_000, bed(tmp_path, mdata), asked=["rna_3"])
     assert info["missing"] == [] and found["symbol"].tolist() == own.index.tolist()
     assert found.index.equals(rna.var_names) and found["start"].tolist() == own["start"].tolist()
 

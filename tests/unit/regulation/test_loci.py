@@ -25,6 +25,12 @@ GENES = pd.DataFrame.from_dict(
 )
 
 
+def test_a_gene_is_asked_for_by_name_or_symbol():
+    genes = pd.DataFrame({"symbol": ["SOX2", "b"]}, index=["ENSG1", "ENSG2"])
+    assert loci.by_name(["SOX2", "ENSG2", "absent"], genes) == ["ENSG1", "ENSG2", "absent"]
+    assert loci.by_name(["b"], genes.rename(index={"ENSG1": "b"})) == ["b"]
+
+
 def links_of(**scores):
     """gene -> (score, attribution) of each of its peaks."""
     rows = [(gene, *values) for gene, peaks in scores.items() for values in peaks]

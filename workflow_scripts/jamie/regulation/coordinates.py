@@ -84,7 +84,8 @@ def find_genes(
     kinds = [mdata.mod[name].uns.get(c.KIND) for name in (source, target)]
     if kinds != [c.ATAC, c.RNA]:
         return empty, info | {"reason": f"links need ATAC and RNA, these are {' and '.join(map(str, kinds))}"}
-    annotation.check_asked(asked, expression.var_names)
+    symbols = places.other_names(expression.var, places.SYMBOL).dropna()
+    annotation.check_asked(asked, [*expression.var_names, *symbols])
     if not set(c.PEAK_COLUMNS) <= set(peaks.columns):
         return empty, info | {"reason": _why_no_place(peaks, expression)}
     placed = places.is_placed(peaks)

@@ -18,6 +18,14 @@ def chosen_genes(links: pd.DataFrame, asked=()) -> list[str]:
     return list(dict.fromkeys([*asked, *best.head(BEST)]))
 
 
+def by_name(asked, genes: pd.DataFrame) -> list[str]:
+    """Names in the data of genes that are asked for by name or by symbol; others as they are."""
+    names = dict(zip(genes["symbol"], genes.index, strict=True)) | dict(
+        zip(genes.index, genes.index, strict=True)
+    )
+    return [names.get(gene, gene) for gene in asked]
+
+
 def shown_names(genes: pd.DataFrame) -> pd.Series:
     """What figures call each gene: its symbol, or its name in the data if another has that symbol."""
     shared = genes["symbol"].duplicated(keep=False) | genes["symbol"].isin(genes.index)
