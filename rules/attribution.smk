@@ -16,6 +16,7 @@ rule locate_genes:
             "regulation/known_links.py",
             "regulation/genome_build.py",
             "data/genome.py",
+            "data/places.py",
         ),
     log:
         "logs/locate_genes/{dataset}.log",
@@ -77,6 +78,7 @@ rule score_links:
             "regulation/links.py",
             "regulation/fine_mapping.py",
             "regulation/annotation.py",
+            "data/places.py",
         ),
     log:
         "logs/score_links/{dataset}.{chunk}.log",

@@ -108,7 +108,8 @@ rule plot_known_links:
         table=f"{FOUND}/known_links.tsv",
     params:
         about=about_run,
-        code=LINK_FIGURES + code_digest("regulation/annotation.py", "regulation/known_links.py"),
+        code=LINK_FIGURES
+        + code_digest("regulation/annotation.py", "regulation/known_links.py", "data/places.py"),
     log:
         "logs/plot_known_links/{dataset}.log",
     benchmark:
