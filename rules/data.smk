@@ -4,15 +4,12 @@ from jamie.data.sources import content_digest, located
 
 def raw_input(wildcards):
     """What ingest reads: the simulation, or the list of fetched files and every local file on it."""
-    entry = CONFIG["datasets"][wildcards.dataset]
+    name, entry = wildcards.dataset, CONFIG["datasets"][wildcards.dataset]
     if entry["reader"] == "simulate":
-        return {"simulation": f"resources/{wildcards.dataset}/simulated.h5mu"}
+        return {"simulation": f"resources/{name}/simulated.h5mu"}
     sources = {f"files.{role}": source for role, source in entry["files"].items()}
     sources |= {"correspondence": entry["correspondence"]} if entry["correspondence"] else {}
-    return {
-        "files": f"resources/{wildcards.dataset}/files.json",
-        "local": local_files(wildcards.dataset, sources),
-    }
+    return {"files": f"resources/{name}/files.json", "local": local_files(name, sources)}
 
 
 def local_files(dataset, sources):

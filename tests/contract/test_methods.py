@@ -451,7 +451,7 @@ SPEC = Spec(label="toy", summary="Sums.", citation="none", imputes=False, option
 
 
 class Method:
-    def __init__(self, *, seed=0, power=2):
+    def __init__(self, *, seed: int = 0, power: int = 2):
         self.power = power
 
     def fit(self, train, known):

@@ -105,6 +105,8 @@ def option_types(module: str) -> dict[str, object]:
         if "__init__" in vars(base):
             found |= get_type_hints(base.__init__)
     types = found | dict(method.SPEC.types)
+    if bare := [option for option in method.SPEC.options if option not in types]:
+        raise TypeError(f"{module} does not annotate the type of its options {', '.join(bare)}")
     return {option: types[option] for option in method.SPEC.options}
 
 
