@@ -232,6 +232,14 @@ def test_links_are_counted_in_words(missing, words):
     assert collect.in_words(linked(missing=missing)) == counted + words
 
 
+def test_where_nothing_is_linked_nothing_is_said_of_it():
+    words = collect.in_words(linked(n_sets=0, n_sets_of_one=0, n_links=0, n_linked_genes=0, n_positive=0))
+    assert words == (
+        "No set of peaks that open together is linked to any of 58 genes (q ≤ 0.1). Judged one by one, 0 of "
+        "2,400 pairs are linked."
+    )
+
+
 def test_what_was_not_done_keeps_its_reason(tmp_path):
     io.write_table(tmp_path / "x.tsv", collect.not_done("links need ATAC and RNA"))
     assert (tmp_path / "x.tsv").read_text() == "not_done_because\nlinks need ATAC and RNA\n"

@@ -146,13 +146,16 @@ def not_done(reason: str) -> pd.DataFrame:
 
 def in_words(found: dict) -> str:
     """How many links there are, and what was left out (`summary` with `find_genes`' account)."""
-    single = f", {found['n_sets_of_one']:,} of one peak," if found["n_sets"] else ""
-    words = (
-        f"{number(found['n_sets'], 'set')} of peaks that open together{single} "
-        f"{'is' if found['n_sets'] == 1 else 'are'} linked to {found['n_linked_genes']:,} of "
-        f"{found['n_genes']:,} genes (q ≤ {found['q']:g}); {found['n_positive']:,} of them raise "
-        f"expression. Judged one by one, {found['n_links']:,} of {found['n_pairs']:,} pairs are linked."
-    )
+    genes, q = f"{found['n_genes']:,} genes", f"(q ≤ {found['q']:g})"
+    if found["n_sets"]:
+        words = (
+            f"{number(found['n_sets'], 'set')} of peaks that open together, {found['n_sets_of_one']:,} of one "
+            f"peak, {'is' if found['n_sets'] == 1 else 'are'} linked to {found['n_linked_genes']:,} of "
+            f"{genes} {q}; {found['n_positive']:,} of them raise expression."
+        )
+    else:
+        words = f"No set of peaks that open together is linked to any of {genes} {q}."
+    words += f" Judged one by one, {found['n_links']:,} of {found['n_pairs']:,} pairs are linked."
     if found["n_moved_pairs"]:
         words += (
             " With every gene moved half a genome away, where none of its peaks is, the same procedure finds "
