@@ -9,7 +9,7 @@ rule compare_modalities:
     output:
         findings=f"{DATASET}/findings.tsv",
     params:
-        scenarios=NEED_PAIRS,
+        needs_pairs=NEEDS_PAIRS,
         from_file=has_correspondence,
         code=FIT_CODE,
     log:
@@ -33,7 +33,7 @@ rule check_dataset:
         text=f"{DATASET}/check.txt",
     params:
         entry=dataset_entry,
-        scenarios=NEED_PAIRS,
+        needs_pairs=NEEDS_PAIRS,
         from_file=has_correspondence,
         needs=lambda wildcards: expected(),
         snakefile=f"{workflow.basedir}/Snakefile",

@@ -6,12 +6,9 @@ FIT_CODE = code_digest(
 )
 
 
-def needs_pairs(scenario):
-    """Whether a scenario holds cells out or shows pairs."""
-    return scenario["held_out"] > 0 or scenario["known_pairs"] > 0
-
-
-NEED_PAIRS = [name for name in RUN["scenarios"] if needs_pairs(CONFIG["scenarios"][name])]
+# whether cells are held out or pairs shown; not by which scenarios, as one more must not set all in motion again
+SCENARIOS = [CONFIG["scenarios"][name] for name in RUN["scenarios"]]
+NEEDS_PAIRS = any(entry["held_out"] > 0 or entry["known_pairs"] > 0 for entry in SCENARIOS)
 
 
 def has_correspondence(wildcards):

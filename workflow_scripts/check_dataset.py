@@ -13,7 +13,7 @@ with entry.job(snakemake):
     mdata = io.read_h5mu(snakemake.input.data)
     pairs = Correspondence.load(snakemake.input.pairs, *(a.obs_names for a in mdata.mod.values()))
     found = findings.of_notices(io.read_table(snakemake.input.notices))
-    found += fit_together.compare(mdata, pairs, name, scenarios=p.scenarios, from_file=p.from_file)
+    found += fit_together.compare(mdata, pairs, name, needs_pairs=p.needs_pairs, from_file=p.from_file)
     ingested_mb = Path(snakemake.input.data).stat().st_size / 2**20
     size_mb = {"data": ingested_mb, "prepared": doctor.prepared_mb(mdata, p.entry, ingested_mb)}
     costs = doctor.costs_of(entry.plan(p.snakefile, snakemake.config, name), p.needs, size_mb)

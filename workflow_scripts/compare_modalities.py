@@ -10,7 +10,7 @@ with entry.job(snakemake):
     pairs = Correspondence.load(snakemake.input.pairs, *(a.obs_names for a in mdata.mod.values()))
     found = findings.of_notices(io.read_table(snakemake.input.notices))
     found += fit_together.compare(
-        mdata, pairs, snakemake.wildcards.dataset, scenarios=p.scenarios, from_file=p.from_file
+        mdata, pairs, snakemake.wildcards.dataset, needs_pairs=p.needs_pairs, from_file=p.from_file
     )
     findings.speak(found)
     io.write_table(snakemake.output.findings, findings.to_table(found))

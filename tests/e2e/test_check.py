@@ -96,3 +96,6 @@ def test_a_warning_is_no_stop_and_stands_in_the_findings(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     told = (tmp_path / "results/mine/findings.tsv").read_text()
     assert "warning\tPaired cells of atac and rna differ in their cell type\t3 of 60 pairs (5.0%)" in told
+    overlay["run"]["scenarios"] = ["paired_50", "paired_25"]
+    again = snakemake(tmp_path, "-n", "results/mine/findings.tsv", overlay=overlay)
+    assert "Nothing to be done" in again.stdout  # one more scenario must not set all others in motion

@@ -6,8 +6,6 @@ refused; what may be one is a warning. Data that fit give nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import numpy as np
 import pandas as pd
 
@@ -16,6 +14,7 @@ from jamie.data import cell_names, related
 from jamie.data.correspondence import Correspondence
 from jamie.data.findings import Finding
 
+NEED_PAIRS = "scenarios that hold cells out or show pairs need pairs"
 SUFFIXES = "does a suffix such as -1 mean the same sample in both files?"
 MOST = 0.5  # share of pairs that disagree, or of names in the wrong place, from which it is no accident
 FEW_LEFT = 20  # cells without a partner; names of fewer are not looked at
@@ -36,7 +35,7 @@ OF_SAMPLES = (
 
 
 def compare(
-    mdata, pairs: Correspondence, dataset: str, *, scenarios: Collection[str], from_file: bool
+    mdata, pairs: Correspondence, dataset: str, *, needs_pairs: bool, from_file: bool
 ) -> list[Finding]:
     """Everything in which the two modalities do not fit together.
 
@@ -49,14 +48,14 @@ def compare(
         All pairs the dataset knows (n_1, n_2).
     dataset
         Name of the config entry, for messages.
-    scenarios
-        Those of the run that need pairs: they hold cells out, or show pairs.
+    needs_pairs
+        Whether a scenario of the run holds cells out or shows pairs.
     from_file
         Whether pairs come from a correspondence file, so that names need not be equal.
     """
     if found := _transposed(mdata, dataset):
         return found
-    found = _without_pairs(mdata, pairs, dataset, scenarios, from_file)
+    found = _without_pairs(mdata, pairs, dataset, needs_pairs, from_file)
     found += _labels_apart(mdata, dataset)
     best = pairs.best_pairs()
     if len(best):
@@ -104,26 +103,26 @@ def _transposed(mdata, dataset: str) -> list[Finding]:
 
 
 def _without_pairs(
-    mdata, pairs: Correspondence, dataset: str, scenarios: Collection[str], from_file: bool
+    mdata, pairs: Correspondence, dataset: str, needs_pairs: bool, from_file: bool
 ) -> list[Finding]:
     """No pair where a scenario needs some, or cells whose names nearly say that they are the same."""
     (first, a), (second, b) = mdata.mod.items()
     if from_file:
-        return _empty_file(dataset, scenarios) if pairs.matrix.nnz == 0 else []
+        return _empty_file(dataset, needs_pairs) if pairs.matrix.nnz == 0 else []
     left = a.obs_names.difference(b.obs_names, sort=False), b.obs_names.difference(a.obs_names, sort=False)
     n_shared = a.n_obs - len(left[0])
     rule = None
     if min(map(len, left)) >= FEW_LEFT:
         rule = cell_names.rule_that_matches(*left, (first, second))
-    if n_shared == 0 and (scenarios or rule):
-        needed = f", as {_some(scenarios)} needs pairs" if scenarios else ""
+    if n_shared == 0 and (needs_pairs or rule):
+        needed = f", as {NEED_PAIRS}" if needs_pairs else ""
         finding = Finding(
-            c.REFUSED if scenarios else c.WARNING,
+            c.REFUSED if needs_pairs else c.WARNING,
             f"No cell of {first} has the name of a cell of {second}",
             found=f"0 of {a.n_obs:,} and {b.n_obs:,} names are shared; {first}: {_some(a.obs_names)}; "
             f"{second}: {_some(b.obs_names)}",
             expected=f"equal names in both modalities where it is the same cell{needed}",
-            change=_how_to_match(mdata, rule, dataset, scenarios),
+            change=_how_to_match(mdata, rule, dataset, needs_pairs),
         )
         return [finding]
     if n_shared and rule and rule.alike:
@@ -139,20 +138,20 @@ def _without_pairs(
     return []
 
 
-def _empty_file(dataset: str, scenarios: Collection[str]) -> list[Finding]:
-    if not scenarios:
+def _empty_file(dataset: str, needs_pairs: bool) -> list[Finding]:
+    if not needs_pairs:
         return []
     finding = Finding(
         c.REFUSED,
         "The correspondence holds no pair",
         found="no value above 0",
-        expected=f"pairs of cells, as {_some(scenarios)} needs them",
+        expected=f"pairs of cells, as {NEED_PAIRS}",
         change=f"the file under `datasets.{dataset}.correspondence`, or the scenario `transductive_0`",
     )
     return [finding]
 
 
-def _how_to_match(mdata, rule: cell_names.Rule | None, dataset: str, scenarios: Collection[str]) -> str:
+def _how_to_match(mdata, rule: cell_names.Rule | None, dataset: str, needs_pairs: bool) -> str:
     """What to change where no name is shared."""
     (_, a), (_, b) = mdata.mod.items()
     table = f"a table of pairs under `datasets.{dataset}.correspondence`"
@@ -165,7 +164,7 @@ def _how_to_match(mdata, rule: cell_names.Rule | None, dataset: str, scenarios: 
             f"transpose both files if columns are cells ({len(columns):,} columns have one name in both: "
             f"{_some(columns)}); else the cell names, or {table}"
         )
-    without = ", or the scenario `transductive_0` if no cell has both" if scenarios else ""
+    without = ", or the scenario `transductive_0` if no cell has both" if needs_pairs else ""
     return f"the cell names in one of the files, or {table}{without}"
 
 
