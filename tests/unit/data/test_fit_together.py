@@ -170,6 +170,15 @@ def test_a_correspondence_without_a_pair_is_refused_where_pairs_are_needed(good)
     assert ask(good, pairs=none, needs_pairs=False) == []
 
 
+def test_pairs_in_doubt_may_differ_in_their_labels(good):
+    """Only what is said to be one cell must have one label."""
+    a, b = good.values()
+    shifted = Correspondence(np.roll(np.eye(400), 1, axis=1) * 0.5, a.obs_names, b.obs_names)
+    assert [f for f in ask(good, pairs=shifted) if "differ" in f.problem] == []
+    certain = Correspondence(np.roll(np.eye(400), 1, axis=1), a.obs_names, b.obs_names)
+    assert [f for f in ask(good, pairs=certain) if "cell type" in f.problem]
+
+
 def test_findings_survive_a_file_and_stop_at_what_is_refused(tmp_path, caplog):
     told = [findings.Finding(s, f"a {s}", "this", "that", "a key") for s in (c.WARNING, c.REFUSED, c.REFUSED)]
     told.append(findings.Finding(c.NOTICE, "a notice", ""))
@@ -181,7 +190,7 @@ def test_findings_survive_a_file_and_stop_at_what_is_refused(tmp_path, caplog):
     with pytest.raises(InputError, match="a refused") as error:
         findings.speak(told)
     assert error.value.change == "a key"
-    assert [r.getMessage().split(":")[0] for r in caplog.records] == ["Warning", "Notice", "Refused"]
+    assert [r.getMessage().split(":")[0] for r in caplog.records] == ["Warning", "Refused"]
 
 
 def test_notices_are_findings_with_a_few_examples(tmp_path):

@@ -71,9 +71,9 @@ def refused(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def speak(findings: list[Finding]) -> None:
-    """Log warnings and notices, and `stop` at what is refused."""
-    stopping = refused(findings)
-    for finding in [f for f in findings if f not in stopping] + stopping[1:]:
+    """Log warnings (notices were logged when they were noted), and `stop` at what is refused."""
+    warnings = [finding for finding in findings if finding.severity == c.WARNING]
+    for finding in warnings + refused(findings)[1:]:
         log.warning("%s: %s", finding.severity.capitalize(), finding.sentence())
     stop(findings)
 

@@ -57,13 +57,13 @@ def compare(
         return found
     found = _without_pairs(mdata, pairs, dataset, needs_pairs, from_file)
     found += _labels_apart(mdata, dataset)
-    best = pairs.best_pairs()
+    best, certain = pairs.best_pairs(), pairs.certain_pairs()
     if len(best):
         columns = [column for column in (c.CELL_TYPE, c.BATCH) if _in_both(mdata, column)]
         if c.BATCH not in columns:
             columns += [column for column in OF_SAMPLES if _in_both(mdata, column)][:1]
         for column in columns:
-            found += _disagreeing(mdata, best, column, dataset)
+            found += _disagreeing(mdata, certain, column, dataset)
         found += _strangers(mdata, best, dataset)
     return found
 
@@ -189,11 +189,12 @@ def _labels_apart(mdata, dataset: str) -> list[Finding]:
     return [finding]
 
 
-def _disagreeing(mdata, best: np.ndarray, column: str, dataset: str) -> list[Finding]:
-    """Pairs whose two cells have another label; nothing where the two sides name no label alike."""
+def _disagreeing(mdata, certain: np.ndarray, column: str, dataset: str) -> list[Finding]:
+    """Certain pairs whose cells differ in their label; nothing where the two sides name no label alike."""
     (first, a), (second, b) = mdata.mod.items()
     labels = [
-        adata.obs[column].iloc[best[:, axis]].astype(object).to_numpy() for axis, adata in enumerate((a, b))
+        adata.obs[column].iloc[certain[:, axis]].astype(object).to_numpy()
+        for axis, adata in enumerate((a, b))
     ]
     known = pd.notna(labels[0]) & pd.notna(labels[1])
     one, other = (side[known].astype(str) for side in labels)
@@ -202,7 +203,7 @@ def _disagreeing(mdata, best: np.ndarray, column: str, dataset: str) -> list[Fin
         return []
     configured, share = column in (c.CELL_TYPE, c.BATCH), different.mean()
     what = "cell type" if column == c.CELL_TYPE else column
-    names = a.obs_names.to_numpy()[best[known, 0]]
+    names = a.obs_names.to_numpy()[certain[known, 0]]
     places = np.flatnonzero(different)[:3]
     examples = "; ".join(f"{names[k]} is {one[k]} in {first} and {other[k]} in {second}" for k in places)
     samples = _samples_that_differ(pd.Index(names), different)

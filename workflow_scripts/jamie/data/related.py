@@ -103,7 +103,7 @@ class Pairs:
         rows = {s: np.flatnonzero(self.samples == s) for s in names}
         strangers = [s for s in names if not self.relation(rows[s]).found]
         others = np.concatenate([rows[s] for s in names if s not in strangers] or [np.empty(0, int)])
-        return [s for s in strangers if self._would_be_seen(others, len(rows[s]))]
+        return [str(s) for s in strangers if self._would_be_seen(others, len(rows[s]))]
 
     def _would_be_seen(self, others: np.ndarray, n: int) -> bool:
         """Whether pairs as good as ``others`` would be told from strangers if there were ``n`` of them."""
