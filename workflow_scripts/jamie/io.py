@@ -172,7 +172,9 @@ def read_h5mu(path: str | Path, leave_out: tuple[str, ...] = (), layers: tuple[s
             f"{path} cannot be read as .h5mu",
             expected="a complete MuData file (mudata.write_h5mu)",
             found=f"{path.stat().st_size} bytes; {type(error).__name__}: {error}",
-            change="get the file again (it may be truncated), or choose another `reader:` for the dataset",
+            change="get the file again (it may be truncated)"
+            if "truncated" in str(error)
+            else "delete it, so that the rule that writes it runs again, or write it with mudata.write_h5mu",
         ) from error
 
 

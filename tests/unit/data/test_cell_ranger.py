@@ -10,7 +10,7 @@ import pytest
 from scipy import io as scipy_io
 from scipy import sparse
 
-from jamie.data import notices, readers
+from jamie.data import cell_ranger, notices, readers
 from jamie.errors import InputError
 from shared.odd import CELLS, COUNTS, entry, spec
 
@@ -98,6 +98,30 @@ def muon_of(path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return (muon.read_10x_mtx if path.is_dir() else muon.read_10x_h5)(path, extended=False)
+
+
+def test_h5_with_names_that_are_not_ascii(tmp_path):
+    barcodes = ["Zelle_ü", "細胞", *BARCODES[2:]]
+    rows = [*GENE_ROWS, ("a0", "TCRγδ", "Antibody Capture"), ("a1", "CD3ε", "Antibody Capture")]
+    rows.append(("a2", "nan", "Antibody Capture"))
+    encoded = [tuple(field.encode() for field in row) for row in rows]
+    path = h5_of(tmp_path / "x.h5", BOTH, encoded, barcodes=[name.encode() for name in barcodes])
+    with pytest.raises(UnicodeDecodeError):
+        muon_of(path)
+    mdata = readers.read(entry("10x_h5", rna=spec("rna"), adt=spec("protein")), {"data": path})
+    assert list(mdata["rna"].obs_names) == barcodes and list(mdata["adt"].var_names) == [
+        "TCRγδ",
+        "CD3ε",
+        "nan",
+    ]
+    assert np.array_equal(mdata["rna"].X.toarray(), COUNTS)
+    assert np.array_equal(mdata["adt"].X.toarray(), COUNTS[:, :3])
+    plain = h5_of(tmp_path / "plain.h5", BOTH, GENE_ROWS + PEAK_ROWS)
+    with h5py.File(plain, "r+") as f:  # Cell Ranger Flex
+        f["matrix/features/filtered_probes"] = np.arange(7) > 2
+    ours, theirs = cell_ranger._read_utf8(plain)["rna"], muon_of(plain)["rna"]
+    assert abs(ours.X - theirs.X).max() == 0 and set(ours.var) == set(theirs.var)
+    assert ours.var.astype(str).equals(theirs.var[list(ours.var)].astype(str))
 
 
 @pytest.mark.parametrize("broken", ["indices", "indptr"])

@@ -167,6 +167,26 @@ def test_names_of_every_type_are_text(tmp_path, kind, reader):
     assert list(originals.frames(path, "mod/rna")[0].index) == names
 
 
+def test_nullable_text_everywhere_as_pandas_3_writes_it(tmp_path):
+    path, mdata = tmp_path / "x.h5mu", muon_like()
+    for adata in mdata.mod.values():
+        del adata.obs["celltype"]
+    mdata.obs["label"] = pd.Series(TYPES, index=CELLS)
+    mdata.write(path)
+    places = {"mod/rna/obs": CELLS, "mod/ephys/obs": CELLS, "obs": CELLS, "mod/rna/var": GENES}
+    with h5py.File(path, "r+") as f, anndata.settings.override(allow_write_nullable_strings=True):
+        for place, names in places.items():
+            del f[place]["_index"]
+            anndata.io.write_elem(f[place], "_index", pd.array(names, dtype="string"))
+        del f["obs/label"]
+        anndata.io.write_elem(f["obs"], "label", pd.array(TYPES, dtype="string"))
+    assert mudata.read_h5mu(path)["rna"].obs.index.dtype == "string"
+    got = readers.read(entry("h5mu", "label"), {"data": path})
+    check_read(got)
+    got.write(tmp_path / "again.h5mu")
+    check_read(mudata.read_h5mu(tmp_path / "again.h5mu"))
+
+
 def test_a_cell_without_a_name_is_refused(tmp_path):
     muon_like().write(tmp_path / "x.h5mu")
     with_index(tmp_path / "x.h5mu", "mod/rna", pd.Index(pd.array([*CELLS[:5], None], dtype="string")))

@@ -84,7 +84,36 @@ def _read_h5(path: Path) -> dict:
                 _check_indices(root[name])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # repeated symbols: made unique below
-            return _by_type(muon.read_10x_h5(plain, extended=False))
+            try:
+                return _by_type(muon.read_10x_h5(plain, extended=False))
+            except UnicodeDecodeError:  # it takes names for ASCII, which those of antibodies (TCRγδ) are not
+                return _by_type(_read_utf8(plain))
+
+
+def _read_utf8(path: Path):
+    """MuData of a matrix of Cell Ranger 3 or later, with the names and columns that muon gives it.
+
+    Its text is taken from h5py, the one library that decodes it.
+    """
+    import anndata
+    import h5py
+    import mudata
+    from anndata.io import read_elem
+    from scipy import sparse
+
+    with stores.opened(path) as root:
+        part = {name: read_elem(root["matrix"][name]) for name in ("data", "indices", "indptr", "shape")}
+        barcodes, stored = root["matrix/barcodes"].asstr("utf-8")[()], root["matrix/features"]
+        fields = {name: stored[name] for name in stored if len(stored[name]) == len(stored["name"])}
+        var = {
+            name: field.asstr("utf-8")[()] if h5py.check_string_dtype(field.dtype) else read_elem(field)
+            for name, field in fields.items()
+        }
+    values = part["data"].astype(np.float32), part["indices"], part["indptr"]
+    matrix = sparse.csr_matrix(values, shape=tuple(part["shape"][::-1]))
+    names = {"id": "gene_ids", "feature_type": "feature_types"}
+    var = pd.DataFrame(var, dtype=object).set_index("name").rename(columns=names).rename_axis(None)
+    return mudata.MuData(anndata.AnnData(matrix, obs=pd.DataFrame(index=barcodes), var=var))
 
 
 def _check_indices(group) -> None:

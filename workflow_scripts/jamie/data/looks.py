@@ -84,7 +84,7 @@ def raised_elsewhere(error: Exception) -> bool:
 
 def what_to_change(path: Path, error: Exception, advice: str | None) -> str:
     """The one change that helps: ``advice`` is that of `look`."""
-    if isinstance(error, UnicodeDecodeError):
+    if isinstance(error, UnicodeDecodeError) and not is_hdf5(path):
         return f"save {path.name} as UTF-8 (`iconv -f WINDOWS-1252 -t UTF-8`)"
     if path.is_file() and ends_early(path, error):
         return "get the file again (it may be truncated)"
