@@ -176,10 +176,11 @@ def _named(path: Path, form: Dialect, frame: pd.DataFrame) -> pd.DataFrame:
             found=f"{len(columns)} names, the first {', '.join(columns[:3])}",
             change="the file",
         )
-    empty = (frame[0] == "") & frame.iloc[:, 1:].isna().all(axis=1)
-    if empty.any():  # as spreadsheets leave them at the end
-        note("", f"{path.name}: {empty.sum()} empty rows were left out")
-        frame = frame[~empty]
+    blank = frame.loc[frame[0] == ""]
+    empty = blank.index[blank.iloc[:, 1:].isna().all(axis=1)]
+    if len(empty):  # as spreadsheets leave them at the end
+        note("", f"{path.name}: {len(empty)} empty rows were left out")
+        frame = frame.drop(index=empty)
     unnamed = np.flatnonzero(frame[0] == "")
     if len(unnamed):
         raise InputError(
