@@ -74,10 +74,13 @@ def test_stores_say_what_they_hold_and_which_reader_takes_them(tmp_path):
     muon_like().write(tmp_path / "both.h5mu")
     with h5py.File(tmp_path / "x.loom", "w") as f:
         f["row_attrs/Gene"], f["col_attrs/CellID"], f["matrix"] = [1], [1], [[1]]
+    with h5py.File(tmp_path / "x.h5seurat", "w") as f:
+        f["assays/RNA/counts/data"], f["cell.names"], f["reductions"] = [1], [1], [1]
     for name, found, change in (
         ("rna.h5ad", "AnnData with X, layers, obs", "`reader: h5ad`"),
         ("both.h5mu", "MuData with modalities rna, ephys", "`reader: h5mu`"),
         ("x.loom", "a loom file", "anndata.read_loom"),
+        ("x.h5seurat", "an h5Seurat file", "SeuratDisk::Convert"),
     ):
         for reader in ("10x_h5", "10x_mtx"):
             with pytest.raises(InputError, match="cannot be read") as error:

@@ -124,6 +124,8 @@ def _store(path: Path) -> tuple[str, str | None]:
     advice = None if what is None else f"`reader: {READER_OF[what]}` for this file"
     if what is None and "row_attrs" in parts:
         return "a loom file", "write it as .h5ad: anndata.read_loom(FILE).write_h5ad(...)"
+    if what is None and "assays" in parts:
+        return "an h5Seurat file", 'write it as .h5ad: SeuratDisk::Convert(FILE, dest = "h5ad") in R'
     return f"{what or 'another HDF5 or zarr file'} with {parts}", advice
 
 
