@@ -149,8 +149,8 @@ def in_words(found: dict) -> str:
     genes, q = f"{found['n_genes']:,} genes", f"(q ≤ {found['q']:g})"
     if found["n_sets"]:
         words = (
-            f"{number(found['n_sets'], 'set')} of peaks that open together, {found['n_sets_of_one']:,} of one "
-            f"peak, {'is' if found['n_sets'] == 1 else 'are'} linked to {found['n_linked_genes']:,} of "
+            f"{number(found['n_sets'], 'set')} of peaks that open together, {found['n_sets_of_one']:,} of "
+            f"one peak, {'is' if found['n_sets'] == 1 else 'are'} linked to {found['n_linked_genes']:,} of "
             f"{genes} {q}; {found['n_positive']:,} of them raise expression."
         )
     else:
