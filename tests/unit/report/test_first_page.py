@@ -374,7 +374,7 @@ def test_what_was_found_of_the_dataset_comes_first_and_as_it_is():
     ]
     text = page(table(GOOD), dataclasses.replace(FACTS, findings=told))
     assert bullets(text)[0] == (
-        r"Paired cells differ: 3 of 8 pairs: \`x\_\` is \*A\* .. raw:: html. What helps: y."
+        r"Paired cells differ: 3 of 8 pairs: \`x\_\` is \*A\* .. raw\:: html. What helps: y."
     )
     noticed = r"**Noticed in the data.** rna: empty cells were left out (2: a\_, b)."
     assert noticed in text and text.index(noticed) < text.index("**What to distrust.**")
