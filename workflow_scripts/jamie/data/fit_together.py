@@ -74,9 +74,9 @@ def relation(mdata, best: np.ndarray) -> related.Relation | None:
 
 
 def _some(names) -> str:
-    """The first three."""
+    """The first three, and how many more there are."""
     names = [str(name) for name in names]
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 
 
 def _in_both(mdata, column: str) -> bool:
