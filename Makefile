@@ -1,6 +1,6 @@
 # `make` lists the targets. Settings: CONFIG="FILE ..." (overlays on config/config.yaml), ARGS="..." (for snakemake).
 .DELETE_ON_ERROR:
-.PHONY: help report check readme test test-slow benchmark benchmark-workflow lint lock docs clean
+.PHONY: help report check readme test test-slow fuzz benchmark benchmark-workflow lint lock docs clean
 
 # the Pythons that the locks serve; a new .venv gets the first that is one of them
 SERVED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -51,6 +51,13 @@ STAGES ?=
 OPTIONS ?=
 DATA ?=
 SEEDS ?= 0 1 2 3 4
+
+# inputs in all, and the seed of the search
+INPUTS ?= 2000
+SEED ?= 0
+
+fuzz: .venv/.test ## spoil INPUTS=2000 files of every kind and count what becomes of them
+	OMP_NUM_THREADS=1 PYTHONPATH=tests:workflow_scripts $(BIN)/python -m fuzz.run --inputs $(INPUTS) --seed $(SEED)
 
 benchmark: .venv/.runtime ## time and memory by SIZES="CELLS ..."; quality of the datasets in DATA=FOLDER
 	$(BIN)/python tests/benchmarks/scaling.py --sizes $(SIZES) $(if $(STAGES),--stages $(STAGES)) $(OPTIONS)

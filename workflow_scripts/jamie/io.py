@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from jamie.errors import InputError
+from jamie.hdf5 import check_own, check_size, check_sparse, read_elem
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,78}[A-Za-z0-9+-]|[A-Za-z0-9]")
 RESERVED_NAME = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # devices, on Windows
@@ -165,9 +166,17 @@ def read_h5mu(path: str | Path, leave_out: tuple[str, ...] = (), layers: tuple[s
         )
     try:
         with h5py.File(path) as file:
+            check_own(file, path)
             file["mod"]  # mudata 0.4 would read any HDF5 file, as one without modalities
-        return _read_parts(path, leave_out, layers) if leave_out else mudata.read_h5mu(str(path))
-    except (OSError, KeyError, ValueError, TypeError) as error:
+            if not leave_out:
+                check_size(file)
+        mdata = _read_parts(path, leave_out, layers) if leave_out else mudata.read_h5mu(str(path))
+        for adata in mdata.mod.values():
+            check_sparse([adata.X, dict(adata.layers), dict(adata.obsm)])
+        return mdata
+    except InputError:
+        raise
+    except Exception as error:  # h5py and anndata raise anything on broken files
         raise InputError(
             f"{path} cannot be read as .h5mu",
             expected="a complete MuData file (mudata.write_h5mu)",
@@ -182,19 +191,18 @@ def _read_parts(path: Path, leave_out: tuple[str, ...], layers: tuple[str, ...])
     """The modalities of an .h5mu without some of their parts."""
     import h5py
     from anndata import AnnData
-    from anndata.io import read_elem
 
     modalities = {}
     with h5py.File(path, "r") as f:
         for name in f["mod"].attrs.get("mod-order", list(f["mod"])):
             group = f["mod"][name]
             parts = [key for key in ("X", "obs", "var", "uns", "obsm", "layers") if key not in leave_out]
-            modalities[name] = AnnData(**{key: read_elem(group[key]) for key in parts if key in group})
+            modalities[name] = AnnData(**{key: read_elem(group, key) for key in parts if key in group})
             for layer in layers if "layers" in leave_out else ():
                 if layer in group.get("layers", ()):
-                    modalities[name].layers[layer] = read_elem(group["layers"][layer])
+                    modalities[name].layers[layer] = read_elem(group, f"layers/{layer}")
         mdata = together(modalities)
-        mdata.obs = read_elem(f["obs"]).reindex(mdata.obs_names)
+        mdata.obs = read_elem(f, "obs").reindex(mdata.obs_names)
     return mdata
 
 

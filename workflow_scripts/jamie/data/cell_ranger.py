@@ -12,7 +12,9 @@ import pandas as pd
 from jamie import contract as c
 from jamie.data import checks, looks, stores
 from jamie.data.notices import note
+from jamie.data.sparse_files import check_mtx
 from jamie.errors import InputError
+from jamie.hdf5 import check_size
 
 FEATURE_TYPES = {c.RNA: "Gene Expression", c.ATAC: "Peaks", c.PROTEIN: "Antibody Capture"}
 H5_FORM = "a feature-barcode matrix of Cell Ranger (.h5)"
@@ -81,6 +83,7 @@ def _read_h5(path: Path) -> dict:
             if stores.holds(root) != stores.CELL_RANGER:
                 raise ValueError("neither a group `matrix` nor one of a genome with barcodes")
             for name in root:
+                check_size(root[name])
                 _check_indices(root[name])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # repeated symbols: made unique below
@@ -141,6 +144,7 @@ def _read_folder(path: Path) -> dict:
         files = _three_files(path)
         features, barcodes = _features(files[FEATURE_FILES]), _columns(files[("barcodes.tsv",)])[0]
         checks.check_unique(pd.Index(barcodes), str(path), "cell", f"{files[('barcodes.tsv',)]}")
+        check_mtx(files[("matrix.mtx",)])
         matrix = anndata.io.read_mtx(files[("matrix.mtx",)]).X
         shape = (len(features), len(barcodes))
         if matrix.shape != shape and matrix.shape[::-1] != shape:

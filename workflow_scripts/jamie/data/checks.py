@@ -16,6 +16,7 @@ from jamie import contract as c
 from jamie.data import counts, looks, notices
 from jamie.data.counts import stored
 from jamie.errors import InputError
+from jamie.hdf5 import check_sparse
 from jamie.io import together
 from jamie.linear.blocks import count_nonzero
 
@@ -77,6 +78,29 @@ def check_values(adata, modality: str, key: str) -> None:
     """
     _check_finite(adata, modality, key)
     _check_kind(adata, modality, key)
+
+
+def check_matrix(matrix, modality: str) -> None:
+    """Refuse a matrix that holds other than numbers, or sparse one whose indices are not sound.
+
+    Raises
+    ------
+    InputError
+    """
+    problem = ""
+    if getattr(matrix, "ndim", 0) != 2 or matrix.dtype.kind not in "biuf":
+        problem = f"{type(matrix).__name__} of {getattr(matrix, 'dtype', 'no type')}"
+    try:
+        check_sparse(matrix)
+    except ValueError as error:
+        problem = f"a sparse matrix that is broken: {error}"
+    if problem:
+        raise InputError(
+            f"The values of {modality} cannot be used",
+            expected="a matrix of numbers, cells x features",
+            found=problem,
+            change=f"`modalities.{modality}.layer` of the dataset, or the file",
+        )
 
 
 def check_not_counts(matrix, modality: str, key: str) -> None:

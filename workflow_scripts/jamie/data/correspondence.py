@@ -10,6 +10,8 @@ import pandas as pd
 from scipy import sparse
 
 from jamie import io
+from jamie.data.checks import readable
+from jamie.data.sparse_files import read_npz
 from jamie.errors import InputError
 
 LEFT_OUT = 0.2  # share of the known pairs that a trial leaves out
@@ -92,10 +94,21 @@ class Correspondence:
 
     @classmethod
     def load(cls, path: str | Path, row_names=None, col_names=None) -> Correspondence:
-        """Read; with names given, demand exactly these cells in exactly this order."""
-        with np.load(path, allow_pickle=False) as f:
-            matrix = sparse.csr_matrix((f["data"], f["indices"], f["indptr"]), shape=tuple(f["shape"]))
-            result = cls(matrix, f["row_names"], f["col_names"])
+        """Read; with names given, demand exactly these cells in exactly this order.
+
+        Raises
+        ------
+        InputError
+            Other cells; a file that `save` has not written, or that was changed since.
+        """
+        with readable(Path(path), "a correspondence with the names of its cells (.npz)"):
+            matrix, names = read_npz(Path(path))
+            result = cls(matrix, names["row_names"], names["col_names"])
+            if result.matrix.nnz < np.count_nonzero(matrix.data):
+                raise ValueError("a pair stands in it more than once")
+            for cells in names.values():
+                if len(np.unique(cells)) < len(cells):
+                    raise ValueError("a cell stands in it more than once")
         for side, have, want in (
             ("rows", result.row_names, row_names),
             ("columns", result.col_names, col_names),

@@ -8,6 +8,7 @@ from scipy import sparse
 from jamie import contract as c
 from jamie.data import notices, stores
 from jamie.errors import InputError
+from jamie.hdf5 import read_elem
 
 PLACE = "taken_from"  # mod[m].uns: where the counts were, if they were not where the config says
 ABOVE_LOGS = 20  # log2(1 + 1e6) is 19.9: no logarithm of values of a cell goes beyond
@@ -98,11 +99,9 @@ def rounded(matrix, modality: str):
 
 def read_beside(group) -> dict:
     """Layers and raw of an AnnData in a store (a group), for `anndata.AnnData`: where counts may be."""
-    from anndata.io import read_elem
-
-    parts = {"layers": {name: read_elem(group["layers"][name]) for name in group.get("layers", ())}}
+    parts = {"layers": {name: read_elem(group["layers"], name) for name in group.get("layers", ())}}
     if "raw" in group:
-        parts["raw"] = {"X": read_elem(group["raw/X"]), "var": stores.frame(group["raw"], "var")}
+        parts["raw"] = {"X": read_elem(group, "raw/X"), "var": stores.frame(group["raw"], "var")}
     return parts
 
 

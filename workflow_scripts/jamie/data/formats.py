@@ -13,6 +13,7 @@ import pandas as pd
 from jamie.data import checks, counts, looks, stores
 from jamie.data.cell_ranger import FEATURE_TYPES
 from jamie.errors import InputError
+from jamie.hdf5 import check_size, read_elem
 
 FORMS = "HDF5, HDF5 and .gz, .zarr, .zarr.zip"
 
@@ -61,16 +62,16 @@ def _read_part(group, name: str, spec: dict):
     Layers and raw besides X where that should hold counts and does not: these may be there.
     """
     import anndata
-    from anndata.io import read_elem
 
     if stores.is_old(group):
+        check_size(group)
         return anndata.read_h5ad(group.file.filename)
     layer, there = spec["layer"], layers_of(group)
     counted = layer is None and counts.is_counts_kind(spec["kind"], spec["values"])
     parts = {}
     if there["x"] or not counted:
         place = find_layer(name, layer, **there)
-        values = read_elem(group[place])
+        values = read_elem(group, place)
         if place == "X":
             parts = {"X": values}
         elif place == "raw/X":

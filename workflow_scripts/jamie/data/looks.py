@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 import zipfile
+import zlib
 from pathlib import Path
 
 from jamie.data import stores
@@ -101,7 +102,7 @@ def _folder(path: Path) -> tuple[str, str | None]:
 def _gzipped(path: Path) -> tuple[str, str | None]:
     try:
         inside = stores.unpacked(path)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         return f"{path.stat().st_size} bytes of a gzip file that cannot be unpacked ({error})", None
     found, advice = look(inside)
     return f"gzipped: {found}", advice
@@ -116,7 +117,7 @@ def _store(path: Path) -> tuple[str, str | None]:
     except zipfile.BadZipFile:
         return "a zip file without its list of contents, which is at the end", None
     except Exception as error:
-        if not raised_elsewhere(error) and not isinstance(error, OSError | ValueError | KeyError):
+        if not raised_elsewhere(error) and not isinstance(error, OSError | ValueError | KeyError | TypeError):
             raise
         if path.is_file() and _is_workbook(path):
             return WORKBOOK

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from scipy.io import mmread
 
 from jamie import contract as c
 from jamie.data import (
@@ -27,6 +26,7 @@ from jamie.data import (
 from jamie.data.correspondence import Correspondence
 from jamie.data.names import check_names
 from jamie.data.readers_r import read_patchseq_rda
+from jamie.data.sparse_files import read_mtx, read_npz
 from jamie.errors import InputError
 from jamie.io import together
 
@@ -131,6 +131,9 @@ def _harmonise_one(adata, name: str, spec: dict, dataset: dict):
 
     kind = spec["kind"]
     adata = adata.to_memory() if adata.isbacked else adata
+    for matrix in (adata.X, *adata.layers.values(), adata.raw and adata.raw.X):
+        if matrix is not None:
+            checks.check_matrix(matrix, name)
     matrix, var, place = _layer(adata, name, spec)
     matrix = _values(matrix, name, spec)
     var = frames.writable(_with_peaks(var, name) if kind == c.ATAC else var, name, "var")
@@ -292,13 +295,11 @@ def _entries(path: Path, names: list[np.ndarray]) -> tuple[np.ndarray, np.ndarra
     """Cells of modality 1, cells of modality 2 (names, or positions if int), and values, one per entry."""
     suffixes = path.name.removesuffix(".gz")
     if suffixes.endswith((".npz", ".mtx")):
-        matrix = sparse.coo_matrix(sparse.load_npz(path) if path.suffix == ".npz" else mmread(path))
-        if path.suffix == ".npz":
-            with np.load(path) as content:
-                if "row_names" in content.files:
-                    cells = content["row_names"][matrix.row], content["col_names"][matrix.col]
-                    order = -1 if _exchanged(*cells, names, path) else 1
-                    return *cells[::order], matrix.data
+        matrix, own = read_npz(path) if path.suffix == ".npz" else (read_mtx(path), {})
+        if own:
+            cells = own["row_names"][matrix.row], own["col_names"][matrix.col]
+            order = -1 if _exchanged(*cells, names, path) else 1
+            return *cells[::order], matrix.data
         shape = tuple(len(n) for n in names)
         if matrix.shape != shape:
             raise InputError(

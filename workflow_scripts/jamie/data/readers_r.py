@@ -99,10 +99,10 @@ def _check_ephys(path: Path, named: pd.DataFrame) -> None:
     """The CSV holds the values of ``named`` (cells, features), in its order."""
     with checks.readable(path, "a CSV of electrophysiology features"):
         table = pd.read_csv(path)
-    same = list(table.columns) == list(named.columns) and len(table) == len(named)
-    if same:
-        here, there = (frame.to_numpy(dtype=np.float64, na_value=np.nan) for frame in (table, named))
-        same = np.allclose(here, there, rtol=1e-6, atol=1e-9, equal_nan=True)
+        same = list(table.columns) == list(named.columns) and len(table) == len(named)
+        if same:
+            here, there = (frame.to_numpy(dtype=np.float64, na_value=np.nan) for frame in (table, named))
+            same = np.allclose(here, there, rtol=1e-6, atol=1e-9, equal_nan=True)
     if not same:
         raise InputError(
             f"{path} and edata in the R data file differ",

@@ -15,9 +15,11 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pandas as pd
 
 from jamie.errors import InputError
+from jamie.hdf5 import check_own, read_elem
 
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 ZARR_ROOTS = (".zgroup", "zarr.json")  # zarr 2, zarr 3
@@ -61,6 +63,7 @@ def opened(path: str | Path) -> Iterator:
             store.close()
         return
     with h5py.File(unpacked(path) if start.startswith(GZIP) else path) as f:
+        check_own(f, path)
         yield f
 
 
@@ -113,7 +116,7 @@ def is_old(group) -> bool:
 def modalities(group) -> list[str]:
     """Names of the modalities of a MuData, in its order."""
     stored = list(group["mod"])
-    order = [_text(name) for name in group["mod"].attrs.get("mod-order", ())]
+    order = [_text(name) for name in np.atleast_1d(group["mod"].attrs.get("mod-order", ()))]
     return order if set(order) == set(stored) else sorted(stored)
 
 
@@ -125,9 +128,7 @@ def frame(group, name: str) -> pd.DataFrame:
     InputError
         A row has no name.
     """
-    from anndata.io import read_elem
-
-    table = read_elem(group[name])
+    table = read_elem(group, name)
     missing = int(table.index.isna().sum())
     if missing:
         what = {"obs": "cell", "var": "feature"}[name]

@@ -18,6 +18,7 @@ from jamie.data.kinds import with_kind
 from jamie.data.split import training_cells
 from jamie.errors import InputError
 from jamie.linear.projection import Projection
+from jamie.model import saved
 from jamie.model.inputs import as_correspondence, check_pairs, raw_only, same_state
 from jamie.model.options import Options
 
@@ -303,34 +304,38 @@ class JAMIE:
                 found=", ".join(sorted(p.name for p in folder.glob("*"))) or "nothing",
                 change="the path of the model",
             )
-        config = io.read_json(folder / "config.json")
-        if config["format"] != FORMAT:
-            raise InputError(
-                f"{folder} was saved by another version",
-                expected=f"format {FORMAT}",
-                found=f"format {config['format']}",
-                change="fit the model again",
+        with saved.readable(folder):
+            config = io.read_json(folder / "config.json")
+            if config["format"] != FORMAT:
+                raise InputError(
+                    f"{folder} was saved by another version",
+                    expected=f"format {FORMAT}",
+                    found=f"format {config['format']}",
+                    change="fit the model again",
+                )
+            self = cls(seed=config["seed"], **config["options"])
+            self.modalities = tuple(config["modalities"])
+            self.states = {
+                m: {k: np.asarray(v) if isinstance(v, list) else v for k, v in state.items()}
+                for m, state in config["preprocessing"].items()
+            }
+            arrays = load_file(folder / "weights.safetensors")
+            self.projections = {
+                m: Projection.from_arrays(_with_prefix(arrays, f"projection.{m}.")) for m in self.modalities
+            }
+            saved.check_sound(self.states, self.projections)
+            n_inputs = tuple(len(self.projections[m].components) for m in self.modalities)
+            self.model = JointVAE(n_inputs, self.options)
+            self.model.load_state_dict(
+                {k: torch.as_tensor(v) for k, v in _with_prefix(arrays, "network.").items()}
             )
-        self = cls(seed=config["seed"], **config["options"])
-        self.modalities = tuple(config["modalities"])
-        self.states = {
-            m: {k: np.asarray(v) if isinstance(v, list) else v for k, v in state.items()}
-            for m, state in config["preprocessing"].items()
-        }
-        arrays = load_file(folder / "weights.safetensors")
-        self.projections = {
-            m: Projection.from_arrays(_with_prefix(arrays, f"projection.{m}.")) for m in self.modalities
-        }
-        n_inputs = tuple(len(self.projections[m].components) for m in self.modalities)
-        self.model = JointVAE(n_inputs, self.options)
-        self.model.load_state_dict(
-            {k: torch.as_tensor(v) for k, v in _with_prefix(arrays, "network.").items()}
-        )
-        self.model.to(choose_device(device)).eval()
-        self.fit_info_ = config["fit_info"]
-        if config["calibration"] is not None:
-            of_calibration = _with_prefix(arrays, "calibration.")
-            self.calibration = Calibration.from_arrays(of_calibration, config["calibration"], self.options)
+            self.model.to(choose_device(device)).eval()
+            self.fit_info_ = config["fit_info"]
+            if config["calibration"] is not None:
+                of_calibration = _with_prefix(arrays, "calibration.")
+                self.calibration = Calibration.from_arrays(
+                    of_calibration, config["calibration"], self.options
+                )
         return self
 
     def _prepared(self, mdata):

@@ -11,6 +11,7 @@ import io
 import itertools
 import logging
 import zlib
+from contextlib import contextmanager
 from pathlib import Path
 
 import bioframe
@@ -54,15 +55,16 @@ def read_genes(path: Path) -> pd.DataFrame:
     lines = (line for line in read_lines(path, GENES_EXPECTED, "genes") if not line.startswith("#"))
     head = list(itertools.islice(lines, HEAD))
     lines, forms = itertools.chain(head, lines), [_form(line) for line in head]
-    if head and _is_header(_fields(head[0])):
-        genes = _from_table(lines)
-    elif GTF in forms:
-        genes = _from_gtf(lines, path)
-    elif BED in forms:
-        genes = _from_bed(lines, min(len(_fields(head[forms.index(BED)])), 6))
-    else:
-        first = head[0].strip() if head else ""
-        raise not_understood(path, GENES_EXPECTED, f"a first line {first[:100]!r}", "genes")
+    with understood(path, GENES_EXPECTED, "genes"):
+        if head and _is_header(_fields(head[0])):
+            genes = _from_table(lines)
+        elif GTF in forms:
+            genes = _from_gtf(lines, path)
+        elif BED in forms:
+            genes = _from_bed(lines, min(len(_fields(head[forms.index(BED)])), 6))
+        else:
+            first = head[0].strip() if head else ""
+            raise not_understood(path, GENES_EXPECTED, f"a first line {first[:100]!r}", "genes")
     genes = with_places(genes, path, GENES_EXPECTED, "genes")
     genes["strand"] = places.strands(genes["strand"], genes.index)
     if (genes["strand"] == ".").all():
@@ -159,6 +161,17 @@ def read_lines(path, expected, key):
         found = str(error)
     if found:
         raise not_understood(path, expected, found, key)
+
+
+@contextmanager
+def understood(path, expected, key):
+    """Turn what pandas raises on rows that do not fit each other into the error for the file."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, KeyError, IndexError) as error:
+        raise not_understood(path, expected, f"{type(error).__name__}: {str(error).strip()}", key) from error
 
 
 def read_columns(lines, schema, **keywords):

@@ -16,6 +16,7 @@ from jamie.regulation.annotation import (
     not_understood,
     read_columns,
     read_lines,
+    understood,
     with_places,
     without_version,
 )
@@ -49,11 +50,12 @@ def read_known_links(path: Path) -> pd.DataFrame:
     """
     lines = list(read_lines(path, LINKS_EXPECTED, "known_links"))
     first = next((i for i, line in enumerate(lines) if not line.startswith("#")), 0)
-    for i in (first, max(first - 1, 0)):  # the header may be the last comment
-        header = _header(lines[i])
-        if "gene" in header and ("peak" in header or {"chrom", "start", "end"} <= set(header)):
-            return _from_tsv(lines[i + 1 :], header, path)
-    return _from_bedpe([line for line in lines if not line.startswith("#")] or lines, path)
+    with understood(path, LINKS_EXPECTED, "known_links"):
+        for i in (first, max(first - 1, 0)):  # the header may be the last comment
+            header = _header(lines[i])
+            if "gene" in header and ("peak" in header or {"chrom", "start", "end"} <= set(header)):
+                return _from_tsv(lines[i + 1 :], header, path)
+        return _from_bedpe([line for line in lines if not line.startswith("#")] or lines, path)
 
 
 def _header(line):
