@@ -4,6 +4,7 @@ import gzip
 import shutil
 import warnings
 import zipfile
+from pathlib import Path
 
 import anndata
 import h5py
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+import shared
 from jamie.data import originals, readers, stores
 from jamie.data.kinds import with_kind
 from jamie.errors import InputError
@@ -48,6 +50,7 @@ def store(folder, adata, form):
     return {"zarr": zarr}.get(form) or zipped(zarr, inside="" if form == "zarr.zip" else "x.zarr/")
 
 
+SHARED = Path(shared.__file__).parent
 FORMS = ["h5mu", "h5ad", "bin", "h5mu.gz", "zarr", "zarr.zip", "zarr.inner.zip"]
 
 
@@ -238,6 +241,21 @@ def test_files_of_older_anndata(tmp_path, legacy):
     assert list(plain.obs["celltype"]) == TYPES and np.array_equal(plain.X.toarray(), COUNTS)
     files = {name: tmp_path / f"{name}.h5ad" for name in ("rna", "ephys")}
     check_read(readers.read(entry("h5ad", "celltype"), files))
+
+
+@pytest.mark.parametrize("layer", ["counts", "raw", None])
+@pytest.mark.parametrize("version", ["0.6.22", "0.7.8", "0.8.0"])
+def test_files_that_older_anndata_wrote(tmp_path, version, layer):
+    """`X` is half the counts, which are in a layer and in raw."""
+    path = SHARED / f"anndata_{version}.h5ad.gz"
+    ephys().write(tmp_path / "ephys.h5ad")
+    files = {"rna": path, "ephys": tmp_path / "ephys.h5ad"}
+    dataset = entry("h5ad", "celltype", rna=spec("rna", layer=layer), ephys=spec("continuous"))
+    mdata = readers.read(dataset, files)
+    check_read(mdata)
+    assert list(mdata["rna"].obs["n"]) == list(range(N)) and list(mdata["rna"].obs["txt"]) == list("uvwxyz")
+    with originals.opened(path, "/") as group:
+        assert {"X", "obs", "var", "layers", "raw", "obsm", "uns"} <= set(group)
 
 
 def test_a_file_that_was_written_backed(tmp_path):
