@@ -2,11 +2,14 @@
 
 import gzip
 import io as streams
+import warnings
 import zipfile
 
+import anndata
 import h5py
 import pandas as pd
 import pytest
+import zarr
 
 from jamie.data import looks, readers
 from jamie.errors import InputError
@@ -107,6 +110,23 @@ def test_what_anndata_cannot_read_is_named(tmp_path):
         readers.read(entry("h5mu"), {"data": tmp_path / "x.h5mu"})
     assert "of a later version" in error.value.found and "key 'X'" in error.value.found
     assert "from /mod/rna" in error.value.found and "h5mu" not in error.value.change
+
+
+@pytest.mark.parametrize("what", ["dict", "array"])
+def test_a_table_that_is_none_is_named(tmp_path, what):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        muon_like().write_zarr(tmp_path / "x.zarr")
+    root = zarr.open_group(str(tmp_path / "x.zarr"), mode="r+")
+    if what == "dict":
+        root["mod/rna/obs"].attrs["encoding-type"] = "dict"
+        root["mod/rna/obs"].attrs["encoding-version"] = "0.1.0"
+    else:
+        del root["mod/rna/obs"]
+        anndata.io.write_elem(root["mod/rna"], "obs", COUNTS)
+    with pytest.raises(InputError, match=r"x\.zarr cannot be read") as error:
+        readers.read(entry("h5mu"), {"data": tmp_path / "x.zarr"})
+    assert f"obs of /mod/rna is a {'dict' if what == 'dict' else 'ndarray'}, no table" in error.value.found
 
 
 def test_what_begins_like_text_is_shown_by_its_first_lines(tmp_path):

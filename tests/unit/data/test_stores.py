@@ -195,7 +195,7 @@ def test_a_cell_without_a_name_is_refused(tmp_path):
     with_index(tmp_path / "x.h5mu", "mod/rna", pd.Index(pd.array([*CELLS[:5], None], dtype="string")))
     with pytest.raises(InputError, match="cells without a name") as error:
         readers.read(entry("h5mu"), {"data": tmp_path / "x.h5mu"})
-    assert "1 missing" in error.value.found
+    assert "1 missing" in error.value.found and str(tmp_path / "x.h5mu") in error.value.problem
 
 
 def test_raw_of_a_seurat_conversion(tmp_path):

@@ -46,14 +46,15 @@ def _each(dataset: dict, files: dict[str, Path], read) -> dict:
         if source is None and shared is None and len(types) == 1:
             contents[name] = next(iter(types.values()))
             continue
-        contents[name] = _pick(types, name, source or FEATURE_TYPES.get(spec["kind"], name))
+        path = files[name] if shared is None else files["data"]
+        contents[name] = _pick(types, name, source or FEATURE_TYPES.get(spec["kind"], name), path)
     return contents
 
 
-def _pick(types: dict, modality: str, source: str):
+def _pick(types: dict, modality: str, source: str, path: Path):
     if source not in types:
         raise InputError(
-            f"The matrix has no feature type {source}",
+            f"The matrix {path} has no feature type {source}",
             expected=f"feature type {source} for modality {modality}",
             found=", ".join(types) or "none",
             change=f"`modalities.{modality}.source` of the dataset",

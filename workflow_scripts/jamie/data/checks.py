@@ -342,8 +342,11 @@ def readable(path: Path, form: str, reader: str | None = None) -> Iterator[None]
     """
     try:
         yield
-    except InputError:
-        raise
+    except InputError as error:
+        if str(path) in str(error):
+            raise
+        rest = {"expected": error.expected, "found": error.found, "change": error.change}
+        raise InputError(f"{path}: {error.problem}", **rest) from error
     except Exception as error:
         if not isinstance(error, UNREADABLE) and not looks.raised_elsewhere(error):
             raise

@@ -110,7 +110,9 @@ def holds(group) -> str | None:
 
 def is_old(group) -> bool:
     """Whether an AnnData is as anndata wrote it before 0.7, which it knows how to read as a whole only."""
-    return not hasattr(group["obs"], "keys")
+    import h5py
+
+    return isinstance(group["obs"], h5py.Dataset)
 
 
 def modalities(group) -> list[str]:
@@ -127,8 +129,12 @@ def frame(group, name: str) -> pd.DataFrame:
     ------
     InputError
         A row has no name.
+    ValueError
+        It is no table.
     """
     table = read_elem(group, name)
+    if not isinstance(table, pd.DataFrame):
+        raise ValueError(f"{name} of {group.name} is a {type(table).__name__}, no table")
     missing = int(table.index.isna().sum())
     if missing:
         what = {"obs": "cell", "var": "feature"}[name]
