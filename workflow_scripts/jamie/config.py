@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args, get_origin, get_type_hints
@@ -12,6 +13,7 @@ from jamie import registry
 from jamie.errors import InputError, suggest
 
 DEEPEST = 20  # levels of keys
+CODE = re.compile(r"<!--|</?script", re.IGNORECASE)  # what ends a script of a page, or begins another
 TYPES = {
     int: ("integer", "a whole number"),
     float: ("number", "a number"),
@@ -213,6 +215,8 @@ def _check_plain(value, path: tuple[str, ...]) -> None:
         problem = f"The config has more than {DEEPEST} levels of keys at {place}"
     elif odd:
         problem = f"The config key {str(odd[0])!r} at {place} is no word"
+    elif isinstance(value, str) and CODE.search(value):  # the report holds the config inside a script
+        problem = f"The config value at {place} would be code in the report"
     elif not plain or (isinstance(value, float) and not math.isfinite(value)):
         problem = f"The config value at {place} is not valid"
     if problem:

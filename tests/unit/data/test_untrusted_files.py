@@ -1,5 +1,6 @@
 """Files that would crash the interpreter, fill the memory or bring in other files end in one clear error."""
 
+import gzip
 import subprocess
 import sys
 import textwrap
@@ -145,6 +146,18 @@ def test_a_matrix_market_file_is_as_long_as_it_says(tmp_path):
     )
     with pytest.raises(InputError, match="900,000,000,000 entries in"):
         readers.read_correspondence(tmp_path / "pairs.mtx", CELLS, CELLS)
+
+
+@pytest.mark.parametrize("odd", [b"1\x00\n", b"1\xff", b"1\x00"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_bytes_that_end_the_parser_of_scipy_are_refused(tmp_path, odd, pack):
+    head = f"%%MatrixMarket matrix coordinate real general\n% größe\n{N} {N} 2\n2 2 1\n1 1 ".encode()
+    path = tmp_path / ("pairs.mtx.gz" if pack is gzip.compress else "pairs.mtx")
+    path.write_bytes(pack(head + b"1\n"))
+    assert read_pairs(path).matrix.nnz == 2
+    path.write_bytes(pack(head + odd))
+    with pytest.raises(InputError, match="among its numbers"):
+        read_pairs(path)
 
 
 def test_broken_pointers_do_not_end_the_interpreter(tmp_path):

@@ -463,6 +463,14 @@ def test_a_value_without_a_meaning_is_refused(place, value):
     assert refusal(wrong).problem == f"The config value at {': '.join(place)} is not valid"
 
 
+@pytest.mark.parametrize("value", ["<script>alert(1)</script>", "a </SCRIPT > b", "<!-- x"])
+@pytest.mark.parametrize("place", ["description", "show_genes"])
+def test_what_would_be_code_in_the_report_is_refused(place, value):
+    wrong = copy.deepcopy(SMALL)
+    wrong["datasets"]["mine"][place] = value if place == "description" else [value]
+    assert "would be code in the report" in refusal(wrong).problem
+
+
 @pytest.mark.parametrize("value", [1.0, True])
 def test_a_seed_is_a_whole_number(value):
     wrong = copy.deepcopy(SMALL)

@@ -11,6 +11,7 @@ from jamie import contract as c
 from jamie.errors import InputError
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # line ends of all kinds among them
+END = re.compile("\x00")  # ends a text for HDF5, which so holds none of other columns
 LABELS = {c.CELL_TYPE: "cell type", c.BATCH: "batch"}
 OF_FEATURES = ("chrom", "symbol", "gene_id", "gene_ids", "gene_symbols", "gene_name")  # columns of var
 
@@ -40,9 +41,13 @@ def check_names(mdata, dataset: dict, files: dict[str, Path]) -> None:
             place = f"obs[{dataset.get(column) or column!r}]"
             labels = f"{path} or {files['labels']}" if "labels" in files else path
             check_text(adata.obs[column].cat.categories, LABELS[column], labels, place)
+        for key, table in (("obs", adata.obs), ("var", adata.var)):
+            check_text(table.columns, "column", path, f"columns of {key}", END)
+            for column in table:
+                check_text(table[column], "value", path, f"{key}[{column!r}]", END)
 
 
-def check_text(names, what: str, path: Path | str, key: str) -> None:
+def check_text(names, what: str, path: Path | str, key: str, pattern: re.Pattern = CONTROL) -> None:
     """Refuse names that hold a control character.
 
     Parameters
@@ -51,11 +56,16 @@ def check_text(names, what: str, path: Path | str, key: str) -> None:
         Index or column of text; what is no text is passed over.
     what, path, key
         What they name, the file they are of, and where in it they are.
+    pattern
+        Of what no name may hold.
     """
-    values = pd.Series(pd.unique(pd.Series(names)))
-    if pd.api.types.is_numeric_dtype(values):
+    names = pd.Series(names)
+    if names.dtype == "category":
+        names = pd.Series(names.cat.categories)
+    if pd.api.types.is_numeric_dtype(names):
         return
-    bad = values[values.map(lambda value: isinstance(value, str) and CONTROL.search(value) is not None)]
+    values = pd.Series(pd.unique(names))
+    bad = values[values.map(lambda value: isinstance(value, str) and pattern.search(value) is not None)]
     if len(bad):
         raise InputError(
             f"{path} names a {what} with control characters",

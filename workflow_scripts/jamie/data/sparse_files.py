@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import zipfile
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from scipy.io import mminfo, mmread
 from jamie.hdf5 import check_sparse
 from jamie.memory import check_fits
 
+PRINTABLE = bytes(range(32, 127)) + b"\t\r\n"
+LINE, BLOCK = 1 << 20, 1 << 24  # bytes read at a time
 NUMBERS = "biuf"  # kinds of dtype
 WHOLE = ("shape", "indices", "indptr", "row", "col", "offsets")  # arrays of scipy's .npz
 
@@ -72,6 +75,15 @@ def check_mtx(path: Path) -> None:
     if form == "coordinate" and Path(path).suffix != ".gz" and n_entries > Path(path).stat().st_size:
         raise ValueError(f"{n_entries:,} entries in {Path(path).stat().st_size:,} bytes")
     check_fits((n_entries if form == "coordinate" else n_rows * n_cols) * 16, path, "a matrix")
+    with (gzip.open if Path(path).suffix == ".gz" else open)(path, "rb") as file:
+        line = file.readline(LINE)
+        while line.startswith(b"%"):
+            line = file.readline(LINE)
+        while line:
+            # scipy's parser, of compiled code, ends the process at a NUL behind a number
+            if odd := line.translate(None, PRINTABLE):
+                raise ValueError(f"{odd[:1]!r} among its numbers")
+            line = file.read(BLOCK)
 
 
 def _check_numbers(matrix: sparse.coo_matrix) -> sparse.coo_matrix:

@@ -25,7 +25,7 @@ FORM = "a text table with a header, first column = cell names"
 SAMPLE = 30  # lines from which the dialect is told
 # ways to write numbers: mark of thousands, decimal mark
 MARKS = ((",", "."), (".", ","), (" ", "."), (" ", ","), ("\u00a0", ","), ("\u202f", ","), ("'", "."))
-NUMBER = r"[+-]?(\d{{1,3}}({0}\d{{3}})+|\d+)?({1}\d*)?([eE][+-]?\d+)?"
+NUMBER = r"(?=[^eE]*\d)[+-]?(\d{{1,3}}({0}\d{{3}})+|\d+)?({1}\d*)?([eE][+-]?\d+)?"
 
 
 @dataclass(frozen=True)

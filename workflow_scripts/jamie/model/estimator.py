@@ -323,7 +323,7 @@ class JAMIE:
             self.projections = {
                 m: Projection.from_arrays(_with_prefix(arrays, f"projection.{m}.")) for m in self.modalities
             }
-            saved.check_sound(self.states, self.projections)
+            saved.check_sound(self.states, self.projections, _with_prefix(arrays, "network."))
             n_inputs = tuple(len(self.projections[m].components) for m in self.modalities)
             self.model = JointVAE(n_inputs, self.options)
             self.model.load_state_dict(

@@ -28,8 +28,8 @@ def readable(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def check_sound(states: Mapping[str, Mapping], projections: Mapping) -> None:
-    """Each modality's statistics are finite and fit its features and its projection.
+def check_sound(states: Mapping[str, Mapping], projections: Mapping, network: Mapping) -> None:
+    """All weights are finite, and each modality's statistics, which fit its features and its projection.
 
     Parameters
     ----------
@@ -37,11 +37,16 @@ def check_sound(states: Mapping[str, Mapping], projections: Mapping) -> None:
         Modality -> preprocessing: ``features``, and arrays of one value each.
     projections
         Modality -> `Projection`.
+    network
+        Name -> weights.
 
     Raises
     ------
     ValueError
     """
+    for key, weights in network.items():
+        if not np.isfinite(weights).all():
+            raise ValueError(f"weights of {key} that are not finite")
     if set(states) != set(projections) or len(states) != 2:
         raise ValueError(f"modalities {', '.join(states)} and {', '.join(projections)}")
     for modality, projection in projections.items():
