@@ -80,6 +80,8 @@ def frames(modalities) -> dict:
     """Modality -> frame (cells x features) of its values, float32, with names as text."""
     found = {}
     for name, adata in modalities.items():
+        if adata.X is None:
+            continue
         values = adata.X.toarray() if sparse.issparse(adata.X) else np.asarray(adata.X)
         found[name] = pd.DataFrame(
             values.astype(np.float32), adata.obs_names.astype(str), adata.var_names.astype(str)
@@ -90,6 +92,8 @@ def frames(modalities) -> dict:
 def same_frames(found: dict, expected: dict) -> bool:
     """Every cell and feature that was kept has the values of the file."""
     for name, frame in found.items():
+        if name not in expected:
+            return False
         there = expected[name]
         if not (set(frame.index) <= set(there.index) and set(frame.columns) <= set(there.columns)):
             return False
@@ -299,7 +303,7 @@ def read_links(path: Path, folder: Path):
 
 
 def plain_text(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines()
+    return path.read_text(encoding="utf-8").split("\n")  # splitlines also splits at control characters
 
 
 def in_lines(found: set, lines: list[str]) -> bool:
