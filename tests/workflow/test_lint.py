@@ -45,6 +45,12 @@ def test_budgets_of_lines():
     assert over == {}
 
 
+def test_no_two_test_files_have_one_name():
+    """pytest takes them for one module, and only a run of both says so."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_no_finding_is_silenced_and_nothing_is_left_open():
     marks = [
         "no" + "qa",
