@@ -144,6 +144,11 @@ SENTENCES = [
         {"metrics": scores("cca", r=0.6, base=GOOD | {"knn": {R: 0.55}})},
         {"metrics": scores("ceiling", r=0.6)},  # a reference does not compete
     ),
+    (
+        "JAMIE is worse than another method on: Pearson r within types, RNA (CCA 0.300, JAMIE 0.130).",
+        {"metrics": scores("cca", within=0.3, base=GOOD | {"jamie": GOOD["jamie"] | {WITHIN: 0.13}})},
+        {"metrics": scores("cca", within=0.1, base=GOOD | {"jamie": GOOD["jamie"] | {WITHIN: 0.13}})},
+    ),
     ("With 3 seeds a difference can be told only where", {}, {"metrics": scores(n_seeds=1)}),
     (
         "Differences are taken seed by seed.",

@@ -126,7 +126,7 @@ def _weak_scores(rows: pd.DataFrame, name: str, ratio: float) -> list[str]:
     beaten = [
         _beaten(by_score[score], name, score, ratio)
         for score in own
-        if score[0] in ("foscttm", "pearson", "r2_median") or score == ("lta", "")
+        if score[0] in ("foscttm", "pearson", "pearson_within", "r2_median") or score == ("lta", "")
     ]
     if any(beaten):
         found.append(f"{label(name)} is worse than another method on: {'; '.join(filter(None, beaten))}.")
