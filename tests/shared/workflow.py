@@ -22,3 +22,16 @@ def snakemake(folder: Path, *arguments: str, overlay: dict | None = None) -> sub
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=3600, env=os.environ | {"COLUMNS": "200"}
     )
+
+
+def local_files(config: Path) -> set[Path]:
+    """All files that datasets of this config, and of the shipped one under it, give by their ``path``."""
+    found, nodes = set(), [yaml.safe_load(file.read_text()) for file in (ROOT / "config/config.yaml", config)]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, dict):
+            nodes += node.values()
+            found |= {Path(node["path"])} if isinstance(node.get("path"), str) else set()
+        elif isinstance(node, list):
+            nodes += node
+    return found

@@ -15,6 +15,7 @@ import yaml
 from jamie import config, contract
 from jamie.data.readers import READERS
 from jamie.report import describe
+from shared.workflow import local_files
 
 ROOT = Path(__file__).parents[2]
 DOCS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "config/README.md")
@@ -75,6 +76,10 @@ def checkout(tmp_path_factory):
             (folder / ".venv" / part).symlink_to(Path(sys.prefix) / part)
     (folder / ".venv/.runtime").touch()
     (folder / ".venv/.test").touch()
+    for example in (folder / "config/examples").glob("*.yaml"):  # dry runs look for local files
+        for local in local_files(example):
+            (folder / local).parent.mkdir(parents=True, exist_ok=True)
+            (folder / local).touch()
     return folder
 
 
