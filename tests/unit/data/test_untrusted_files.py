@@ -16,7 +16,7 @@ import pytest
 from scipy import sparse
 
 from jamie import io, memory
-from jamie.data import readers
+from jamie.data import readers, stores
 from jamie.data.correspondence import Correspondence
 from jamie.errors import InputError
 from jamie.hdf5 import check_own, check_sparse
@@ -168,7 +168,7 @@ def test_broken_pointers_do_not_end_the_interpreter(tmp_path):
     code = """
         import sys
         from pathlib import Path
-        from jamie.data import readers
+        from jamie.data import readers, stores
         from jamie.errors import InputError
         for path in sorted(Path(sys.argv[1]).glob("*/pairs.npz")):
             try:
@@ -300,3 +300,33 @@ def test_free_memory_is_that_of_the_machine_or_of_a_limit(monkeypatch, tmp_path)
     memory.check_fits(12345, "x", "a matrix")
     with pytest.raises(InputError, match="too large"):
         memory.check_fits(12346, "x", "a matrix")
+
+
+# --- what a store unpacks to, and where a folder's data lie
+
+
+def test_a_file_that_unpacks_to_more_than_the_disk_holds_is_refused_and_leaves_nothing(
+    tmp_path, h5mu, monkeypatch
+):
+    packed, temporary = tmp_path / "x.h5mu.gz", tmp_path / "temporary"
+    packed.write_bytes(gzip.compress(h5mu.read_bytes()))
+    temporary.mkdir()
+    monkeypatch.setattr(stores.tempfile, "tempdir", str(temporary))
+    monkeypatch.setattr(stores, "MOST_OF_DISK", 0.0)
+    with pytest.raises(InputError, match="too large to be unpacked"):
+        read(packed)
+    assert not list(temporary.iterdir())
+    monkeypatch.setattr(stores, "MOST_OF_DISK", 0.5)
+    assert read(packed).mod["rna"].n_vars == 4
+
+
+def test_a_zarr_folder_that_takes_its_data_from_elsewhere_is_refused(tmp_path, h5mu):
+    folder, other = tmp_path / "x.zarr", tmp_path / "other"
+    mudata.read_h5mu(h5mu).write_zarr(folder)
+    (folder / "inside").symlink_to(folder / "mod")
+    assert read(folder).mod["adt"].n_vars == 3
+    other.write_bytes(b"1")
+    (folder / "mod/rna/outside").symlink_to(other)
+    with pytest.raises(InputError, match="takes its data from elsewhere") as caught:
+        read(folder)
+    assert "mod/rna/outside" in caught.value.found

@@ -23,6 +23,7 @@ from jamie.hdf5 import check_own, read_elem
 
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 ZARR_ROOTS = (".zgroup", "zarr.json")  # zarr 2, zarr 3
+MOST_OF_DISK = 0.5  # of what is free, that unpacking may take
 ANNDATA, MUDATA, CELL_RANGER = "AnnData", "MuData", "Cell Ranger matrix"
 
 
@@ -51,6 +52,7 @@ def opened(path: str | Path) -> Iterator:
     if path.is_dir():
         if not any((path / name).is_file() for name in ZARR_ROOTS):
             raise ValueError("a folder that is no zarr store: it lacks .zgroup and zarr.json")
+        _check_links(path)
         yield zarr.open_group(str(path), mode="r")
         return
     start = first_bytes(path)
@@ -81,9 +83,32 @@ def unpacked(path: Path) -> Path:
 @lru_cache(maxsize=8)
 def _unpacked(path: Path, mtime_ns: int, size: int) -> tempfile.TemporaryDirectory:
     folder = tempfile.TemporaryDirectory(prefix="jamie-")
+    left = MOST_OF_DISK * shutil.disk_usage(folder.name).free
     with gzip.open(path) as packed, open(Path(folder.name) / "unpacked", "wb") as plain:
-        shutil.copyfileobj(packed, plain, 1 << 20)
+        while part := packed.read(1 << 20):
+            left -= plain.write(part)
+            if left < 0:
+                folder.cleanup()
+                raise InputError(
+                    f"{path} is too large to be unpacked here, or broken",
+                    expected=f"a file that fits into {MOST_OF_DISK:.0%} of the free disk of {folder.name}",
+                    found=f"{size:,} bytes that unpack to more",
+                    change="TMPDIR to a folder with more space, or the file itself",
+                )
     return folder
+
+
+def _check_links(folder: Path) -> None:
+    """Refuse a zarr folder that takes its data from elsewhere, as `jamie.hdf5.check_own` does HDF5 files."""
+    inside = folder.resolve()
+    for item in folder.rglob("*"):
+        if item.is_symlink() and not item.resolve().is_relative_to(inside):
+            raise InputError(
+                f"{folder} takes its data from elsewhere",
+                expected="a folder that holds all its data",
+                found=f"{item.relative_to(folder)}, a link to {item.readlink()}",
+                change="the folder: copy it with its links followed (cp -rL)",
+            )
 
 
 def _root_in_zip(path: Path) -> str:
