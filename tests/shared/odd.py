@@ -18,7 +18,7 @@ def spec(kind, values="counts", source=None, layer=None):
     return {"kind": kind, "values": values, "source": source, "layer": layer}
 
 
-def entry(reader, cell_type=None, batch=None, **modalities):
+def entry(reader, cell_type=None, batch=None, correspondence=None, **modalities):
     modalities = modalities or {"rna": spec("rna"), "ephys": spec("continuous")}
     return {
         "reader": reader,
@@ -26,7 +26,7 @@ def entry(reader, cell_type=None, batch=None, **modalities):
         "modalities": modalities,
         "cell_type": cell_type,
         "batch": batch,
-        "correspondence": None,
+        "correspondence": correspondence,
     }
 
 

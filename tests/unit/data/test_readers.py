@@ -17,29 +17,9 @@ from jamie.data import checks, originals, readers, readers_r
 from jamie.data.correspondence import Correspondence
 from jamie.errors import InputError
 from jamie.io import together
+from shared.odd import CELLS, COUNTS, GENES, MEASURED, TYPES, N, entry, spec
 
-N = 6
-CELLS = [f"cell{i}" for i in range(N)]
-COUNTS = np.arange(N * 4).reshape(N, 4) % 5
-MEASURED = np.round(np.linspace(-1, 1, N * 3).reshape(N, 3), 3)
-GENES, PEAKS = ["g0", "g1", "g2", "g3"], ["chr1:100-200", "chr2:5-10", "chrX:7-9"]
-TYPES = ["a", "b"] * 3
-
-
-def spec(kind, values="counts", source=None, layer=None):
-    return {"kind": kind, "values": values, "source": source, "layer": layer}
-
-
-def entry(reader, cell_type=None, batch=None, correspondence=None, **modalities):
-    modalities = modalities or {"rna": spec("rna"), "ephys": spec("continuous")}
-    return {
-        "reader": reader,
-        "files": {},
-        "modalities": modalities,
-        "cell_type": cell_type,
-        "batch": batch,
-        "correspondence": correspondence,
-    }
+PEAKS = ["chr1:100-200", "chr2:5-10", "chrX:7-9"]
 
 
 def adata(values, features, cells=CELLS, **obs):
