@@ -88,7 +88,7 @@ lock: ## bring both locks and the conda environment up to pyproject.toml (delete
 	rm -r .venv/lock
 
 clean: ## remove what runs have written here (not .venv)
-	rm -rf results resources logs benchmarks build/benchmark .snakemake
+	rm -rf results resources logs benchmarks checksums build/benchmark .snakemake
 
 .venv/bin/pip:
 	@$(call check,$(PYTHON),make PYTHON=/path/to/python3.12)

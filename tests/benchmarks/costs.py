@@ -36,7 +36,7 @@ from scipy.optimize import nnls
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
-WRITTEN = ("results", "resources", "logs", "benchmarks", ".snakemake")
+WRITTEN = ("results", "resources", "logs", "benchmarks", "checksums", ".snakemake")
 IMPORTS, TOTALS = "imports.jsonl", "totals.json"
 LOW, HIGH = 1.2, 3.0  # asked / used
 FLOOR_MB, FLOOR_MIN = 500, 10  # of rules/resources.smk

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from jamie import checksums
 from jamie.errors import InputError
 from jamie.evaluation import roles
 from jamie.io import read_json, write_json
@@ -29,6 +30,7 @@ USAGE = "Used: "  # how the last line of a log begins
 def job(snakemake) -> Iterator[None]:
     """Log to the rule's log file and to stderr; an InputError ends the job with its message alone.
 
+    Inputs are held against their checksums before they are read, outputs get theirs (`jamie.checksums`).
     The last line of the log file of a job that succeeds says what it used, for ``make benchmark-workflow``.
     """
     handlers = [logging.FileHandler(snakemake.log[0], mode="w"), logging.StreamHandler(sys.stderr)]
@@ -38,7 +40,10 @@ def job(snakemake) -> Iterator[None]:
     if about := getattr(getattr(snakemake, "params", None), "about", {}):
         roles.add_labels(about["labels"], about["no_pairs"])
     try:
+        checksums.check(snakemake.input)
+        checksums.forget(snakemake.output)
         yield
+        checksums.record(snakemake.output, rule=snakemake.rule, log=snakemake.log[0])
     except InputError as error:
         log.error("\nError: %s\n", error)
         sys.exit(1)

@@ -15,7 +15,11 @@ from jamie import InputError, entry
 def job_of(folder: Path) -> SimpleNamespace:
     """What Snakemake gives to a script, as far as the frame needs it."""
     return SimpleNamespace(
-        log=[str(folder / "job.log")], resources={"mem_mb": 700, "runtime": 10, "tmpdir": "/"}
+        rule="any",
+        input=[],
+        output=[],
+        log=[str(folder / "job.log")],
+        resources={"mem_mb": 700, "runtime": 10, "tmpdir": "/"},
     )
 
 

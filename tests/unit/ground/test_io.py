@@ -283,7 +283,9 @@ def test_an_input_error_tells_everything_and_survives_a_process_border():
 def run_job(tmp_path, action) -> str:
     """The rule's log after a job."""
     try:
-        with entry.job(SimpleNamespace(log=[str(tmp_path / "rule.log")], resources={})):
+        with entry.job(
+            SimpleNamespace(rule="any", input=[], output=[], log=[str(tmp_path / "rule.log")], resources={})
+        ):
             action()
     finally:
         text = (tmp_path / "rule.log").read_text()
