@@ -1,4 +1,4 @@
-# Every other method, fitted and applied in one job: one rule for all of them.
+# Every other method, fitted and applied in one job: one rule for all of them, and its like for those that use torch.
 
 
 rule fit_baseline:
@@ -20,10 +20,22 @@ rule fit_baseline:
     benchmark:
         "benchmarks/fit_baseline/{dataset}.{scenario}.{method}.{seed}.tsv"
     wildcard_constraints:
-        method="|".join(BASELINES) or "none",
+        method="|".join(m for m in BASELINES if m not in WITH_DEVICE) or "none",
     conda:
         "../envs/environment.yaml"
     resources:
         **needs("fit_baseline"),
     script:
         "../workflow_scripts/fit_baseline.py"
+
+
+use rule fit_baseline as fit_torch_method with:
+    log:
+        "logs/fit_torch_method/{dataset}.{scenario}.{method}.{seed}.log",
+    benchmark:
+        "benchmarks/fit_torch_method/{dataset}.{scenario}.{method}.{seed}.tsv"
+    wildcard_constraints:
+        method="|".join(WITH_DEVICE) or "none",
+    resources:
+        **needs("fit_torch_method"),
+        gpu=gpus,

@@ -39,6 +39,7 @@ _LINEAR = "blocks", "components", "neighbours", "principal", "projection"
 PROJECTION_CODE = [f"linear/{name}.py" for name in _LINEAR]
 TRAINED = [m for m in METHODS if spec(m).trains]
 BASELINES = [m for m in METHODS if not spec(m).trains]
+WITH_DEVICE = [m for m in BASELINES if "device" in spec(m).options]  # those that compute with torch
 
 
 def may_use_estimate(method):

@@ -39,7 +39,7 @@ rule train_jamie:
     threads: 1
     resources:
         **needs("train_jamie", times=times_of_fit),
-        gpu=1,
+        gpu=gpus,
     script:
         "../workflow_scripts/train_jamie.py"
 

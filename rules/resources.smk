@@ -19,11 +19,10 @@ FLOOR_MB, FLOOR_MIN = 500, 10
 TIMES = {}  # rule -> how many times over the work of the table is done; or a function of a job that says it
 
 
-def loads_torch(name, wildcards):
-    """Whether a job imports torch: of the other methods those that may use a GPU."""
-    if name in ("fit_baseline", "tune_method"):
-        return "device.py" in spec(wildcards.method).builds_on
-    return name in WITH_TORCH
+def gpus(wildcards):
+    """GPUs that a fit asks for: one, unless the method's option `device` is cpu."""
+    entry = CONFIG["methods"][wildcards.method]
+    return int((dict(spec(wildcards.method).options) | entry["options"])["device"] != "cpu")
 
 
 def of_inputs(need):
@@ -85,7 +84,7 @@ def needs(rule, times=1, sizes=None):
 
     def mem_mb(wildcards, input, attempt):
         seen = need.mb + need.mb_per_mb * sizes_mb(wildcards, input)[0]
-        seen += CUDA_MB if loads_torch(rule, wildcards) else 0
+        seen += CUDA_MB if rule in WITH_TORCH else 0
         return attempt * max(FLOOR_MB, round(OWN_MB + MORE_MEMORY * seen))
 
     def runtime(wildcards, input, attempt):

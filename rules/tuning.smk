@@ -18,7 +18,7 @@ rule tune_method:
     benchmark:
         "benchmarks/tune_method/{dataset}.{scenario}.{method}.{seed}.tsv"
     wildcard_constraints:
-        method="|".join(m for m in TUNED if m in BASELINES) or "none",
+        method="|".join(m for m in TUNED if m in BASELINES and m not in WITH_DEVICE) or "none",
     conda:
         "../envs/environment.yaml"
     threads: 1
@@ -26,6 +26,18 @@ rule tune_method:
         **needs("tune_method", times=RUN["trials"]),
     script:
         "../workflow_scripts/tune_method.py"
+
+
+use rule tune_method as tune_torch_method with:
+    log:
+        "logs/tune_torch_method/{dataset}.{scenario}.{method}.{seed}.log",
+    benchmark:
+        "benchmarks/tune_torch_method/{dataset}.{scenario}.{method}.{seed}.tsv"
+    wildcard_constraints:
+        method="|".join(m for m in TUNED if m in WITH_DEVICE) or "none",
+    resources:
+        **needs("tune_torch_method", times=RUN["trials"]),
+        gpu=gpus,
 
 
 use rule tune_method as tune_jamie with:
@@ -37,7 +49,7 @@ use rule tune_method as tune_jamie with:
         method="|".join(m for m in TUNED if m in TRAINED) or "none",
     resources:
         **needs("tune_jamie", times=RUN["trials"]),
-        gpu=1,
+        gpu=gpus,
 
 
 rule collect_settings:

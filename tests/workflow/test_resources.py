@@ -22,6 +22,7 @@ def resources():
     """What rules/needs.smk and resources.smk define: plain Python, but for the configuration."""
     text = "".join((ROOT / f"rules/{name}.smk").read_text() for name in ("needs", "resources"))
     names = {"CONFIG": {"datasets": {"d": {"options": {"n_cells": 1000}}}}, "__name__": "resources"}
+    names["CONFIG"]["methods"] = {name: {"options": {}} for name in ("jamie", "babel")}
     names["spec"] = registry.specs().get  # of a method
     exec(compile(text, "resources.smk", "exec"), names)
     return SimpleNamespace(**names)
@@ -120,9 +121,7 @@ def test_sources_count_wherever_they_are(resources, tmp_path):
 
 
 def test_jobs_that_load_torch_ask_for_what_a_cuda_build_takes(resources, tmp_path):
-    babel = SimpleNamespace(method="babel")
-    assert resources.loads_torch("train_jamie", babel) and not resources.loads_torch("ingest_dataset", KNN)
-    assert resources.loads_torch("fit_baseline", babel) and not resources.loads_torch("fit_baseline", KNN)
+    assert "fit_torch_method" in resources.WITH_TORCH and "fit_baseline" not in resources.WITH_TORCH
     asked = resources.needs("train_jamie")["mem_mb"]
     files = {"prepared": file_of(tmp_path, 100)}
     before, names = asked(KNN, files, attempt=1), asked.__globals__
@@ -131,3 +130,21 @@ def test_jobs_that_load_torch_ask_for_what_a_cuda_build_takes(resources, tmp_pat
         assert asked(KNN, files, attempt=1) - before == 1000 * resources.MORE_MEMORY
     finally:
         names["CUDA_MB"] -= 1000
+
+
+def test_a_fit_asks_for_a_gpu_unless_its_options_say_cpu(resources):
+    for method in ("jamie", "babel"):
+        wildcards, options = SimpleNamespace(method=method), resources.CONFIG["methods"][method]["options"]
+        assert resources.gpus(wildcards) == 1
+        options["device"] = "cuda"
+        assert resources.gpus(wildcards) == 1
+        options["device"] = "cpu"
+        assert resources.gpus(wildcards) == 0
+
+
+def test_rules_that_fit_with_torch_and_no_others_ask_for_a_gpu():
+    asking = {rule for rule, body in RULES.items() if re.search(r"^        gpu=gpus,", body, re.MULTILINE)}
+    assert asking == {"train_jamie", "tune_jamie", "fit_torch_method", "tune_torch_method"}
+    assert len(re.findall(r"\bgpu=", TEXT)) == len(asking)
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    assert {rule for rule, given in profile["set-resources"].items() if "slurm_partition" in given} == asking

@@ -6,13 +6,14 @@ import hashlib
 import json
 import logging
 import os
+import platform
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from jamie.io import read_json, write_json
 PACKAGE = Path(__file__).parent
 log = logging.getLogger("jamie")
 USAGE = "Used: "  # how the last line of a log begins
+REFUSED = "Not tried again: the input, the file or the config that is named above has to change first."
 
 
 @contextmanager
@@ -31,7 +33,9 @@ def job(snakemake) -> Iterator[None]:
     """Log to the rule's log file and to stderr; an InputError ends the job with its message alone.
 
     Inputs are held against their checksums before they are read, outputs get theirs (`jamie.checksums`).
-    The last line of the log file of a job that succeeds says what it used, for ``make benchmark-workflow``.
+    The first line of the log file says where the job runs and what was asked for it, should it be killed. The
+    last line says what a job that succeeded used, for ``make benchmark-workflow``, or that its input was
+    refused, for ``rules/retries.smk``.
     """
     handlers = [logging.FileHandler(snakemake.log[0], mode="w"), logging.StreamHandler(sys.stderr)]
     # features of two modalities may share a name; within one, the check of the dataset sees to it
@@ -39,6 +43,8 @@ def job(snakemake) -> Iterator[None]:
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers, force=True)
     if about := getattr(getattr(snakemake, "params", None), "about", {}):
         roles.add_labels(about["labels"], about["no_pairs"])
+    asked = snakemake.resources
+    _note(handlers[0], f"On {platform.node()}, with {asked.get('mem_mb')} MB and {asked.get('runtime')} min.")
     try:
         checksums.check(snakemake.input)
         checksums.forget(snakemake.output)
@@ -46,12 +52,23 @@ def job(snakemake) -> Iterator[None]:
         checksums.record(snakemake.output, rule=snakemake.rule, log=snakemake.log[0])
     except InputError as error:
         log.error("\nError: %s\n", error)
+        _note(handlers[0], REFUSED)
         sys.exit(1)
     except Exception:
         log.exception("The job failed")
         raise
-    used = json.dumps(usage(snakemake))
-    handlers[0].emit(logging.makeLogRecord({"msg": f"{USAGE}{used}"}))
+    _note(handlers[0], f"{USAGE}{json.dumps(usage(snakemake))}")
+
+
+def _note(handler: logging.Handler, line: str) -> None:
+    """A line for the log file alone."""
+    handler.emit(logging.makeLogRecord({"msg": line}))
+
+
+def refused(logs: Iterable[str | Path], since: float) -> bool:
+    """Whether a log file, written after ``since`` (s since the epoch), is of a job that refused its input."""
+    written = (log for log in map(Path, logs) if log.exists() and log.stat().st_mtime >= since)
+    return any(log.read_text(errors="replace").rstrip().endswith(REFUSED) for log in written)
 
 
 def sources(snakemake) -> tuple[dict, dict[str, Path]]:

@@ -1,6 +1,7 @@
 """The frame of every job: what its log ends with."""
 
 import json
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -26,8 +27,9 @@ def job_of(folder: Path) -> SimpleNamespace:
 def test_log_of_a_job_ends_with_what_it_used_and_asked_for(tmp_path, quiet_logging, capsys):
     with entry.job(job_of(tmp_path)):
         entry.log.info("at work")
-    first, last = (tmp_path / "job.log").read_text().splitlines()
-    assert first == "at work" and last.startswith(entry.USAGE)
+    first, middle, last = (tmp_path / "job.log").read_text().splitlines()
+    assert first == f"On {platform.node()}, with 700 MB and 10 min."
+    assert middle == "at work" and last.startswith(entry.USAGE)
     used = json.loads(last.removeprefix(entry.USAGE))
     assert used["cpu_s"] > 0 and used["peak_mb"] > 50
     assert used["mem_mb"] == 700 and used["runtime"] == 10

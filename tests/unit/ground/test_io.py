@@ -294,7 +294,7 @@ def run_job(tmp_path, action) -> str:
 
 def test_a_job_logs_what_the_package_says(tmp_path, quiet_logging):
     text = run_job(tmp_path, lambda: logging.getLogger("jamie.data").info("12 cells"))
-    assert text.startswith(f"12 cells\n{entry.USAGE}")
+    assert f"\n12 cells\n{entry.USAGE}" in text
 
 
 def test_an_input_error_ends_a_job_with_its_message_alone(tmp_path, quiet_logging, capsys):

@@ -1,0 +1,27 @@
+# Which failed jobs are tried again.
+#
+# The profile's `retries` submit a job that failed anew, with more memory and time. One that refused its input would
+# refuse it again, after the same wait in the queue. Snakemake knows a number of retries for each rule, in its own words
+# `restart_times`, asks the job for it once it has failed, and offers no other say: hence this property is replaced by
+# one that looks into the log of the job first.
+import time
+
+from jamie.entry import refused
+from snakemake.jobs import GroupJob, Job
+
+RETRIES_SINCE = time.time()  # an older log tells of an earlier run
+
+
+def restart_times(job):
+    """How often a job is tried again: never, once it has refused its input."""
+    return 0 if refused(job.log, RETRIES_SINCE) else job.rule.restart_times
+
+
+def restart_times_of_group(group):
+    """The same of jobs that are submitted together: never, once one of them has refused its input."""
+    any_refused = any(refused(job.log, RETRIES_SINCE) for job in group.jobs)
+    return 0 if any_refused else max(job.rule.restart_times for job in group.jobs)
+
+
+Job.restart_times = property(restart_times)
+GroupJob.restart_times = property(restart_times_of_group)
