@@ -1,6 +1,6 @@
 # `make` lists the targets. Settings: CONFIG="FILE ..." (overlays on config/config.yaml), ARGS="..." (for snakemake).
 .DELETE_ON_ERROR:
-.PHONY: help report check readme test test-slow fuzz benchmark benchmark-workflow lint lock docs clean
+.PHONY: help report check readme test test-slow test-slurm fuzz benchmark benchmark-workflow lint lock docs clean
 
 # the Pythons that the locks serve; a new .venv gets the first that is one of them
 SERVED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -44,6 +44,15 @@ test: .venv/.test ## run the tests, but for the slow ones
 
 test-slow: .venv/.test ## run the slow tests: several whole runs, and the commands of the documents
 	$(PYTEST) -m slow
+
+# with root and apt, what is missing of Slurm is installed; else the tests say what they lack, and are skipped
+SLURM := slurmctld slurmd slurm-client munge
+
+test-slurm: .venv/.test ## run the workflow on a Slurm of one node that is started for it (root, Debian or Ubuntu)
+	@which slurmctld slurmd sbatch munged >/dev/null || { test $$(id -u) = 0 && command -v apt-get >/dev/null && \
+		apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends $(SLURM); } \
+		|| echo 'Slurm is not there and cannot be installed'
+	$(BIN)/python -m pytest -m slurm tests/slurm
 
 # the short form: make benchmark SIZES="1000 3000"; STAGES and OPTIONS are those of tests/benchmarks/scaling.py
 SIZES ?= 1000 3000 10000 30000 100000

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,8 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[2]
+PARTS = (".ci", "config", "envs", "profiles", "report", "rules", "tests", "workflow_scripts")
+FILES = ("Makefile", "Snakefile", "pyproject.toml", "README.md")
 
 
 def snakemake(folder: Path, *arguments: str, overlay: dict | None = None) -> subprocess.CompletedProcess:
@@ -22,6 +26,26 @@ def snakemake(folder: Path, *arguments: str, overlay: dict | None = None) -> sub
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=3600, env=os.environ | {"COLUMNS": "200"}
     )
+
+
+def checked_out(folder: Path) -> Path:
+    """The folder, with a copy of the repository in it; its .venv is this Python's environment."""
+    for part in PARTS:
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in FILES:
+        shutil.copy2(ROOT / file, folder)
+    (folder / ".venv").mkdir()
+    for part in ("bin", "lib", "pyvenv.cfg"):
+        if (Path(sys.prefix) / part).exists():
+            (folder / ".venv" / part).symlink_to(Path(sys.prefix) / part)
+    (folder / ".venv/.runtime").touch()
+    (folder / ".venv/.test").touch()
+    return folder
+
+
+def fenced(text: str, language: str) -> list[str]:
+    """What the fenced blocks of that language in a markdown text hold."""
+    return re.findall(rf"^ *```{language}\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
 
 
 def local_files(config: Path) -> set[Path]:

@@ -3,9 +3,7 @@
 import os
 import re
 import shlex
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +13,15 @@ import yaml
 from jamie import config, contract
 from jamie.data.readers import READERS
 from jamie.report import describe
-from shared.workflow import local_files
+from shared.workflow import PARTS, checked_out, fenced, local_files
 
 ROOT = Path(__file__).parents[2]
 DOCS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "config/README.md")
 EXAMPLES = sorted((ROOT / "config/examples").glob("*.yaml"))
-PARTS = (".ci", "config", "envs", "profiles", "report", "rules", "tests", "workflow_scripts")
-FILES = ("Makefile", "Snakefile", "pyproject.toml", "README.md")
 
 
 def read(name: str) -> str:
     return (ROOT / name).read_text()
-
-
-def fenced(name: str, language: str) -> list[str]:
-    return re.findall(rf"^ *```{language}\n(.*?)^ *```", read(name), re.MULTILINE | re.DOTALL)
 
 
 def code_words(name: str) -> list[str]:
@@ -57,7 +49,7 @@ def merged(*overlays: dict) -> dict:
 COMMANDS = [
     (name, line)
     for name in ("README.md", "CONTRIBUTING.md")
-    for block in fenced(name, "bash")
+    for block in fenced(read(name), "bash")
     for line in block.splitlines()
 ]
 
@@ -65,17 +57,7 @@ COMMANDS = [
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
     """A copy of the repository whose .venv is this Python's environment, taken to be installed."""
-    folder = tmp_path_factory.mktemp("checkout")
-    for part in PARTS:
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in FILES:
-        shutil.copy2(ROOT / file, folder)
-    (folder / ".venv").mkdir()
-    for part in ("bin", "lib", "pyvenv.cfg"):
-        if (Path(sys.prefix) / part).exists():
-            (folder / ".venv" / part).symlink_to(Path(sys.prefix) / part)
-    (folder / ".venv/.runtime").touch()
-    (folder / ".venv/.test").touch()
+    folder = checked_out(tmp_path_factory.mktemp("checkout"))
     for example in (folder / "config/examples").glob("*.yaml"):  # dry runs look for local files
         for local in local_files(example):
             (folder / local).parent.mkdir(parents=True, exist_ok=True)
@@ -119,7 +101,7 @@ def test_documents_hold_commands():
 
 
 def test_python_example_works(tmp_path, monkeypatch, one_torch_thread):
-    (code,) = fenced("README.md", "python")
+    (code,) = fenced(read("README.md"), "python")
     monkeypatch.chdir(tmp_path)
     names: dict = {}
     exec(compile(code, "README.md", "exec"), names)
