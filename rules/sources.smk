@@ -1,4 +1,5 @@
 # The local files and folders that rules read; a missing one ends a dry run, too.
+from jamie import datasets_table
 from jamie.data.sources import content_digest, located
 
 
@@ -21,7 +22,7 @@ def local_files(dataset, sources):
             if source.get("path")
         ]
     except InputError as error:
-        raise WorkflowError(str(error)) from None
+        raise WorkflowError(f"{error}{datasets_table.place(config, dataset)}") from None
 
 
 def folders_read(wildcards):

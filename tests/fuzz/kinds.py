@@ -107,5 +107,6 @@ KINDS = {
     "links.bedpe": Kind(made.bedpe, text("\t"), r.read_links, r.plain_text, r.in_lines),
     "ingested.h5mu": Kind(made.h5mu, HDF5, r.read_h5mu_again, r.plain_h5mu, r.same_frames),
     "config": Kind(made.config, CONFIG, r.read_config, r.plain_config, r.keeps),
+    "datasets_table": Kind(made.datasets_table, text("\t"), r.read_rows, r.plain_text, r.in_lines),
     "model": Kind(made.model, spoil.folder_changes(MODEL), r.read_model, r.plain_model, r.same_arrays),
 }

@@ -13,6 +13,7 @@ import pandas as pd
 import scipy.io
 from scipy import sparse
 
+ROOT = Path(__file__).parents[2]
 N = 24
 CELLS = [f"c{i:02d}" for i in range(N)]
 GENES, PROTEINS = [f"GENE{j}" for j in range(6)], ["CD3", "CD4", "CD8", "CD19"]
@@ -211,7 +212,14 @@ def model(folder: Path) -> Path:
 
 
 def config(folder: Path) -> Path:
-    path = folder / "config.yaml"
-    shipped = Path(__file__).parents[2] / "config" / "config.yaml"
-    path.write_bytes(shipped.read_bytes())
+    return _shipped("config.yaml", folder)
+
+
+def datasets_table(folder: Path) -> Path:
+    return _shipped("examples/many_datasets.tsv", folder)
+
+
+def _shipped(name: str, folder: Path) -> Path:
+    path = folder / Path(name).name
+    path.write_bytes((ROOT / "config" / name).read_bytes())
     return path

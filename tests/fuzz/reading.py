@@ -320,6 +320,16 @@ def read_config(path: Path, folder: Path):
     return config.check(yaml.safe_load(path.read_bytes()))
 
 
+def read_rows(path: Path, folder: Path) -> set:
+    """Names of the datasets of a table."""
+    from jamie import config
+    from jamie.schema import ROOT
+
+    shipped = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    found = config.check(shipped | {"datasets_table": str(path)})["datasets"]
+    return {(name,) for name in found.keys() - shipped["datasets"].keys()}
+
+
 def plain_config(path: Path):
     return yaml.safe_load(path.read_bytes())
 

@@ -6,11 +6,11 @@ import copy
 import math
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import get_args, get_origin, get_type_hints
 
-from jamie import registry
+from jamie import datasets_table, registry
 from jamie.errors import InputError, suggest
+from jamie.schema import load_schema, resolve, validator, with_defaults
 
 DEEPEST = 20  # levels of keys
 CODE = re.compile(r"<!--|</?script", re.IGNORECASE)  # what ends a script of a page, or begins another
@@ -21,13 +21,6 @@ TYPES = {
     str: ("string", "a word"),
     type(None): ("null", "null"),
 }  # type -> its name in a schema, and in words
-SCHEMA = Path(__file__).parents[2] / "config" / "schemas" / "config.schema.yaml"
-
-
-def load_schema() -> dict:
-    import yaml
-
-    return yaml.safe_load(SCHEMA.read_text())
 
 
 def check(config: dict) -> dict:
@@ -42,10 +35,14 @@ def check(config: dict) -> dict:
     _check_plain(config, ())
     schema = load_schema()
     config = copy.deepcopy(dict(config))
-    errors = sorted(_validator(schema).iter_errors(config), key=lambda e: [str(part) for part in e.path])
+    errors = sorted(validator(schema).iter_errors(config), key=lambda e: [str(part) for part in e.path])
     if errors:
         raise _explain(errors[0])
+    config, rows = datasets_table.with_rows({"datasets_table": None} | config, schema)
+    for name, row in rows.items():
+        _check_plain(config["datasets"][name], (row.where,))
     config = with_defaults(config, schema, schema)
+    _select_rows(config["run"], rows)
     for name in config["run"]["methods"]:
         _check_known(name, {**registry.specs(), **config["methods"]}, "run: methods")
         config["methods"].setdefault(name, {"base": None, "label": None, "options": {}, "tune": True})
@@ -55,40 +52,13 @@ def check(config: dict) -> dict:
         _check_label(name, entry["label"])
     for name, entry in config["datasets"].items():
         if entry["reader"] == "simulate":
-            _check_simulation(name, entry["options"])
+            _check_simulation(name, entry["options"], rows.get(name))
     for kind in ("datasets", "scenarios"):
         for name in config["run"][kind]:
             _check_known(name, config[kind], f"run: {kind}")
     for name in config["run"]["apply"]:
         _check_known(name, config["models"], "run: apply")
     return config
-
-
-def with_defaults(value, schema: dict, root: dict):
-    """``value`` with the schema's defaults where keys are absent."""
-    schema = resolve(schema, root)
-    if not isinstance(value, dict):
-        return value
-    filled = dict(value)
-    for key, part in schema.get("properties", {}).items():
-        part = resolve(part, root)
-        if key not in filled and "default" in part:
-            filled[key] = copy.deepcopy(part["default"])
-        if key in filled:
-            filled[key] = with_defaults(filled[key], part, root)
-    rest = schema.get("additionalProperties")
-    if isinstance(rest, dict):
-        for key in filled:
-            if key not in schema.get("properties", {}):
-                filled[key] = with_defaults(filled[key], rest, root)
-    return filled
-
-
-def resolve(schema: dict, root: dict) -> dict:
-    """A part of the schema with its ``$ref`` filled in; keys beside the reference win."""
-    if "$ref" not in schema:
-        return schema
-    return root["$defs"][schema["$ref"].rsplit("/", 1)[1]] | {k: v for k, v in schema.items() if k != "$ref"}
 
 
 def _explain(error) -> InputError:
@@ -149,12 +119,26 @@ def _check_label(name: str, label: str | None) -> None:
         )
 
 
-def _check_simulation(name: str, options: dict) -> None:
+def _select_rows(run: dict, rows: dict) -> None:
+    """Where `run: datasets` names the table, every row of it is run."""
+    if datasets_table.EVERY_ROW in run["datasets"] and not rows:
+        raise InputError(
+            "`run: datasets` names the table of datasets, and there is none",
+            expected="`datasets_table: FILE` in the config",
+            found="nothing",
+            change="add it, or name datasets",
+        )
+    chosen = ([*rows] if name == datasets_table.EVERY_ROW else [name] for name in run["datasets"])
+    run["datasets"] = list(dict.fromkeys(name for names in chosen for name in names))
+
+
+def _check_simulation(name: str, options: dict, row: datasets_table.Row | None) -> None:
     from jamie.data.simulate import simulate_multiome
 
     types = get_type_hints(simulate_multiome, localns={"MuData": object})  # imported in the function
     types.pop("return")
-    _check_options(f"The simulation {name!r}", options, types, f"datasets: {name}: options")
+    place = row.column("options") if row else f"datasets: {name}: options"
+    _check_options(f"The simulation {name!r}", options, types, place)
 
 
 def _check_options(what: str, options: dict, types: dict[str, object], place: str) -> None:
@@ -168,7 +152,7 @@ def _check_options(what: str, options: dict, types: dict[str, object], place: st
                 found=option,
                 change=suggest(option, known, f"`{place}`"),
             )
-        if not _validator(_schema_of(types[option])).is_valid(value):
+        if not validator(_schema_of(types[option])).is_valid(value):
             raise InputError(
                 f"The option {option!r} is of another type",
                 expected=_type_in_words(types[option]),
@@ -190,20 +174,6 @@ def _type_in_words(hint) -> str:
     if get_origin(hint) is tuple:
         return f"a list, each of it {_type_in_words(get_args(hint)[0])}"
     return " or ".join(TYPES[part][1] for part in get_args(hint) or (hint,))
-
-
-def _validator(schema: dict):
-    """A validator for which 1.0 is no whole number and infinity no number: nothing computes with them."""
-    from jsonschema import Draft202012Validator, validators
-
-    strict = Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {
-            "integer": lambda _, value: type(value) is int,
-            "number": lambda _, value: type(value) in (int, float) and math.isfinite(value),
-            "array": lambda _, value: isinstance(value, list | tuple),
-        }
-    )
-    return validators.extend(Draft202012Validator, type_checker=strict)(schema)
 
 
 def _check_plain(value, path: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jamie import config, registry
+from jamie import config, datasets_table, registry
 from jamie.errors import InputError
 from jamie.model.options import PRESETS, Options
 from jamie.report import describe
@@ -100,6 +100,8 @@ def test_every_example_passes_on_top_of_the_shipped_config(path):
     overlay = yaml.safe_load(path.read_text())
     checked = config.check(merged(SHIPPED, overlay))
     for key, value in overlay.get("run", {}).items():
+        if value == [datasets_table.EVERY_ROW]:
+            value = [row.cells["name"] for row in datasets_table.read(overlay["datasets_table"])[1]]
         assert checked["run"][key] == value
 
 

@@ -31,6 +31,9 @@ A key that is not in the table below stops the run, with the nearest known one i
 
 SECTIONS = {
     "Keys": "A `*` stands for a name of your choice; `required` keys have no default.",
+    "A table of datasets": "`datasets_table:` names a `.tsv` or `.csv`, as a spreadsheet saves it, with one "
+    "dataset a row. Its columns are the keys of a dataset, `datasets.*.` left out, with dots between levels; "
+    "an empty cell gives no key. `run: {datasets: [datasets_table]}` runs every row.",
     "Readers": "What goes under `files:` of a dataset, by `reader:`. Beside these, every reader takes "
     "`labels`: a text table whose first column names the cells and whose other columns join their `obs`.",
     "Kinds": "How the values of a modality are preprocessed, by `kind:`; every statistic is one of the "
@@ -48,6 +51,7 @@ def page() -> str:
     """The whole of ``config/README.md``."""
     tables = (
         describe(),
+        describe_columns(),
         describe_readers(),
         describe_kinds(),
         describe_simulator(),
@@ -68,6 +72,21 @@ def describe() -> str:
     """Every key of the configuration, from the schema."""
     schema = load_schema()
     return table(["key", "default", "meaning"], _rows(schema, "", schema))
+
+
+def describe_columns() -> str:
+    """Columns of a table of datasets, beside the keys of a dataset."""
+    rows = [
+        ["`name`", "`donor_1`", "The dataset's name, as under `datasets:`; needed."],
+        ["`like`", "`my_lab`", "An entry under `datasets:` whose keys hold wherever the row says nothing."],
+        ["`reader`, `cell_type`, `genes`, ...", "`10x_h5`", "A key of a dataset; a file by its `path`."],
+        ["`files.data`, `files.rna`, ...", "`data/donor_1.h5`", "The `path` of the file of that role."],
+        ["`files.data.url`, `files.data.sha256`, ...", "`https://...`", "Other keys of the file."],
+        ["`modalities.rna.kind`, ...", "`rna`", "A key of a modality; of two, the first comes first."],
+        ["`options.seed`, ...", "`1`", "An option of the simulator."],
+        ["`show_genes`, `show_features.rna`", "`Sst, Pvalb`", "Lists have commas between their items."],
+    ]
+    return table(["column", "such as", "meaning"], rows)
 
 
 def describe_readers() -> str:
