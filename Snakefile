@@ -36,11 +36,13 @@ include: "rules/drivers.smk"
 include: "rules/links.smk"
 include: "rules/loci.smk"
 include: "rules/differences.smk"
+include: "rules/reports.smk"
 
 
 rule all:
     input:
         all_results(),
+        reports(),
     default_target: True
 
 

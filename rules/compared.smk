@@ -41,8 +41,9 @@ def shown(pattern, every_seed=True):
     return expand(pattern, method=SHOWN, seed=seeds, allow_missing=True)
 
 
-def scored(pattern, methods=METHODS):
-    return expand(pattern, method=methods, seed=RUN["seeds"], allow_missing=True)
+def scored(pattern, methods=METHODS, **fixed):
+    """Files of all methods and seeds, of one dataset; of one scenario, too, where none is named."""
+    return expand(pattern, **fixed, method=methods, seed=RUN["seeds"], allow_missing=True)
 
 
 def figure(name, title, category, scenario="{scenario}", folder=FIGURES):

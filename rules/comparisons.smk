@@ -3,7 +3,7 @@
 
 rule plot_pairing:
     input:
-        metrics="results/metrics.tsv",
+        metrics=scored(f"{METHOD}/metrics.tsv", scenario=RUN["scenarios"]),
         known=expand(f"{DATA}/correspondence.npz", scenario=PAIRING, seed=RUN["seeds"][0], allow_missing=True),
     output:
         figure=figure("pairing", "scores against known pairs", "Pairs", "all scenarios", DATASET),
@@ -32,7 +32,7 @@ rule plot_pairing:
 
 rule plot_ablation:
     input:
-        metrics="results/metrics.tsv",
+        metrics=scored(f"{METHOD}/metrics.tsv"),
     output:
         figure=figure("ablation", "variants against the reference", "Ablation"),
         numbers=f"{FIGURES}/ablation.rst",
@@ -54,7 +54,7 @@ rule plot_ablation:
 
 rule plot_alignment:
     input:
-        metrics="results/metrics.tsv",
+        metrics=scored(f"{METHOD}/metrics.tsv"),
     output:
         figure=figure("alignment", "alignment of all methods", "Scores"),
         numbers=f"{FIGURES}/alignment.rst",
@@ -75,7 +75,7 @@ rule plot_alignment:
 
 rule plot_silhouettes:
     input:
-        metrics="results/metrics.tsv",
+        metrics=scored(f"{METHOD}/metrics.tsv"),
         prepared=expand(f"{DATA}/prepared.h5mu", seed=RUN["seeds"], allow_missing=True),
         known=expand(f"{DATA}/correspondence.npz", seed=RUN["seeds"], allow_missing=True),
         pairs=f"{DATASET}/pairs.npz",

@@ -57,7 +57,7 @@ rule plot_history:
 
 rule plot_scores:
     input:
-        metrics="results/metrics.tsv",
+        metrics=scored(f"{METHOD}/metrics.tsv"),
     output:
         figure=figure("scores", "scores of all methods", "Scores"),
         numbers=f"{FIGURES}/scores.rst",

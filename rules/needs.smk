@@ -43,10 +43,14 @@ NEEDS = {
     # scores
     "score_methods": Need(270, 2.9, 4, 0.5, PREPARED),
     "collect_scores": Need(105),
+    "collect_scores_of_dataset": Need(105),
     "collect_settings": Need(105),
     "summarise_run": Need(190),
+    "summarise_dataset": Need(190),
     "write_table": Need(170),
     "rank_methods": Need(185),
+    "rank_methods_of_dataset": Need(185),
+    "report_dataset": Need(300),
     # figures
     "plot_embedding": Need(210, 0.05, 2, 0.004, ("completed",)),
     "plot_values": FIGURE,

@@ -5,10 +5,9 @@ from jamie.evaluation import phrases, roles
 from jamie.plots import ablation, style
 
 with entry.job(snakemake):
-    table = io.read_table(snakemake.input.metrics)
+    table = io.read_tables(snakemake.input.metrics)
     wanted, p = snakemake.wildcards, snakemake.params
     variants, held_out = p.variants, p.about["held_out"]
-    table = table[(table["dataset"] == wanted.dataset) & (table["scenario"] == wanted.scenario)]
     part = table[table["cells"] == phrases.strictest_cells(table)]
     found = ablation.differences(part, variants, held_out)
     if len(found):

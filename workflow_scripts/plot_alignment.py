@@ -5,9 +5,8 @@ from jamie.evaluation import phrases, roles
 from jamie.plots import alignment, style
 
 with entry.job(snakemake):
-    table = io.read_table(snakemake.input.metrics)
+    table = io.read_tables(snakemake.input.metrics)
     wanted = snakemake.wildcards
-    table = table[(table["dataset"] == wanted.dataset) & (table["scenario"] == wanted.scenario)]
     part = table[table["cells"] == phrases.strictest_cells(table)]
     words = alignment.why_no_alignment(part)
     if words:

@@ -8,8 +8,7 @@ from jamie.plots import pairing, style
 
 with entry.job(snakemake):
     p, wanted = snakemake.params, snakemake.wildcards
-    metrics = io.read_table(snakemake.input.metrics)
-    metrics = metrics[metrics["dataset"] == wanted.dataset]
+    metrics = io.read_tables(snakemake.input.metrics)
     known = [Correspondence.load(path) for path in snakemake.input.known]
     n_pairs = {name: len(f.best_pairs()) for name, f in zip(p.known, known, strict=True)}
     held_out = p.scenarios[p.known[0]]["held_out"]

@@ -6,9 +6,7 @@ from jamie.metrics.base import load_metrics
 from jamie.plots import scores, style
 
 with entry.job(snakemake):
-    table = io.read_table(snakemake.input.metrics)
-    wanted = snakemake.wildcards
-    table = table[(table["dataset"] == wanted.dataset) & (table["scenario"] == wanted.scenario)]
+    table = io.read_tables(snakemake.input.metrics)
     cells = phrases.strictest_cells(table)
     part = table[table["cells"] == cells]
     protocol = part["protocol"].iloc[0]

@@ -11,8 +11,7 @@ from jamie.plots import silhouettes, style
 
 with entry.job(snakemake):
     given, p, wanted = snakemake.input, snakemake.params, snakemake.wildcards
-    table = io.read_table(given.metrics)
-    table = table[(table["dataset"] == wanted.dataset) & (table["scenario"] == wanted.scenario)]
+    table = io.read_tables(given.metrics)
     part = table[table["cells"] == phrases.strictest_cells(table)]
     cells, protocol = part["cells"].iloc[0], part["protocol"].iloc[0]
     pairs = Correspondence.load(given.pairs)

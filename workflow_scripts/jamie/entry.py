@@ -20,7 +20,7 @@ from pathlib import Path
 from jamie import checksums
 from jamie.errors import InputError
 from jamie.evaluation import roles
-from jamie.io import read_json, write_json
+from jamie.io import atomic, read_json, write_json
 
 PACKAGE = Path(__file__).parent
 log = logging.getLogger("jamie")
@@ -159,16 +159,28 @@ def plan(snakefile: str, config: dict, dataset: str) -> dict:
     -------
     ``nodes``: ``id`` and ``value["rule"]`` of each job; ``edges``: job ``v`` reads what job ``u`` makes.
     """
+    done = _snakemake_of(dataset, config, "all", "--snakefile", snakefile, "--forceall", "--d3dag")
+    if done.returncode or not done.stdout.startswith("{"):
+        raise RuntimeError(f"Snakemake could not plan the run:\n{done.stderr}{done.stdout}")
+    return json.loads(done.stdout)
+
+
+def write_report(snakefile: str, config: dict, dataset: str, results: list[str], page: str) -> None:
+    """Snakemake's report of finished results of one dataset, as ``page`` (.html); ``config`` as in `plan`."""
+    with atomic(page) as temporary:
+        done = _snakemake_of(dataset, config, *results, "--snakefile", snakefile, "--report", str(temporary))
+        if done.returncode or not temporary.exists():
+            raise RuntimeError(f"Snakemake could not write the report:\n{done.stderr}{done.stdout}")
+
+
+def _snakemake_of(dataset: str, config: dict, *arguments: str) -> subprocess.CompletedProcess:
+    """Snakemake as it would run here for one dataset alone."""
     config = dict(config) | {"run": dict(config["run"]) | {"datasets": [dataset]}}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.json"
         write_json(path, config)
-        command = [sys.executable, "-m", "snakemake", "all", "--snakefile", snakefile, "--cores", "1"]
-        command += ["--forceall", "--d3dag", "--configfile", str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode or not done.stdout.startswith("{"):
-        raise RuntimeError(f"Snakemake could not plan the run:\n{done.stderr}{done.stdout}")
-    return json.loads(done.stdout)
+        command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "1", "--configfile", str(path)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def code_digest(*parts: str) -> str:

@@ -105,6 +105,13 @@ def read_table(path: str | Path, dtype=None, converters=None):
     return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=["", "nan"], converters=text)
 
 
+def read_tables(paths: Iterable[str | Path]):
+    """Tables of the same columns that `write_table` wrote, one below the other."""
+    import pandas as pd
+
+    return pd.concat([read_table(path) for path in paths], ignore_index=True)
+
+
 def around(adata):
     """A new AnnData around the same arrays: nothing is copied but names and labels; a backed one is read."""
     import anndata

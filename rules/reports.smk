@@ -1,0 +1,106 @@
+# A report for each dataset, where a run has several; that of the whole run is Snakemake's `--report`.
+from functools import cache
+
+CAPTIONS = content_digest(f"{workflow.basedir}/report")
+
+
+@cache
+def results_by_dataset():
+    """What `rule all` asks for of each dataset, without what sums it up."""
+    found = {name: [] for name in RUN["datasets"]}
+    for path in all_results():
+        parts = path.split("/")
+        if len(parts) > 2:
+            found[parts[1]].append(path)
+    return found
+
+
+def in_own_report(path, title, caption):
+    """Output that the report of one dataset shows: that of all has the same of all of them."""
+    if len(RUN["datasets"]) > 1:
+        return path
+    where = {"category": "Scores", "subcategory": "{dataset}, all scenarios"}
+    labels = {"dataset": "{dataset}", "scenario": "all scenarios", "figure": title}
+    return report(path, caption=f"../report/{caption}.rst", labels=labels, **where)
+
+
+def reports():
+    """The reports of single datasets, where there are several."""
+    return (
+        every(f"{DATASET}/report.html") if len(RUN["datasets"]) > 1 and METHODS and RUN["scenarios"] else []
+    )
+
+
+use rule collect_scores as collect_scores_of_dataset with:
+    input:
+        metrics=scored(f"{METHOD}/metrics.tsv", scenario=RUN["scenarios"]),
+    output:
+        metrics=f"{DATASET}/metrics.tsv",
+        summary=in_own_report(
+            f"{DATASET}/metrics_summary.tsv", "all scores, mean and spread over seeds", "metrics"
+        ),
+    log:
+        "logs/collect_scores_of_dataset/{dataset}.log",
+    benchmark:
+        "benchmarks/collect_scores_of_dataset/{dataset}.tsv"
+    resources:
+        **needs("collect_scores_of_dataset"),
+
+
+use rule rank_methods as rank_methods_of_dataset with:
+    input:
+        metrics=f"{DATASET}/metrics.tsv",
+        run_info=scored(f"{METHOD}/run_info.json", scenario=RUN["scenarios"]),
+    output:
+        table=f"{DATASET}/ranking.tsv",
+        page=in_own_report(f"{DATASET}/ranking.html", "ranking of methods", "ranking"),
+        numbers=f"{DATASET}/ranking.rst",
+    log:
+        "logs/rank_methods_of_dataset/{dataset}.log",
+    benchmark:
+        "benchmarks/rank_methods_of_dataset/{dataset}.tsv"
+    resources:
+        **needs("rank_methods_of_dataset"),
+
+
+use rule summarise_run as summarise_dataset with:
+    input:
+        unpack(lambda wildcards: summary_input([wildcards.dataset])),
+        metrics=f"{DATASET}/metrics.tsv",
+    output:
+        page=f"{DATASET}/summary.rst",
+    params:
+        with_peaks=lambda wildcards: [name for name in WITH_PEAKS if name == wildcards.dataset],
+        datasets=lambda wildcards: {wildcards.dataset: CONFIG["datasets"][wildcards.dataset]},
+    log:
+        "logs/summarise_dataset/{dataset}.log",
+    benchmark:
+        "benchmarks/summarise_dataset/{dataset}.tsv"
+    resources:
+        **needs("summarise_dataset"),
+
+
+rule report_dataset:
+    input:
+        results=lambda wildcards: results_by_dataset()[wildcards.dataset],
+        summed_up=expand(
+            f"{DATASET}/{{name}}",
+            name=["metrics_summary.tsv", "ranking.html", "summary.rst"],
+            allow_missing=True,
+        ),
+    output:
+        page=f"{DATASET}/report.html",
+    params:
+        snakefile=f"{workflow.basedir}/Snakefile",
+        captions=CAPTIONS,
+    log:
+        "logs/report_dataset/{dataset}.log",
+    benchmark:
+        "benchmarks/report_dataset/{dataset}.tsv"
+    conda:
+        "../envs/environment.yaml"
+    resources:
+        **needs("report_dataset"),
+    localrule: True
+    script:
+        "../workflow_scripts/report_dataset.py"

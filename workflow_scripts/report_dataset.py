@@ -1,0 +1,8 @@
+"""Snakemake's report of the results of one dataset."""
+
+from jamie import entry
+
+with entry.job(snakemake):
+    dataset = snakemake.wildcards.dataset
+    results = [*snakemake.input.results, *snakemake.input.summed_up]
+    entry.write_report(snakemake.params.snakefile, snakemake.config, dataset, results, snakemake.output.page)
