@@ -2,7 +2,7 @@
 
 from itertools import permutations
 
-from jamie import entry, io, registry
+from jamie import entry, gpus, io, registry
 from jamie.contract import ROLE, TRAIN
 from jamie.data.correspondence import Correspondence
 from jamie.evaluation import tuning
@@ -20,11 +20,16 @@ with entry.job(snakemake):
     reason = base.reason_to_exclude(spec, known, n_cells, options, n_types)
     latent, imputers = {}, {}
     if not reason:
-        method = registry.build(snakemake.params.base, seed, options)
-        if spec.uses_truth:
-            method.show_truth(Correspondence.load(snakemake.input.pairs))
         start = entry.time.perf_counter()
-        method.fit(*base.training_part(prepared, known))
+
+        def fitted(options):
+            method = registry.build(snakemake.params.base, seed, options)
+            if spec.uses_truth:
+                method.show_truth(Correspondence.load(snakemake.input.pairs))
+            method.fit(*base.training_part(prepared, known))
+            return method
+
+        method = gpus.or_on_cpu(fitted, options)
         info.content["fit_s"] = round(entry.time.perf_counter() - start, 3)
         latent = method.embed(prepared) if spec.embeds else {}
         if spec.imputes:

@@ -1,6 +1,6 @@
 """Fit JAMIE to the training cells and the known pairs."""
 
-from jamie import JAMIE, contract, entry, io
+from jamie import JAMIE, contract, entry, gpus, io
 from jamie.data.correspondence import Correspondence
 from jamie.evaluation import tuning
 from jamie.matching.prepared import EstimatedCorrespondence
@@ -19,9 +19,13 @@ with entry.job(snakemake):
     options, tuned = tuning.with_chosen(snakemake.params.options, files.get("tuning"))
     if not snakemake.params.calibrate:
         options = {"folds": 0} | options
-    model = JAMIE(seed=seed, **options)
     start = entry.time.perf_counter()
-    model.fit(prepared, known, estimated, checkpoint=snakemake.params.checkpoint)
+
+    def fitted(options):
+        model = JAMIE(seed=seed, **options)
+        return model.fit(prepared, known, estimated, checkpoint=snakemake.params.checkpoint)
+
+    model = gpus.or_on_cpu(fitted, options)
     fit_s = entry.time.perf_counter() - start - model.fit_info_.get("calibration", {}).get("seconds", 0)
     model.save(snakemake.output.model)
     model.crossfit_.save(snakemake.output.crossfit)

@@ -1,6 +1,6 @@
 """Choose a method's settings on validation pairs among those it is shown."""
 
-from jamie import entry, io, registry
+from jamie import entry, gpus, io, registry
 from jamie.data.correspondence import Correspondence
 from jamie.evaluation import tuning
 from jamie.methods import base
@@ -12,13 +12,12 @@ with entry.job(snakemake):
     info = entry.RunInfo(seed=int(wildcards.seed), code=snakemake.params.code)
     prepared = io.read_h5mu(snakemake.input.prepared)
     known = Correspondence.load(snakemake.input.known, *(a.obs_names for a in prepared.mod.values()))
-    found = tuning.tune(
-        name,
-        *base.training_part(prepared, known),
-        snakemake.params.options,
-        int(wildcards.seed),
-        snakemake.params.n_trials,
-    )
+    training = base.training_part(prepared, known)
+
+    def tuned(options):
+        return tuning.tune(name, *training, options, int(wildcards.seed), snakemake.params.n_trials)
+
+    found = gpus.or_on_cpu(tuned, snakemake.params.options)
     io.write_table(snakemake.output.trials, found.trials)
     io.write_json(
         snakemake.output.tuning,

@@ -9,6 +9,7 @@ import torch
 from jamie.errors import InputError
 
 log = logging.getLogger(__name__)
+_chosen: list[torch.device] = []  # since the process began
 
 
 def choose_device(name: str) -> torch.device:
@@ -23,4 +24,11 @@ def choose_device(name: str) -> torch.device:
             found="none visible to torch",
             change="`device: auto` (or cpu) under the method's `options:`",
         )
-    return torch.device(name)
+    _chosen.append(torch.device(name))
+    return _chosen[-1]
+
+
+def used() -> dict[str, str | None]:
+    """The ``device`` that was chosen last, and how the ``gpu`` is called where it was one."""
+    device = _chosen[-1].type if _chosen else "cpu"
+    return {"device": device, "gpu": torch.cuda.get_device_name() if device == "cuda" else None}

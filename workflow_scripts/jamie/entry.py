@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jamie import checksums
+from jamie import checksums, gpus
 from jamie.errors import InputError
 from jamie.evaluation import roles
 from jamie.io import atomic, read_json, write_json
@@ -48,7 +48,8 @@ def job(snakemake) -> Iterator[None]:
     try:
         checksums.check(snakemake.input)
         checksums.forget(snakemake.output)
-        yield
+        with gpus.allotted(asked.get("gpu", 0)):
+            yield
         checksums.record(snakemake.output, rule=snakemake.rule, log=snakemake.log[0])
     except InputError as error:
         log.error("\nError: %s\n", error)
@@ -124,13 +125,19 @@ class RunInfo:
     def finish(self, **more) -> dict:
         """Wall time, peak memory and whatever the method adds."""
         return {
-            "device": "cpu",
+            **_device(),
             "peak_gpu_mb": _peak_gpu_mb(),
             **self.content,
             "wall_time_s": round(time.perf_counter() - self.start, 3),
             "peak_rss_mb": peak_mb(),
             **more,
         }
+
+
+def _device() -> dict[str, str | None]:
+    """What was computed on; a job that never asked for a device, which would load torch, used the CPU."""
+    chosen = sys.modules.get("jamie.device")
+    return chosen.used() if chosen else {"device": "cpu", "gpu": None}
 
 
 def _peak_gpu_mb() -> float:
