@@ -89,7 +89,7 @@ lock: ## bring both locks and the conda environment up to pyproject.toml (delete
 	$(PYTHON) -m venv .venv/lock
 	.venv/lock/bin/pip install uv
 	$(LOCK) -o envs/requirements.lock
-	$(LOCK) --extra test -c envs/requirements.lock -o envs/requirements-test.lock
+	$(LOCK) --extra test --extra storage -c envs/requirements.lock -o envs/requirements-test.lock
 	sed -i '/^      - /d' envs/environment.yaml
 	echo '      - $(TORCH)' >> envs/environment.yaml
 	$(COMPILE) --python-version 3.12 --python-platform linux -c envs/requirements.lock -o .venv/lock/conda.txt

@@ -95,7 +95,9 @@ each_lock = pytest.mark.parametrize("lock", [RUNTIME, TEST], ids=["runtime", "te
 
 
 @each_python
-@pytest.mark.parametrize(("lock", "extras"), [(RUNTIME, ()), (TEST, ("test",))], ids=["runtime", "test"])
+@pytest.mark.parametrize(
+    ("lock", "extras"), [(RUNTIME, ()), (TEST, ("test", "storage"))], ids=["runtime", "test"]
+)
 def test_lock_holds_every_direct_dependency_within_its_bounds(lock, extras, python):
     versions = locked(lock, python)
     for name, requirement in direct(*extras).items():
@@ -274,7 +276,7 @@ def test_continuous_integration_runs_the_tests():
     assert os.access(ROOT / ".ci/run", os.X_OK)
     lines = read(".ci/run").splitlines()
     assert "set -euo pipefail" in lines
-    assert lines[-3:] == ["make lint", "make test", "make test-slow"]
+    assert lines[-4:] == ["make lint", "make test", "make test-slow", "make test-slurm"]
 
 
 def test_one_version_everywhere():
