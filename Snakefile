@@ -11,6 +11,7 @@ report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/failures.smk"
 include: "rules/needs.smk"
 include: "rules/sizes.smk"
 include: "rules/resources.smk"

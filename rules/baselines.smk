@@ -12,6 +12,7 @@ rule fit_baseline:
         imputed=f"{METHOD}/imputed.h5mu",
         run_info=f"{METHOD}/run_info.json",
     params:
+        **may_fail("fit_baseline"),
         base=method_option("base"),
         options=method_option("options"),
         code=baseline_code,

@@ -23,6 +23,7 @@ rule train_jamie:
         history=f"{METHOD}/history.tsv",
         run_info=f"{METHOD}/run_info.json",
     params:
+        **may_fail("train_jamie"),
         options=method_option("options"),
         calibrate=lambda wildcards: wildcards.method in CALIBRATED,
         # not an output: Snakemake removes those of a job that was killed, and this is what it goes on from
@@ -52,6 +53,7 @@ rule embed_impute:
         embedding=f"{METHOD}/embedding.h5mu",
         imputed=f"{METHOD}/imputed.h5mu",
     params:
+        **may_fail("embed_impute"),
         code=JAMIE_CODE,
     log:
         "logs/embed_impute/{dataset}.{scenario}.{method}.{seed}.log",

@@ -60,11 +60,14 @@ def needs(rule, times=1, sizes=None):
         return math.ceil(work(wildcards, input))
 
     def mem_mb(wildcards, input, attempt):
+        attempt = min(attempt, attempts.allowed())  # one more only records that the last was killed
         seen = need.mb + need.mb_per_mb * known_mb(wildcards, input)[0]
         seen += CUDA_MB if rule in WITH_TORCH else 0
         return attempt * max(FLOOR_MB, round(OWN_MB + MORE_MEMORY * seen))
 
     def runtime(wildcards, input, attempt):
+        attempt = min(attempt, attempts.allowed())
         return attempt * max(FLOOR_MIN, math.ceil(MORE_TIME * work(wildcards, input) / 60))
 
-    return {"mem_mb": mem_mb, "runtime": runtime, "read_mb": read_mb, "work_s": work_s}
+    asked = {"mem_mb": mem_mb, "runtime": runtime, "read_mb": read_mb, "work_s": work_s}
+    return asked | ({"attempt": lambda wildcards, attempt: attempt} if rule in OF_METHODS else {})

@@ -3,7 +3,7 @@
 # The profile's `retries` submit a job that failed anew, with more memory and time. One that refused its input would
 # refuse it again, after the same wait in the queue. Snakemake knows a number of retries for each rule, in its own words
 # `restart_times`, asks the job for it once it has failed, and offers no other say: hence this property is replaced by
-# one that looks into the log of the job first.
+# one that looks into the log of the job first. A method that was killed at its last attempt gets one more, to say so.
 import time
 
 from jamie.entry import refused
@@ -14,11 +14,15 @@ RETRIES_SINCE = time.time()  # an older log tells of an earlier run
 
 def restart_times(job):
     """How often a job is tried again: never, once it has refused its input."""
+    if killed(job):
+        return job.attempt
     return 0 if refused(job.log, RETRIES_SINCE) else job.rule.restart_times
 
 
 def restart_times_of_group(group):
     """The same of jobs that are submitted together: never, once one of them has refused its input."""
+    if any(map(killed, group.jobs)):
+        return group.attempt
     any_refused = any(refused(job.log, RETRIES_SINCE) for job in group.jobs)
     return 0 if any_refused else max(job.rule.restart_times for job in group.jobs)
 

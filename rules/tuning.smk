@@ -9,6 +9,7 @@ rule tune_method:
         tuning=f"{METHOD}/tuning.json",
         trials=f"{METHOD}/trials.tsv",
     params:
+        **may_fail("tune_method"),
         base=method_option("base"),
         options=method_option("options"),
         n_trials=RUN["trials"],

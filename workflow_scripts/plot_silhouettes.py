@@ -2,14 +2,14 @@
 
 import pandas as pd
 
-from jamie import entry, io
+from jamie import entry, io, unmade
 from jamie.data.correspondence import Correspondence
 from jamie.evaluation import paired, phrases, roles
 from jamie.metrics.base import NotApplicable
 from jamie.metrics.score import score_types
 from jamie.plots import silhouettes, style
 
-with entry.job(snakemake):
+with entry.job(snakemake, judges=("run_info", "embedding")):
     given, p, wanted = snakemake.input, snakemake.params, snakemake.wildcards
     table = io.read_tables(given.metrics)
     part = table[table["cells"] == phrases.strictest_cells(table)]
@@ -21,10 +21,12 @@ with entry.job(snakemake):
         known = Correspondence.load(given.known[i])
         for j, method in enumerate(p.methods):
             file = j * len(p.seeds) + i
-            info = io.read_json(given.run_info[file])
+            failed = unmade.read(given.embedding[file])
+            info = failed or io.read_json(given.run_info[file])
             try:
                 if not info["embeds"]:
-                    raise NotApplicable(info["reason"] or "has no joint space")
+                    why = f"failed: {info['reason']}" if failed else info["reason"]
+                    raise NotApplicable(why or "has no joint space")
                 embedding = io.read_h5mu(given.embedding[file])
                 own = score_types(prepared, pairs, known, embedding, method=method, cells=cells)
                 found.append(own.assign(method=method, seed=seed))

@@ -8,7 +8,7 @@ from jamie import entry, io
 from jamie.evaluation import phrases, ranking
 from jamie.report import ranking_page
 
-with entry.job(snakemake):
+with entry.job(snakemake, judges=("run_info",)):
     infos = [
         dict(zip(("dataset", "scenario", "method"), Path(path).parts[-5:-2], strict=True))
         | io.read_json(path)

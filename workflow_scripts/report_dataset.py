@@ -2,7 +2,7 @@
 
 from jamie import entry
 
-with entry.job(snakemake):
+with entry.job(snakemake, judges=("results", "summed_up")):
     dataset = snakemake.wildcards.dataset
     results = [*snakemake.input.results, *snakemake.input.summed_up]
     entry.write_report(snakemake.params.snakefile, snakemake.config, dataset, results, snakemake.output.page)

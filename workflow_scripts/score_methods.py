@@ -2,13 +2,13 @@
 
 import pandas as pd
 
-from jamie import contract, entry, io
+from jamie import contract, entry, io, unmade
 from jamie.data.correspondence import Correspondence
 from jamie.metrics.feature_scores import by_feature
 from jamie.metrics.measured import Measured
 from jamie.metrics.score import add_win_rates, score_method
 
-with entry.job(snakemake):
+with entry.job(snakemake, judges=("run_info", "embedding", "imputed")):
     prepared = io.read_h5mu(snakemake.input.prepared)
     names = [a.obs_names for a in prepared.mod.values()]
     known = Correspondence.load(snakemake.input.known, *names)
@@ -17,7 +17,8 @@ with entry.job(snakemake):
     by_feature(prepared)
     metrics, features = [], []
     for i, method in enumerate(snakemake.params.methods):
-        info = io.read_json(snakemake.input.run_info[i])
+        failed = unmade.read(snakemake.input.embedding[i])  # also where its fit failed, or its tuning
+        info = failed or io.read_json(snakemake.input.run_info[i])
         rows, per_feature = score_method(
             prepared,
             pairs,
@@ -29,7 +30,7 @@ with entry.job(snakemake):
             method=method,
             seed=int(snakemake.wildcards.seed),
             status=info["status"],
-            reason=info["reason"],
+            reason=unmade.why(failed) if failed else info["reason"],
             measured=measured,
         )
         metrics.append(rows)

@@ -2,15 +2,15 @@
 
 import pandas as pd
 
-from jamie import entry, io
+from jamie import entry, io, unmade
 from jamie.data import findings
 from jamie.data.correspondence import Correspondence
 from jamie.evaluation import planner
 from jamie.plots.drivers import driver_words
 from jamie.regulation import collect
-from jamie.report import first_page
+from jamie.report import failures, first_page
 
-with entry.job(snakemake):
+with entry.job(snakemake, judges=("run_info", "checked", "drivers", "links", "near")):
     p = snakemake.params
     runs = [(dataset, scenario) for dataset in p.datasets for scenario in p.scenarios]
     facts = {}
@@ -21,21 +21,28 @@ with entry.job(snakemake):
         facts[run] = first_page.Facts.of(split, known, pairs)
         told = snakemake.input.findings[list(p.datasets).index(run[0])]
         facts[run].findings = findings.from_table(io.read_table(told))
-    infos = [io.read_json(path) for path in snakemake.input.run_info]
+    infos = {path: io.read_json(path) for path in snakemake.input.run_info if not unmade.read(path)}
     for (dataset, scenario), fact in facts.items():
         start = tuple(f"results/{dataset}/{scenario}/{method}/" for method in p.shown)
-        own = (i for path, i in zip(snakemake.input.run_info, infos, strict=True) if path.startswith(start))
-        fact.estimates = [info["estimated"] for info in own]
-        checked = [io.read_table(path) for path in snakemake.input.checked if path.startswith(start)]
+        fact.estimates = [info["estimated"] for path, info in infos.items() if path.startswith(start)]
+        own = (path for path in snakemake.input.checked if path.startswith(start))
+        checked = [io.read_table(path) for path in own if not unmade.read(path)]
         fact.values = pd.concat(checked) if checked else None
     tables = zip(p.datasets, snakemake.input.pairing, strict=False)  # none, where that was not tried
     method = [*p.shown, *p.bases][0]
     enough = {dataset: planner.in_words(io.read_table(path), method) for dataset, path in tables}
     tables = zip(p.datasets, snakemake.input.drivers, strict=False)  # none, where nothing is explained
-    explained = {dataset: driver_words(collect.put_together([path])) for dataset, path in tables}
+    explained, failed = {}, set()
+    for dataset, path in tables:
+        if record := unmade.read(path):
+            failed.add(dataset)
+            explained[dataset] = failures.words(record)
+        else:
+            explained[dataset] = driver_words(collect.put_together([path]))
     tables = zip(p.with_peaks, snakemake.input.links, snakemake.input.near, strict=True)
     for dataset, info, near in tables:
-        explained[dataset] += " " + collect.in_short(io.read_json(info), io.read_table(near))
+        if dataset not in failed:
+            explained[dataset] += " " + collect.in_short(io.read_json(info), io.read_table(near))
     page = first_page.first_page(
         io.read_table(snakemake.input.metrics),
         facts,
@@ -43,7 +50,7 @@ with entry.job(snakemake):
         scenarios=p.scenarios,
         seeds=p.seeds,
         shown=p.shown,
-        infos=infos,
+        infos=list(infos.values()),
         enough=enough,
         explained=explained,
     )

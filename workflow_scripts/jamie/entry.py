@@ -21,6 +21,7 @@ from jamie import checksums, gpus
 from jamie.errors import InputError
 from jamie.evaluation import roles
 from jamie.io import atomic, read_json, write_json
+from jamie.report import failures
 
 PACKAGE = Path(__file__).parent
 log = logging.getLogger("jamie")
@@ -29,15 +30,17 @@ REFUSED = "Not tried again: the input, the file or the config that is named abov
 
 
 @contextmanager
-def job(snakemake) -> Iterator[None]:
+def job(snakemake, judges: Iterable[str] = ()) -> Iterator[None]:
     """Log to the rule's log file and to stderr; an InputError ends the job with its message alone.
 
     Inputs are held against their checksums before they are read, outputs get theirs (`jamie.checksums`).
     The first line of the log file says where the job runs and what was asked for it, should it be killed. The
     last line says what a job that succeeded used, for ``make benchmark-workflow``, or that its input was
     refused, for ``rules/retries.smk``.
+    A method that fails, and ``judges``, are explained in `jamie.report.failures`.
     """
-    handlers = [logging.FileHandler(snakemake.log[0], mode="w"), logging.StreamHandler(sys.stderr)]
+    mode = "a" if snakemake.resources.get("attempt", 1) > 1 else "w"  # what a killed attempt said stays
+    handlers = [logging.FileHandler(snakemake.log[0], mode=mode), logging.StreamHandler(sys.stderr)]
     # features of two modalities may share a name; within one, the check of the dataset sees to it
     warnings.filterwarnings("ignore", message="var_names are not unique", module="mudata")
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers, force=True)
@@ -48,7 +51,7 @@ def job(snakemake) -> Iterator[None]:
     try:
         checksums.check(snakemake.input)
         checksums.forget(snakemake.output)
-        with gpus.allotted(asked.get("gpu", 0)):
+        with failures.recorded(snakemake, judges), gpus.allotted(asked.get("gpu", 0)):
             yield
         checksums.record(snakemake.output, rule=snakemake.rule, log=snakemake.log[0])
     except InputError as error:

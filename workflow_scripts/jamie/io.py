@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jamie import unmade
 from jamie.errors import InputError
 from jamie.hdf5 import check_own, check_size, check_sparse, read_elem
 
@@ -99,6 +100,7 @@ def read_table(path: str | Path, dtype=None, converters=None):
     """
     import pandas as pd
 
+    unmade.refuse(path)
     if dtype is str:
         return pd.read_csv(path, sep="\t", keep_default_na=False, na_values=[""], dtype=str)
     text = (converters or {}) | {column: str for column, kind in (dtype or {}).items() if kind is str}
@@ -171,6 +173,7 @@ def read_h5mu(path: str | Path, leave_out: tuple[str, ...] = (), layers: tuple[s
             found="no such file",
             change="the dataset's `files:` in the config, or run the rule that makes it",
         )
+    unmade.refuse(path)
     try:
         with h5py.File(path) as file:
             check_own(file, path)

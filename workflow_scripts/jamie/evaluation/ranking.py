@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from jamie import contract as c
+from jamie import unmade
 from jamie.evaluation import paired, roles
 from jamie.evaluation.phrases import strictest_cells
 from jamie.metrics.base import load_metrics
@@ -196,9 +197,9 @@ def _status(rows: pd.DataFrame, table: pd.DataFrame, method: str) -> tuple[str, 
         return c.OK, ""
     own = rows[(rows["method"] == method) & (rows["status"] != c.OK)]
     for status in (c.FAILED, c.EXCLUDED, c.NOT_APPLICABLE):
-        reasons = [r for r in dict.fromkeys(own.loc[own["status"] == status, "reason"]) if r]
+        reasons = [r for r in own.loc[own["status"] == status, "reason"] if r]
         if reasons:
-            return status, "; ".join(reasons)
+            return status, "; ".join(unmade.alike(reasons))
     return c.NOT_APPLICABLE, "no score of these cells"
 
 

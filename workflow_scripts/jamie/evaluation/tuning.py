@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from jamie import io, registry
+from jamie import contract as c
+from jamie import io, registry, unmade
 from jamie.data.correspondence import Correspondence
 from jamie.evaluation import validation
 from jamie.methods.base import reason_to_exclude
@@ -216,7 +217,10 @@ def with_chosen(options: Mapping, path: str | Path | None) -> tuple[dict, dict |
 
 
 def settings_table(tunings: list[dict]) -> pd.DataFrame:
-    """One row per setting of each ``tuning.json``: SETTINGS_COLUMNS, values as in YAML, scores rounded."""
+    """One row per setting of each ``tuning.json``: SETTINGS_COLUMNS, values as in YAML, scores rounded.
+
+    Where tuning failed, what stands for the file is a record (`jamie.unmade`), and the one row its reason.
+    """
     rows = [
         {
             **{key: tuned[key] for key in SETTINGS_COLUMNS if key in tuned},
@@ -225,7 +229,13 @@ def settings_table(tunings: list[dict]) -> pd.DataFrame:
             "chosen": json.dumps(tuned["chosen"].get(setting, default)),
         }
         for tuned in tunings
-        for setting, default in tuned["defaults"].items()
+        for setting, default in tuned.get("defaults", {}).items()
+    ]
+    failed = [tuned for tuned in tunings if tuned.get("status") == c.FAILED]
+    rows += [
+        {key: tuned[key] for key in SETTINGS_COLUMNS if key in tuned}
+        | {"reason": f"{c.FAILED}: {unmade.why(tuned)}"}
+        for tuned in failed
     ]
     table = pd.DataFrame(rows, columns=list(SETTINGS_COLUMNS))
     return table.astype({"score_default": float, "score_chosen": float}).round(4)

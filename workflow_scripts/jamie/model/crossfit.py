@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from jamie import io
+from jamie import io, unmade
 from jamie.data.correspondence import certain_pairs, single_pairs
 from jamie.linear.blocks import column_mean_sd
 from jamie.linear.projection import Projection
@@ -103,6 +103,7 @@ class CrossFit:
         """Read what `save` wrote; components are then float32."""
         from safetensors.numpy import load_file
 
+        unmade.refuse(folder)
         about = io.read_json(Path(folder) / "folds.json")
         arrays = load_file(Path(folder) / "folds.safetensors")
         names = tuple(about["modalities"])

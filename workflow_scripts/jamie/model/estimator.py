@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jamie import contract as c
-from jamie import io
+from jamie import io, unmade
 from jamie.data import preprocess
 from jamie.data.kinds import with_kind
 from jamie.data.split import training_cells
@@ -297,6 +297,7 @@ class JAMIE:
         from jamie.model.network import JointVAE
 
         folder = Path(folder)
+        unmade.refuse(folder)
         if not (folder / "config.json").is_file():
             raise InputError(
                 f"{folder} holds no saved model",

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from jamie import contract as c
+from jamie import unmade
 from jamie.evaluation import calibration, paired
 from jamie.evaluation.phrases import as_it_is, label, ok_values, score_name, strictest_cells
 from jamie.metrics.base import load_metrics
@@ -210,7 +211,7 @@ def _what_is_missing(part: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
         without = own[own["status"].isin((c.EXCLUDED, c.FAILED))]
         if without.empty:
             continue
-        reasons = dict.fromkeys(f"{row.status}: {row.reason}" for row in without.itertuples(index=False))
+        reasons = unmade.alike(f"{row.status}: {row.reason}" for row in without.itertuples(index=False))
         why = as_it_is("; ".join(reasons))
         n_ok = own.loc[own["status"] == c.OK, "seed"].nunique()
         if n_ok:

@@ -70,6 +70,7 @@ def first_page(
     )
     if missing := [label(m) for m in methods if m not in ran]:
         lines.append(f"Without a score anywhere, for reasons given below: {', '.join(missing)}.\n")
+    lines += _failed(metrics, shown)
     if enough:
         lines.append(_title("How many pairs are enough", "-"))
         lines += [f"**{as_it_is(dataset)}.** {as_it_is(words)}\n" for dataset, words in enough.items()]
@@ -101,6 +102,28 @@ def first_page(
 
 def _named(methods: list[str], noun: str) -> str:
     return number(len(methods), noun) + (f" ({', '.join(label(m) for m in methods)})" if methods else "")
+
+
+def _failed(metrics: pd.DataFrame, shown: list[str]) -> list[str]:
+    """Which methods failed, and in how many of their fits; nothing where none did."""
+    fits = metrics.groupby(["method", "dataset", "scenario", "seed"], sort=False)["status"].agg(set)
+    of_method = (
+        fits.map(lambda found: c.FAILED in found).groupby(level="method", sort=False).agg(["sum", "size"])
+    )
+    of_method = of_method[of_method["sum"] > 0]
+    if of_method.empty:
+        return []
+    said = [f"{label(m)} in {n} of {number(size, 'fit')}" for m, n, size in of_method.itertuples()]
+    text = (
+        f"**Failed: {', '.join(said)}.** Why, and where the log is, stands under *What to distrust*. The "
+        "scores of the others are complete; the same command tries the failed ones again."
+    )
+    if set(shown) & set(of_method.index):
+        text += (
+            f" What needs a fit of {label(shown[0])} that failed - its figures, completed data, differences "
+            "and drivers - was not made, and says so in its place."
+        )
+    return [text + "\n"]
 
 
 def _what_a_seed_is(scenarios: dict) -> str:

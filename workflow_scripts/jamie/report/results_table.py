@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from jamie import contract as c
-from jamie import io
+from jamie import io, unmade
 from jamie.errors import InputError
 from jamie.evaluation import paired, roles
 from jamie.evaluation.phrases import number, score_names, strictest_cells
@@ -130,7 +130,8 @@ def _reasons(part: pd.DataFrame) -> dict[str, str]:
     """Why a method has no scores at all, by method: excluded or failed, and the reason."""
     without = part.groupby("method")["status"].transform(lambda status: (status != c.OK).all())
     rows = part[without & part["status"].isin((c.EXCLUDED, c.FAILED))]
-    return {row.method: f"{row.status}: {row.reason}" for row in rows.itertuples(index=False)}
+    words = rows["status"] + ": " + rows["reason"]
+    return {m: "; ".join(unmade.alike(own)) for m, own in words.groupby(rows["method"], sort=False)}
 
 
 def _block(dataset: str, scenario: dict, part: pd.DataFrame, missing: dict[str, str]) -> list[list[str]]:
