@@ -63,11 +63,6 @@ def end_with_failure():
     os._exit(1)
 
 
-def killed(job):
-    """Whether a job of a method was killed at its last allowed attempt, now that this has failed."""
-    return job.rule.name in OF_METHODS and attempts.killed_at_last(job.params.attempts)
-
-
 onstart:
     os.environ[attempts.ALLOWED] = str(workflow.execution_settings.retries + 1)
     os.environ[attempts.RUN] = f"{time.time()} {os.getpid()}"

@@ -6,10 +6,17 @@
 # one that looks into the log of the job first. A method that was killed at its last attempt gets one more, to say so.
 import time
 
+from jamie.attempts import killed_at_last
 from jamie.entry import refused
 from snakemake.jobs import GroupJob, Job
 
 RETRIES_SINCE = time.time()  # an older log tells of an earlier run
+
+
+def killed(job):
+    """Whether a job of a method, which has failed, was killed at its last allowed attempt."""
+    noted = getattr(job, "params", {}).get("attempts")
+    return bool(noted) and killed_at_last(noted)
 
 
 def restart_times(job):

@@ -36,9 +36,11 @@ def state(path: str | Path) -> dict:
 
 
 def killed_at_last(path: str | Path) -> bool:
-    """Whether the last allowed attempt of this run began, and, now that it is over, has not said how it ended."""
-    started = state(path)["started"] or {"run": None}
-    return started["run"] == os.environ.get(RUN) and started["attempt"] >= allowed()
+    """Whether the last allowed attempt of this run began and, being over, did not say how it ended."""
+    started = state(path)["started"]
+    if started is None or started["run"] != os.environ.get(RUN):
+        return False
+    return started["attempt"] >= allowed()
 
 
 @dataclass
@@ -71,8 +73,8 @@ class Attempt:
         if killed_at_last(self.path) and self.number > now["started"]["attempt"]:
             started = now["started"]
             asked = f"with mem_mb {started['mem_mb']} and runtime {started['runtime']} min"
-            tries = f"the last of {allowed():.0f} attempts"
-            why = f"killed in {tries}, {asked}: out of memory, over its time, or by hand"
+            tries = f"attempt {started['attempt']} of {max(started['attempt'], allowed()):.0f}"
+            why = f"killed at {tries}, {asked}: out of memory, over its time, or by hand"
             return self._fail(why, now)
         asked = {name: self.about[name] for name in ("mem_mb", "runtime")}
         asked |= {"attempt": self.number, "run": os.environ.get(RUN)}
