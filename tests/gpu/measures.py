@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import time
 import traceback
@@ -475,6 +477,41 @@ def estimator(device: str, size: Size) -> Iterator:
     yield "imputation, largest difference", gap, f"<= {SAME_IMPUTATION:g}", gap <= SAME_IMPUTATION
 
 
+def allotment(device: str, size: Size) -> Iterator:
+    """Each job has a GPU of its own, as the workflow allots them; what it does not hold ends on the CPU."""
+    if device != "cuda":
+        raise NotHere("without a GPU there is none to allot")
+    from jamie import gpus
+    from jamie.device import choose_device, used
+
+    listed = gpus.visible()
+    yield "GPUs that nvidia-smi lists", float(len(listed)), "1 or more", bool(listed)
+    sees = (
+        "import torch\nfrom jamie import gpus\nwith gpus.allotted({}):\n    print(torch.cuda.device_count())"
+    )
+    for asked in (0, 1):
+        command = [sys.executable, "-c", sees.format(asked)]
+        seen = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        yield f"GPUs that a job sees that asked for {asked}", seen, str(asked), seen == str(asked)
+    with gpus.allotted(1):
+        own, name = torch.cuda.get_device_name(), listed[os.environ[gpus.VISIBLE]]
+        yield (
+            "a GPU as CUDA and as nvidia-smi call it",
+            f"{own}, {name}",
+            "the same, unless it is a part",
+            None,
+        )
+        torch.cuda.set_per_process_memory_fraction(2**26 / torch.cuda.get_device_properties(0).total_memory)
+
+        def product(options: dict) -> torch.Tensor:
+            a = torch.ones(8192, 8192, device=choose_device(options.get("device", "auto")))  # 256 MB
+            return a @ a
+
+        where = gpus.or_on_cpu(product, {}).device.type
+        yield "what 64 MB of the GPU do not hold is computed on", where, "cpu", where == "cpu"
+        yield "the device that is told", used()["device"], "cpu", used()["device"] == "cpu"
+
+
 @dataclass(frozen=True)
 class Part:
     """A part of the check and the seconds it may take."""
@@ -494,5 +531,6 @@ PARTS = {
     "matching": Part(matching, 60),
     "other methods": Part(other_methods, 60),
     "estimator": Part(estimator, 40),
+    "allotment": Part(allotment, 40),
     "compiled": Part(compiled, 150),
 }

@@ -60,6 +60,7 @@ def test_a_dry_run_on_the_cpu_fills_every_part_with_few_packages(tmp_path):
         "compiled",
         "graphs",
         "estimator",
+        "allotment",
     }
     assert verdicts["agreement"] == {"ok"} and verdicts["speed"] == {"measured"}
     assert {"machine", "waiting", "precision", "matching", "other methods"} < set(verdicts)

@@ -151,6 +151,6 @@ def or_on_cpu(compute: Callable[[dict], T], options: dict) -> T:
         too_large = torch is not None and isinstance(error, torch.OutOfMemoryError)
         if not too_large or options.get("device", "auto") != "auto":
             raise
-        log.warning("%s\nThe GPU has too little memory, so this goes on on the CPU.", error)
+        log.warning("%s\nThe GPU has too little memory: anew, on the CPU.", error)
     torch.cuda.empty_cache()  # outside of the clause above, which holds what was computed
     return compute(options | {"device": "cpu"})
