@@ -41,6 +41,11 @@ include: "rules/differences.smk"
 include: "rules/reports.smk"
 
 
+onstart:
+    for notice in runs.cancel_earlier():
+        logger.warning(notice)
+
+
 rule all:
     input:
         all_results(),

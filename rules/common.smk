@@ -4,7 +4,7 @@ import sys
 
 sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
 
-from jamie import InputError, registry
+from jamie import InputError, registry, runs
 from jamie.config import check as check_config
 from jamie.entry import code_digest
 
@@ -12,6 +12,9 @@ try:
     CONFIG = check_config(config)
 except InputError as error:
     raise WorkflowError(str(error)) from None
+
+for notice in runs.start(main=workflow.is_main_process):
+    logger.warning(notice)
 
 RUN = CONFIG["run"]
 SPECS = registry.specs()

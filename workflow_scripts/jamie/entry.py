@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jamie import checksums, gpus
+from jamie import checksums, claims, disk, gpus
 from jamie.errors import InputError
 from jamie.evaluation import roles
 from jamie.io import atomic, read_json, write_json
@@ -33,14 +33,17 @@ REFUSED = "Not tried again: the input, the file or the config that is named abov
 def job(snakemake, judges: Iterable[str] = ()) -> Iterator[None]:
     """Log to the rule's log file and to stderr; an InputError ends the job with its message alone.
 
-    Inputs are held against their checksums before they are read, outputs get theirs (`jamie.checksums`).
+    Inputs are held against their checksums before they are read and outputs get theirs (`jamie.checksums`);
+    no other job writes these at the same time (`jamie.claims`).
     The first line of the log file says where the job runs and what was asked for it, should it be killed. The
     last line says what a job that succeeded used, for ``make benchmark-workflow``, or that its input was
     refused, for ``rules/retries.smk``.
     A method that fails, and ``judges``, are explained in `jamie.report.failures`.
     """
-    mode = "a" if snakemake.resources.get("attempt", 1) > 1 else "w"  # what a killed attempt said stays
-    handlers = [logging.FileHandler(snakemake.log[0], mode=mode), logging.StreamHandler(sys.stderr)]
+    path, again = Path(snakemake.log[0]), snakemake.resources.get("attempt", 1) > 1
+    if not again:  # what a killed attempt said stays
+        path.unlink(missing_ok=True)  # an earlier job may still write into it
+    handlers = [logging.FileHandler(path, mode="a"), logging.StreamHandler(sys.stderr)]
     # features of two modalities may share a name; within one, the check of the dataset sees to it
     warnings.filterwarnings("ignore", message="var_names are not unique", module="mudata")
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers, force=True)
@@ -49,16 +52,20 @@ def job(snakemake, judges: Iterable[str] = ()) -> Iterator[None]:
     asked = snakemake.resources
     _note(handlers[0], f"On {platform.node()}, with {asked.get('mem_mb')} MB and {asked.get('runtime')} min.")
     try:
-        checksums.check(snakemake.input)
-        checksums.forget(snakemake.output)
-        with failures.recorded(snakemake, judges), gpus.allotted(asked.get("gpu", 0)):
-            yield
-        checksums.record(snakemake.output, rule=snakemake.rule, log=snakemake.log[0])
+        with claims.claimed(snakemake.output):
+            checksums.check(snakemake.input)
+            checksums.forget(snakemake.output)
+            with failures.recorded(snakemake, judges), gpus.allotted(asked.get("gpu", 0)):
+                yield
+            checksums.record(snakemake.output, rule=snakemake.rule, log=snakemake.log[0])
     except InputError as error:
         log.error("\nError: %s\n", error)
         _note(handlers[0], REFUSED)
         sys.exit(1)
-    except Exception:
+    except Exception as error:
+        if explained := disk.explained(error):
+            log.error("\nError: %s\n", explained)
+            os._exit(1)  # HDF5 would crash while it frees what it could not write
         log.exception("The job failed")
         raise
     _note(handlers[0], f"{USAGE}{json.dumps(usage(snakemake))}")

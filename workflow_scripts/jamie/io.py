@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import glob
 import hashlib
 import json
 import os
@@ -21,22 +24,52 @@ from jamie.hdf5 import check_own, check_size, check_sparse, read_elem
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,78}[A-Za-z0-9+-]|[A-Za-z0-9]")
 RESERVED_NAME = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # devices, on Windows
 DIGESTED_NAME = re.compile(r"(^|-)[0-9a-f]{12}$")  # as made here of other names
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 BLOCK_VALUES = 16_000_000  # cells x columns written at a time: 64 MB
 
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path (file or folder) beside ``path``; rename it on success, remove it on failure."""
+    """Yield a temporary path (file or folder) beside ``path``; rename it on success, remove it on failure.
+
+    What was there before stays until then, a folder too.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         yield temporary
-        os.replace(temporary, path)
+        if path.is_dir() and temporary.is_dir():
+            _exchange(temporary, path)
+        else:
+            os.replace(temporary, path)
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary)
         temporary.unlink(missing_ok=True)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Swap two names in one step, so that at no time one of them is missing."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    names = os.fsencode(one), os.fsencode(other)
+    if libc.renameat2(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE) == 0:
+        return
+    if ctypes.get_errno() not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(one), None, str(other))
+    aside = one.with_name(f"{one.name}.before")  # NFS cannot swap: two steps
+    os.replace(other, aside)
+    os.replace(one, other)
+    os.replace(aside, one)
+
+
+def remove_leftovers(path: str | Path) -> None:
+    """Remove what `atomic` left of ``path`` in processes that were killed; no other may be writing it."""
+    path = Path(path)
+    start, end = re.escape(f".{path.stem}."), re.escape(f".part{path.suffix}")
+    for item in path.parent.glob(f".{glob.escape(path.stem)}.*") if path.parent.is_dir() else ():
+        if re.fullmatch(rf"{start}\d+{end}(\.before)?", item.name):
+            shutil.rmtree(item) if item.is_dir() else item.unlink(missing_ok=True)
 
 
 def file_names(names: Iterable[str]) -> dict[str, str]:

@@ -78,6 +78,36 @@ def test_an_error_while_a_folder_is_written_leaves_nothing_behind(tmp_path):
     assert names_in(tmp_path) == []
 
 
+@pytest.mark.parametrize("swap", [True, False], ids=["swapped in one step", "where that cannot be done"])
+def test_a_folder_takes_the_place_of_one_that_was_there(tmp_path, monkeypatch, swap):
+    target = tmp_path / "model"
+    (target / "within").mkdir(parents=True)
+    if not swap:
+        monkeypatch.setattr(io, "RENAME_EXCHANGE", 1 << 20)  # a flag that no kernel knows: EINVAL
+    with io.atomic(target) as temporary:
+        temporary.mkdir()
+        (temporary / "new").touch()
+        assert (target / "within").is_dir()
+    assert [path.name for path in target.iterdir()] == ["new"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path):
+    with pytest.raises(KeyboardInterrupt), io.atomic(tmp_path / "a.tsv") as temporary:
+        name = temporary.name
+        raise KeyboardInterrupt
+    (tmp_path / name).touch()
+    (tmp_path / ".model.12.part").mkdir()
+    (tmp_path / ".model.12.part" / "weights").touch()
+    kept = ["a.tsv", ".a.tsv.1234abcd.part", ".ab.12.part.tsv", ".b.12.part.tsv", ".a.12.part.json"]
+    for other in kept:
+        (tmp_path / other).touch()
+    io.remove_leftovers(tmp_path / "a.tsv")
+    io.remove_leftovers(tmp_path / "model")
+    io.remove_leftovers(tmp_path / "nowhere" / "a.tsv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+
+
 def test_nothing_written_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError), io.atomic(tmp_path / "a.json"):
         pass

@@ -11,7 +11,6 @@ estimated correspondence, made with all known pairs, of which a fold sees the pa
 from __future__ import annotations
 
 import logging
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,8 +94,6 @@ class CrossFit:
             temporary.mkdir()
             save_file(arrays, temporary / "folds.safetensors")
             io.write_json(temporary / "folds.json", about)
-            if Path(folder).is_dir():
-                shutil.rmtree(folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> CrossFit:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -283,8 +282,6 @@ class JAMIE:
                     "calibration": None if self.calibration is None else self.calibration.names(),
                 },
             )
-            if Path(folder).is_dir():
-                shutil.rmtree(folder)
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "auto") -> JAMIE:

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,8 @@ def train(
         Known and estimated correspondence of these cells, CSR (n_1, n_2).
     checkpoint
         File to which the state of the fit is saved every ``checkpoint_s`` seconds, and from which a fit
-        that was killed goes on, to the same weights (on the CPU). Removed at the end.
+        that was killed goes on, to the same weights (on the CPU). Removed at the end. SIGTERM and SIGINT save
+        it and end the process.
 
     Raises
     ------
@@ -74,7 +76,8 @@ def train(
     while True:
         saved = Checkpoint(checkpoint, digest_of([*x, *sparse_parts], options.to_dict(), seed), checkpoint_s)
         try:
-            return Trainer(x, f, options, f_estimated, seed).run(saved, progress)
+            with saved:
+                return Trainer(x, f, options, f_estimated, seed).run(saved, progress)
         except torch.OutOfMemoryError:
             if options.batch_size // 2 < MIN_BATCH:
                 raise
@@ -160,7 +163,7 @@ class Trainer:
             if stop or self._out_of_time(epoch, time.monotonic() - start):
                 break
             if epoch + 1 < self.n_epochs:
-                saved.save(self._state(epoch))
+                saved.save(partial(self._state, epoch))
         bar.close()
         saved.remove()
         self.stopper.restore(self.model)
