@@ -41,7 +41,8 @@ include: "rules/differences.smk"
 include: "rules/reports.smk"
 
 
-onstart:
+onstart:  # the last one counts, in whichever file
+    allow_attempts()
     for notice in runs.cancel_earlier():
         logger.warning(notice)
 

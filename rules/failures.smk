@@ -3,7 +3,6 @@
 # What raises is recorded at once. What is killed leaves nothing: after the last attempt that --retries allows, one more
 # only records it (jamie.attempts). At the end all failures are named, and the exit status is not 0.
 import atexit
-import time
 
 from jamie import attempts, unmade
 
@@ -63,9 +62,9 @@ def end_with_failure():
     os._exit(1)
 
 
-onstart:
+def allow_attempts():
+    """Tell jobs how many attempts there are."""
     os.environ[attempts.ALLOWED] = str(workflow.execution_settings.retries + 1)
-    os.environ[attempts.RUN] = f"{time.time()} {os.getpid()}"
 
 
 onsuccess:
