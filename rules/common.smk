@@ -4,7 +4,7 @@ import sys
 
 sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
 
-from jamie import InputError, registry, runs
+from jamie import InputError, disk, registry, runs
 from jamie.config import check as check_config
 from jamie.entry import code_digest
 
@@ -13,8 +13,11 @@ try:
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
-for notice in runs.start(main=workflow.is_main_process):
-    logger.warning(notice)
+try:
+    for notice in runs.start(main=workflow.is_main_process):
+        logger.warning(notice)
+except OSError as error:
+    raise WorkflowError(str(disk.explained(error) or error)) from None
 
 RUN = CONFIG["run"]
 SPECS = registry.specs()

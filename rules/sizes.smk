@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+from jamie import checksums
 from jamie.data.source_sizes import size_mb, sources_mb
 
 SIMULATED_PER_MB = 0.4  # simulated.h5mu, of the counts drawn; 0.2 with few cells
@@ -48,6 +49,10 @@ def raw_mb(dataset):
         return size_mb(path) if path.exists() else SIMULATED_PER_MB * counts_mb(dataset)
     listed = folder / "files.json"
     if listed.exists():
+        try:
+            checksums.check([listed])
+        except InputError as error:
+            raise WorkflowError(str(error)) from None
         return sum(map(size_mb, json.loads(listed.read_text()).values()))
     return sources_mb(entry, folder, CONFIG["mirror"])
 

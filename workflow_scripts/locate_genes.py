@@ -1,13 +1,11 @@
 """Find out where the genes lie and whether peaks can be linked to them; read the known links."""
 
-from pathlib import Path
-
 from jamie import entry, io
 from jamie.regulation import coordinates, known_links
 
 with entry.job(snakemake):
     p, dataset = snakemake.params, snakemake.params.entry
-    files = io.read_json(snakemake.input.files) if snakemake.input.get("files") else {}
+    files = entry.fetched(snakemake.input.files) if snakemake.input.get("files") else {}
     source, target = coordinates.direction(dataset["modalities"], p.source)
     mdata = io.read_h5mu(snakemake.input.data, leave_out=("X", "layers"))
     genes, info = coordinates.find_genes(
@@ -15,11 +13,11 @@ with entry.job(snakemake):
         source,
         target,
         p.window_bp,
-        Path(files["genes"]) if "genes" in files else None,
+        files.get("genes"),
         dataset["show_genes"],
     )
     if "known_links" in files:
-        known = known_links.read_known_links(Path(files["known_links"]))
+        known = known_links.read_known_links(files["known_links"])
         if not info["reason"]:
             known_links.check_known(known, genes, mdata.mod[source].var)
     io.write_table(snakemake.output.genes, genes.rename_axis("gene").reset_index())

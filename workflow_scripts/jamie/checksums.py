@@ -33,9 +33,10 @@ class Difference(NamedTuple):
     found: str
     rule: str
 
-    def error(self) -> InputError:
-        """The same for whoever wanted to read it."""
-        remove = f"rm {'-r ' if self.output.is_dir() else ''}{shlex.quote(str(self.output))}"
+    def error(self, together_with: Iterable[str | Path] = ()) -> InputError:
+        """The same for whoever wanted to read it; see `check`."""
+        remove = " ".join(shlex.quote(str(path)) for path in (self.output, *together_with))
+        remove = f"rm {'-r ' if self.output.is_dir() else ''}{remove}"
         forget = f"rm {shlex.quote(str(record_path(self.output)))}"
         return InputError(
             f"{self.path} is not as rule {self.rule} wrote it",
@@ -74,8 +75,13 @@ def verify(paths: Iterable[str | Path]) -> list[Difference]:
     return [difference for path in paths for difference in _differences(Path(path))]
 
 
-def check(paths: Iterable[str | Path]) -> None:
+def check(paths: Iterable[str | Path], together_with: Iterable[str | Path] = ()) -> None:
     """The same for a job that is about to read them.
+
+    Parameters
+    ----------
+    together_with
+        Outputs to delete with one that is spoilt, where that is none for Snakemake, so that it is made anew.
 
     Raises
     ------
@@ -83,7 +89,7 @@ def check(paths: Iterable[str | Path]) -> None:
         A file is not as it was written; it names the first, and how to make it anew.
     """
     for difference in verify(paths):
-        raise difference.error()
+        raise difference.error(together_with)
 
 
 def recorded(folder: str | Path = ".") -> Iterator[tuple[Path, dict]]:

@@ -87,7 +87,14 @@ def sources(snakemake) -> tuple[dict, dict[str, Path]]:
     dataset = snakemake.params.entry
     if dataset["reader"] == "simulate":
         return dataset | {"reader": "h5mu"}, {"data": Path(snakemake.input.simulation)}
-    return dataset, {role: Path(path) for role, path in read_json(snakemake.input.files).items()}
+    return dataset, fetched(snakemake.input.files)
+
+
+def fetched(listed: str | Path) -> dict[str, Path]:
+    """Where the files of a dataset are (role -> path), as fetched; a download is still what it was then."""
+    files = {role: Path(path) for role, path in read_json(listed).items()}
+    checksums.check(files.values(), together_with=[listed])
+    return files
 
 
 def usage(snakemake) -> dict[str, float]:

@@ -97,12 +97,14 @@ class Checkpoint:
             return
         now = time.monotonic()
         long, self.epoch_began = now - self.epoch_began > LONG_EPOCH_S, now
+        self.last = None  # no longer the last whole epoch
         due = self.asked is not None or now - self.saved >= self.every_s
         if not (due or long):
             return
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         complete = state() | {"digest": self.digest, "rng": torch.get_rng_state(), "cuda_rng": cuda}
-        self.last = copy.deepcopy(complete) if long else None
+        if long:
+            self.last = copy.deepcopy(complete)
         if due:
             self._write(complete)
         if self.asked is not None:
