@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from jamie import contract, io
+from jamie import contract, disk, io
 from jamie.errors import InputError
 
 # environment variables that Snakemake sets when it begins: attempts at each job, and what tells runs apart
@@ -87,9 +87,8 @@ class Attempt:
         again = bool(kinds & set(AGAIN)) or any(words in str(error) for words in AGAIN_WORDS)
         if again and self.number < allowed():
             return None
-        if isinstance(
-            error, OSError
-        ):  # a full disk, a file that is gone: what the other methods meet as well
+        # a full disk, a file that is gone: what the other methods meet as well
+        if isinstance(error, OSError) or disk.explained(error):
             io.write_json(self.path, state(self.path) | {"started": None})  # it was not killed
             return None
         said = " ".join(str(error).split())

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jamie import attempts, io, unmade
+from jamie import attempts, checksums, io, unmade
 from jamie.errors import InputError
 from jamie.evaluation import roles
 
@@ -36,6 +36,7 @@ def recorded(snakemake, judges: Iterable[str] = ()) -> Iterator[None]:
     attempt = attempts.Attempt.of(snakemake)
     if record := _among_inputs(snakemake, judges) or (attempt and attempt.begin()):
         _record(snakemake, record)
+        checksums.record(snakemake.output, rule=snakemake.rule, log=snakemake.log[0])
         sys.exit(0)
     try:
         yield
