@@ -1,4 +1,4 @@
-"""What was spoilt between two jobs is noticed by the next that reads it, whatever it is and whichever reads it."""
+"""What was spoilt between two jobs is noticed by the next that reads it, whatever it is and whoever reads."""
 
 from __future__ import annotations
 
