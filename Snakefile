@@ -4,7 +4,7 @@ from snakemake.utils import min_version
 min_version("9.14.8")
 
 
-configfile: f"{workflow.basedir}/config/config.yaml"
+configfile: workflow.source_path("config/config.yaml")
 
 
 report: "report/workflow.rst"

@@ -2,7 +2,11 @@
 import os
 import sys
 
-sys.path.insert(0, f"{workflow.basedir}/workflow_scripts")
+# Beside this file, wherever that is: as a module of another workflow it is not below `workflow.basedir`. Where
+# Snakemake fetches rules and scripts one by one (`github(...)`), the package has to be installed.
+_scripts = workflow.current_basedir.join("../workflow_scripts").get_path_or_uri(secret_free=True)
+if os.path.isdir(_scripts):
+    sys.path.insert(0, _scripts)
 
 from jamie import InputError, disk, registry, runs
 from jamie.config import check as check_config
@@ -104,7 +108,7 @@ def baseline_code(wildcards):
 
 def saved_model(wildcards):
     """Folder of a saved model."""
-    return CONFIG["models"][wildcards.model]["path"]
+    return as_given(CONFIG["models"][wildcards.model]["path"])
 
 
 def trust_scores(wildcards):

@@ -3,7 +3,7 @@
 
 rule fetch_dataset:
     output:
-        files="resources/{dataset}/files.json",
+        files=fetched("resources/{dataset}/files.json"),
     params:
         entry=sources_of("files", "correspondence"),
         mirror=CONFIG["mirror"],
@@ -22,7 +22,7 @@ rule fetch_dataset:
 
 use rule fetch_dataset as fetch_annotation with:
     output:
-        files="resources/{dataset}/annotation.json",
+        files=fetched("resources/{dataset}/annotation.json"),
     params:
         entry=sources_of("genes", "known_links"),
         mirror=CONFIG["mirror"],

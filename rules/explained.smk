@@ -38,11 +38,10 @@ def explanations():
 
 
 def annotation(wildcards):
-    """The list of files that say where genes lie and which links are known, and those of them that are here."""
-    entry = CONFIG["datasets"][wildcards.dataset]
-    given = {key: entry[key] for key in ("genes", "known_links") if entry[key]}
-    listed = f"resources/{wildcards.dataset}/annotation.json"
-    return {"files": listed, "local": local_files(wildcards.dataset, given)} if given else {}
+    """The list of files that say where genes lie and which links are known, and those that were not fetched."""
+    entry, keys = CONFIG["datasets"][wildcards.dataset], ("genes", "known_links")
+    listed = {"files": fetched(f"resources/{wildcards.dataset}/annotation.json")}
+    return listed | given_files(wildcards.dataset, keys) if any(entry[key] for key in keys) else {}
 
 
 def explained_figure(name, title, category="Regulation", caption=None):

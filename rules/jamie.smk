@@ -26,8 +26,6 @@ rule train_jamie:
         **may_fail("train_jamie"),
         options=method_option("options"),
         calibrate=lambda wildcards: wildcards.method in CALIBRATED,
-        # not an output: Snakemake removes those of a job that was killed, and this is what it goes on from
-        checkpoint=f"{METHOD}/checkpoint.pt",
         code=JAMIE_CODE,
     log:
         "logs/train_jamie/{dataset}.{scenario}.{method}.{seed}.log",

@@ -1,28 +1,44 @@
-# The local files and folders that rules read; a missing one ends a dry run, too.
+# The files and folders that a dataset is made of, here or in a storage; a missing local one ends a dry run, too.
 from jamie import datasets_table
-from jamie.data.sources import content_digest, located
+from jamie.data.sources import content_digest, located, of_dataset
+from jamie.data.stored import in_storage, roles_in_storage
+
+
+def as_given(path):
+    """A path as it is, whatever storage or prefix (of a module) the workflow's own files go to."""
+    return storage(path) if in_storage(path) else local(path)
+
+
+def fetched(path):
+    """A list of fetched files, which lie beside it: on this file system, also where results go to a storage."""
+    return local(path) if workflow.storage_settings.default_storage_provider else path
 
 
 def raw_input(wildcards):
-    """What ingest reads: the simulation, or the list of fetched files and every local file on it."""
+    """What ingest reads: the simulation, or the list of fetched files and every file on it that was not fetched."""
     name, entry = wildcards.dataset, CONFIG["datasets"][wildcards.dataset]
     if entry["reader"] == "simulate":
         return {"simulation": f"resources/{name}/simulated.h5mu"}
-    sources = {f"files.{role}": source for role, source in entry["files"].items()}
-    sources |= {"correspondence": entry["correspondence"]} if entry["correspondence"] else {}
-    return {"files": f"resources/{name}/files.json", "local": local_files(name, sources)}
+    listed = {"files": fetched(f"resources/{name}/files.json")}
+    return listed | given_files(name, ("files", "correspondence"))
 
 
-def local_files(dataset, sources):
-    """Paths of those sources (key -> source) that are files or folders here; a missing one ends a dry run, too."""
+def given_files(dataset, keys):
+    """What those keys of the dataset's config entry name by `path`: local files and folders, and stored files."""
+    entry = CONFIG["datasets"][dataset]
+    sources = of_dataset({key: entry[key] for key in keys})
+    paths = {
+        key.removeprefix("files."): source["path"] for key, source in sources.items() if source.get("path")
+    }
     try:
-        return [
-            str(located(source, CONFIG["mirror"], f"datasets.{dataset}.{key}"))
+        here = [
+            as_given(str(located(source, CONFIG["mirror"], f"datasets.{dataset}.{key}")))
             for key, source in sources.items()
-            if source.get("path")
+            if source.get("path") and not in_storage(source["path"])
         ]
     except InputError as error:
         raise WorkflowError(f"{error}{datasets_table.place(config, dataset)}") from None
+    return {"local": here, "stored": [as_given(paths[role]) for role in roles_in_storage(paths)]}
 
 
 def folders_read(wildcards):

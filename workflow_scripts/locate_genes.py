@@ -5,7 +5,7 @@ from jamie.regulation import coordinates, known_links
 
 with entry.job(snakemake):
     p, dataset = snakemake.params, snakemake.params.entry
-    files = entry.fetched(snakemake.input.files) if snakemake.input.get("files") else {}
+    files = entry.fetched(snakemake) if snakemake.input.get("files") else {}
     source, target = coordinates.direction(dataset["modalities"], p.source)
     mdata = io.read_h5mu(snakemake.input.data, leave_out=("X", "layers"))
     genes, info = coordinates.find_genes(

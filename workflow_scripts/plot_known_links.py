@@ -8,8 +8,8 @@ from jamie.regulation import collect, enrichment, known_links
 
 with entry.job(snakemake):
     table, genes = (collect.put_together([snakemake.input[name]]) for name in ("links", "genes"))
-    info, path = io.read_json(snakemake.input.summary), io.read_json(snakemake.input.files)["known_links"]
-    elements = known_links.read_known_links(path)
+    info = io.read_json(snakemake.input.summary)
+    elements = known_links.read_known_links(entry.fetched(snakemake)["known_links"])
     known = known_links.mark_known(table, elements, genes.set_index("gene"))
     reason = info["reason"]
     if not reason and not 0 < known.sum() < len(known):

@@ -23,9 +23,10 @@ with entry.job(snakemake, judges=("run_info", "checked", "drivers", "links", "ne
         facts[run].findings = findings.from_table(io.read_table(told))
     infos = {path: io.read_json(path) for path in snakemake.input.run_info if not unmade.read(path)}
     for (dataset, scenario), fact in facts.items():
-        start = tuple(f"results/{dataset}/{scenario}/{method}/" for method in p.shown)
-        fact.estimates = [info["estimated"] for path, info in infos.items() if path.startswith(start)]
-        own = (path for path in snakemake.input.checked if path.startswith(start))
+        # not where a path starts: a module of another workflow may have a prefix, and a storage has its own
+        shown = [f"results/{dataset}/{scenario}/{method}/" for method in p.shown]
+        fact.estimates = [info["estimated"] for path, info in infos.items() if any(s in path for s in shown)]
+        own = (path for path in snakemake.input.checked if any(s in path for s in shown))
         checked = [io.read_table(path) for path in own if not unmade.read(path)]
         fact.values = pd.concat(checked) if checked else None
     tables = zip(p.datasets, snakemake.input.pairing, strict=False)  # none, where that was not tried

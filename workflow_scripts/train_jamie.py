@@ -1,5 +1,7 @@
 """Fit JAMIE to the training cells and the known pairs."""
 
+from pathlib import Path
+
 from jamie import JAMIE, contract, entry, gpus, io
 from jamie.data.correspondence import Correspondence
 from jamie.evaluation import tuning
@@ -20,10 +22,12 @@ with entry.job(snakemake):
     if not snakemake.params.calibrate:
         options = {"folds": 0} | options
     start = entry.time.perf_counter()
+    # not an output: Snakemake removes those of a job that was killed, and this is what it goes on from
+    checkpoint = Path(snakemake.output.model).with_name("checkpoint.pt")
 
     def fitted(options):
         model = JAMIE(seed=seed, **options)
-        return model.fit(prepared, known, estimated, checkpoint=snakemake.params.checkpoint)
+        return model.fit(prepared, known, estimated, checkpoint=checkpoint)
 
     model = gpus.or_on_cpu(fitted, options)
     fit_s = entry.time.perf_counter() - start - model.fit_info_.get("calibration", {}).get("seconds", 0)

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jamie import checksums, claims, disk, gpus
+from jamie.data.sources import brought
 from jamie.errors import InputError
 from jamie.evaluation import roles
 from jamie.io import atomic, read_json, write_json
@@ -87,12 +88,16 @@ def sources(snakemake) -> tuple[dict, dict[str, Path]]:
     dataset = snakemake.params.entry
     if dataset["reader"] == "simulate":
         return dataset | {"reader": "h5mu"}, {"data": Path(snakemake.input.simulation)}
-    return dataset, fetched(snakemake.input.files)
+    return dataset, fetched(snakemake)
 
 
-def fetched(listed: str | Path) -> dict[str, Path]:
-    """Where the files of a dataset are (role -> path), as fetched; a download is still what it was then."""
-    files = {role: Path(path) for role, path in read_json(listed).items()}
+def fetched(snakemake) -> dict[str, Path]:
+    """Role to path of the files on a job's list, wherever Snakemake put those that are in a storage.
+
+    A download is still what it was when it was fetched.
+    """
+    listed = snakemake.input.files
+    files = brought(snakemake.params.entry, read_json(listed), snakemake.input.get("stored", []))
     checksums.check(files.values(), together_with=[listed])
     return files
 

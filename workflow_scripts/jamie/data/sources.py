@@ -2,6 +2,7 @@
 
 A source is a mapping with exactly one of ``path``, ``url`` and ``pypi`` set, plus ``sha256`` (needed for a
 download) and ``member`` (needed for ``pypi``). A *mirror* is a folder that is looked in before the network.
+A ``path`` may be an address in a storage, such as ``s3://bucket/file``, which Snakemake brings to each job.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from urllib.parse import unquote, urlparse
 
 from jamie import io
 from jamie.data.names import CONTROL
+from jamie.data.stored import in_storage, roles_in_storage
 from jamie.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -38,7 +40,13 @@ WHOLE_BYTES = 1 << 28
 REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9.+!_-]*)")
 
 
-def fetch_all(dataset: dict, folder: Path, mirror: Path | None = None) -> dict[str, Path]:
+def of_dataset(dataset: dict) -> dict[str, dict]:
+    """All sources of a config entry, by their key in it: ``files.ROLE``, and those of `BESIDE`."""
+    sources = {f"files.{role}": source for role, source in dataset.get("files", {}).items()}
+    return sources | {key: dataset[key] for key in BESIDE if dataset.get(key)}
+
+
+def fetch_all(dataset: dict, folder: Path, mirror: Path | None = None) -> dict[str, Path | str]:
     """Fetch every file of a dataset.
 
     Parameters
@@ -50,15 +58,14 @@ def fetch_all(dataset: dict, folder: Path, mirror: Path | None = None) -> dict[s
 
     Returns
     -------
-    Role to local path, and those of `BESIDE` that the dataset has.
+    Role to local path, or to the address of a file in a storage, and those of `BESIDE` that the dataset has.
 
     Raises
     ------
     InputError
         As `fetch`; a role that is no plain word.
     """
-    sources = {f"files.{role}": source for role, source in dataset.get("files", {}).items()}
-    sources |= {key: dataset[key] for key in BESIDE if dataset.get(key)}
+    sources = of_dataset(dataset)
     for role in sources:
         _check_role(role.removeprefix("files."))
     names = {key: download_name(source, key) for key, source in sources.items()}
@@ -71,7 +78,7 @@ def fetch_all(dataset: dict, folder: Path, mirror: Path | None = None) -> dict[s
     return paths
 
 
-def fetch(source: dict, folder: Path, *, mirror: Path | None = None, key: str = "files") -> Path:
+def fetch(source: dict, folder: Path, *, mirror: Path | None = None, key: str = "files") -> Path | str:
     """Make one source available locally.
 
     Parameters
@@ -89,7 +96,7 @@ def fetch(source: dict, folder: Path, *, mirror: Path | None = None, key: str = 
 
     Returns
     -------
-    Path of a file (or, for ``path``, of a folder).
+    Path of a file (or, for ``path``, of a folder); the address of a file in a storage, which is left there.
 
     Raises
     ------
@@ -100,12 +107,12 @@ def fetch(source: dict, folder: Path, *, mirror: Path | None = None, key: str = 
     name = download_name(source, key)
     mirror = None if mirror is None else Path(mirror)
     if name is None:
-        return _local(source, mirror, key)
+        return source["path"] if in_storage(source["path"]) else _local(source, mirror, key)
     final = Path(folder) / name
     if final.is_file() and _sha256(final) == source["sha256"].lower():
         return final
     if mirror is not None and (mirror / name).is_file():
-        return _verified(mirror / name, source, key)
+        return verified(mirror / name, source, key)
     Path(folder).mkdir(parents=True, exist_ok=True)
     if source.get("url"):
         _download(source, final, key)
@@ -210,7 +217,7 @@ def _local(source: dict, mirror: Path | None, key: str) -> Path:
             found="a folder, which has no sha256",
             change=f"`{key}.sha256` of the dataset",
         )
-    return _verified(path, source, key) if source.get("sha256") else path
+    return verified(path, source, key) if source.get("sha256") else path
 
 
 def _sha256(path: Path) -> str:
@@ -218,7 +225,34 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _verified(path: Path, source: dict, key: str, *, origin: str | None = None) -> Path:
+def brought(dataset: dict, files: dict[str, str], stored: list[str]) -> dict[str, Path]:
+    """Where the files of a dataset are for a job, to which Snakemake brought those in a storage.
+
+    Parameters
+    ----------
+    dataset
+        Its config entry.
+    files
+        Role to path or address, as `fetch_all` gives it.
+    stored
+        Paths of those that were brought, in the order of their roles.
+
+    Raises
+    ------
+    InputError
+        What was brought has another sha256 than the config says.
+    """
+    sources = {key.removeprefix("files."): (key, source) for key, source in of_dataset(dataset).items()}
+    here = dict(zip(roles_in_storage(files), map(Path, stored), strict=True))
+    for role, path in here.items():
+        key, source = sources[role]
+        if source.get("sha256"):
+            verified(path, source, key, origin=files[role])
+    return {role: here.get(role, Path(path)) for role, path in files.items()}
+
+
+def verified(path: Path, source: dict, key: str, *, origin: str | None = None) -> Path:
+    """``path``, if its sha256 is that of the source; an InputError otherwise."""
     """``path``, if its sha256 is that of the source."""
     found = _sha256(path)
     if found != source["sha256"].lower():
@@ -350,7 +384,7 @@ def _unzip(wheel: Path, source: dict, final: Path, key: str) -> None:
         with zipfile.ZipFile(wheel) as archive, archive.open(member) as packed, io.atomic(final) as temporary:
             with open(temporary, "wb") as handle:
                 shutil.copyfileobj(packed, handle)
-            _verified(temporary, source, key, origin=f"{member} of {wheel.name}")
+            verified(temporary, source, key, origin=f"{member} of {wheel.name}")
     except (KeyError, zipfile.BadZipFile) as error:
         raise InputError(
             f"The wheel of `{key}` does not hold that file",
