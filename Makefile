@@ -1,6 +1,6 @@
 # `make` lists the targets. Settings: CONFIG="FILE ..." (overlays on config/config.yaml), ARGS="..." (for snakemake).
 .DELETE_ON_ERROR:
-.PHONY: help report check readme test test-slow test-slurm fuzz benchmark benchmark-workflow lint lock docs clean
+.PHONY: help report check verify crate readme test test-slow test-slurm fuzz benchmark benchmark-workflow lint lock docs clean
 
 # the Pythons that the locks serve; a new .venv gets the first that is one of them
 SERVED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -31,6 +31,12 @@ report: .venv/.runtime ## run the workflow and write results/report.html
 
 check: .venv/.runtime ## look at the data of CONFIG without training: what they are, what is wrong, what a run takes
 	@$(BIN)/snakemake check --forcerun check_dataset --quiet rules progress host reason $(ARGS) $(if $(CONFIG),--configfile $(CONFIG))
+
+verify: .venv/.runtime ## hash what the run in this folder read and wrote, against what was recorded
+	PYTHONPATH=workflow_scripts $(BIN)/python -m jamie.report.verify
+
+crate: .venv/.runtime ## describe the finished run of CONFIG as an RO-Crate: results/ro-crate-metadata.json
+	$(SNAKEMAKE) write_crate
 
 readme: .venv/.runtime ## run config/examples/benchmark.yaml and put its table of results into README.md
 	$(BIN)/snakemake $(ARGS) --configfile $(or $(CONFIG),config/examples/benchmark.yaml)
@@ -78,7 +84,7 @@ benchmark-workflow: .venv/.runtime ## time, memory and start-up of every rule in
 lint: .venv/.test ## check style and formal faults
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakefmt --check Snakefile workflow rules
 	$(BIN)/snakemake --lint
 	PYTHONPATH=workflow_scripts $(BIN)/lint-imports
 

@@ -6,6 +6,7 @@ rule locate_genes:
     output:
         genes=f"{FOUND}/genes.tsv",
         info=f"{FOUND}/coordinates.json",
+        inputs="resources/{dataset}/annotation_inputs.json",
     params:
         entry=dataset_entry,
         source=EXPLAIN["source"],

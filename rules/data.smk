@@ -24,7 +24,7 @@ use rule fetch_dataset as fetch_annotation with:
     output:
         files=fetched("resources/{dataset}/annotation.json"),
     params:
-        entry=sources_of("genes", "known_links"),
+        entry=sources_of(*ANNOTATION),
         mirror=CONFIG["mirror"],
     log:
         "logs/fetch_annotation/{dataset}.log",
@@ -60,6 +60,7 @@ rule ingest_dataset:
         data=f"{DATASET}/ingested.h5mu",
         pairs=f"{DATASET}/pairs.npz",
         notices=f"{DATASET}/notices.tsv",
+        inputs="resources/{dataset}/inputs.json",
     params:
         entry=dataset_entry,
         folders=folders_read,

@@ -37,11 +37,18 @@ def explanations():
     return results
 
 
+ANNOTATION = "genes", "known_links"
+ANNOTATED = [
+    name for name in RUN["datasets"] if EXPLAINED and any(CONFIG["datasets"][name][key] for key in ANNOTATION)
+]
+
+
 def annotation(wildcards):
     """The list of files that say where genes lie and which links are known, and those that were not fetched."""
-    entry, keys = CONFIG["datasets"][wildcards.dataset], ("genes", "known_links")
+    if wildcards.dataset not in ANNOTATED:
+        return {}
     listed = {"files": fetched(f"resources/{wildcards.dataset}/annotation.json")}
-    return listed | given_files(wildcards.dataset, keys) if any(entry[key] for key in keys) else {}
+    return listed | given_files(wildcards.dataset, ANNOTATION)
 
 
 def explained_figure(name, title, category="Regulation", caption=None):

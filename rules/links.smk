@@ -107,7 +107,7 @@ rule plot_known_links:
         numbers=f"{FOUND}/known_links.rst",
         table=f"{FOUND}/known_links.tsv",
     params:
-        entry=sources_of("genes", "known_links"),
+        entry=sources_of(*ANNOTATION),
         about=about_run,
         code=LINK_FIGURES
         + code_digest("regulation/annotation.py", "regulation/known_links.py", "data/places.py"),

@@ -51,6 +51,7 @@ NEEDS = {
     "rank_methods": Need(185),
     "rank_methods_of_dataset": Need(185),
     "report_dataset": Need(300),
+    "write_crate": Need(105),
     # figures
     "plot_embedding": Need(210, 0.05, 2, 0.004, ("completed",)),
     "plot_values": FIGURE,

@@ -16,3 +16,4 @@ with entry.job(snakemake), notices.collected() as noticed:
     io.write_h5mu(snakemake.output.data, mdata)
     pairs.align(*(a.obs_names for a in mdata.mod.values())).save(snakemake.output.pairs)
     io.write_table(snakemake.output.notices, notices.table(noticed))
+    entry.write_inputs(snakemake, snakemake.output.inputs, files)

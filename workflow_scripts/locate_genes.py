@@ -22,3 +22,4 @@ with entry.job(snakemake):
             known_links.check_known(known, genes, mdata.mod[source].var)
     io.write_table(snakemake.output.genes, genes.rename_axis("gene").reset_index())
     io.write_json(snakemake.output.info, info | {"source": source, "target": target})
+    entry.write_inputs(snakemake, snakemake.output.inputs, files)

@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jamie import checksums, claims, disk, gpus
-from jamie.data.sources import brought
+from jamie.data import inputs
+from jamie.data.sources import brought, of_dataset
 from jamie.errors import InputError
 from jamie.evaluation import roles
 from jamie.io import atomic, read_json, write_json
@@ -100,6 +101,14 @@ def fetched(snakemake) -> dict[str, Path]:
     files = brought(snakemake.params.entry, read_json(listed), snakemake.input.get("stored", []))
     checksums.check(files.values(), together_with=[listed])
     return files
+
+
+def write_inputs(snakemake, path: str, files: dict[str, Path]) -> None:
+    """Write what a job read of a dataset's files (role -> path), by which `make verify` knows them again."""
+    sources = {
+        key.removeprefix("files."): source for key, source in of_dataset(snakemake.params.entry).items()
+    }
+    write_json(path, inputs.account(sources, {role: file for role, file in files.items() if role in sources}))
 
 
 def usage(snakemake) -> dict[str, float]:
