@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[2]
-PARTS = (".ci", "config", "envs", "profiles", "report", "rules", "tests", "workflow_scripts")
+PARTS = (".ci", "config", "envs", "profiles", "report", "rules", "tests", "workflow", "workflow_scripts")
 FILES = ("Makefile", "Snakefile", "pyproject.toml", "README.md")
 
 

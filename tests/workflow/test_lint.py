@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-RULE_FILES = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
+RULE_FILES = [ROOT / "Snakefile", ROOT / "workflow/Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
 SCRIPTS = sorted((ROOT / "workflow_scripts").glob("*.py"))
 PACKAGE = sorted((ROOT / "workflow_scripts/jamie").rglob("*.py"))
 OURS = [*SCRIPTS, *PACKAGE, *RULE_FILES, *sorted((ROOT / "tests").rglob("*.py"))]
@@ -38,7 +38,7 @@ def test_every_rule_has_its_script_and_every_script_its_rule():
 def test_budgets_of_lines():
     """A file that has outgrown these wants to be two; a module holds one thought, which seldom takes 300."""
     budget = dict.fromkeys(SCRIPTS, 60) | dict.fromkeys(PACKAGE, 400) | dict.fromkeys(RULE_FILES, 150)
-    budget[ROOT / "Snakefile"] = 60
+    budget[ROOT / "workflow/Snakefile"] = 60
     budget[ROOT / "config/config.yaml"] = 150
     n_lines = {path: len(path.read_text().splitlines()) for path in budget}
     over = {str(path.relative_to(ROOT)): n for path, n in n_lines.items() if n > budget[path]}

@@ -35,14 +35,8 @@ TRIES = 3
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5, 60
 CHUNK_BYTES = 1 << 16
 ROLE = re.compile(r"[A-Za-z0-9_]{1,60}")
-OWN_FILES = (  # of the workflow itself
-    "files.json",
-    "inputs.json",
-    "annotation.json",
-    "annotation_inputs.json",
-    "simulated.h5mu",
-    "true_links.tsv",
-)
+OWN_LISTS = "files.json", "inputs.json", "annotation.json", "annotation_inputs.json"
+OWN_FILES = (*OWN_LISTS, "simulated.h5mu", "true_links.tsv")  # of the workflow itself
 WHOLE_BYTES = 1 << 28
 REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9.+!_-]*)")
 

@@ -25,7 +25,17 @@ PROFILES = {
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
 }
 CONTEXT = "https://w3id.org/ro/terms/workflow-run/context"  # sha256 is a term of it
-SOURCE = ("Snakefile", "LICENSE", "CITATION.cff", "config", "envs", "report", "rules", "workflow", "workflow_scripts")
+SOURCE = (
+    "Snakefile",
+    "LICENSE",
+    "CITATION.cff",
+    "config",
+    "envs",
+    "report",
+    "rules",
+    "workflow",
+    "workflow_scripts",
+)
 NAME = "JAMIE workflow"
 PYTHON = "https://www.python.org/"
 KINDS = {".h5mu": "application/x-hdf5", ".h5ad": "application/x-hdf5", ".npz": "application/zip"}
