@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jamie import checksums
 from jamie.data.source_sizes import size_mb, sources_mb
+from jamie.data.stored import in_storage
 
 SIMULATED_PER_MB = 0.4  # simulated.h5mu, of the counts drawn; 0.2 with few cells
 INGESTED_PER_MB = 1.5  # ingested.h5mu, of the files as they came; 1.0 to 1.5 were seen
@@ -95,4 +96,7 @@ def of_simulation(wildcards, input):
 
 def of_sources(wildcards, input):
     """MB of the files that a dataset consists of, as many at once as in all."""
+    if stored := input.get("stored"):  # which the job that is about to run finds in its own place
+        listed = [*json.loads(Path(input.files).read_text()).values(), *stored]
+        return (sum(size_mb(path) for path in listed if not in_storage(path)),) * 2
     return (raw_mb(wildcards.dataset),) * 2

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 from jamie.data import sources
+from jamie.data.stored import in_storage
 
 
 def size_mb(path: str | Path) -> float:
@@ -32,7 +33,7 @@ def sources_mb(dataset: dict, folder: Path, mirror: str | Path | None = None) ->
     Raises
     ------
     FileNotFoundError
-        A download is not here yet.
+        A download, or a file in a storage, is not here yet.
     """
     given = {f"files.{role}": source for role, source in dataset["files"].items()}
     given |= {"correspondence": dataset["correspondence"]} if dataset["correspondence"] else {}
@@ -41,6 +42,8 @@ def sources_mb(dataset: dict, folder: Path, mirror: str | Path | None = None) ->
 
 def _source_mb(source: dict, key: str, folder: Path, mirror: str | Path | None) -> float:
     name = sources.download_name(source, key)
+    if in_storage(source.get("path")):
+        raise FileNotFoundError(f"{source['path']} is not here yet")
     if name is None:
         return size_mb(sources.located(source, mirror, key))
     # two downloads of one name go to folders named by their roles
