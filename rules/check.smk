@@ -36,7 +36,7 @@ rule check_dataset:
         needs_pairs=NEEDS_PAIRS,
         from_file=has_correspondence,
         needs=lambda wildcards: expected(),
-        snakefile=workflow.source_path("../Snakefile"),
+        snakefile=f"{HERE}/Snakefile",
         code=f"{FIT_CODE}.{code_digest('report/doctor.py')}",
     log:
         "logs/check_dataset/{dataset}.log",

@@ -1,12 +1,9 @@
 # The checked configuration, where files are, and the few functions the rules share.
-import os
 import sys
 
-# Beside this file, wherever that is: as a module of another workflow it is not below `workflow.basedir`. Where
-# Snakemake fetches rules and scripts one by one (`github(...)`), the package has to be installed.
-_scripts = workflow.current_basedir.join("../workflow_scripts").get_path_or_uri(secret_free=True)
-if os.path.isdir(_scripts):
-    sys.path.insert(0, _scripts)
+# where Snakemake fetches rules and scripts one by one (`github(...)`), the package has to be installed
+if os.path.isdir(HERE):
+    sys.path.insert(0, f"{HERE}/workflow_scripts")
 
 from jamie import InputError, disk, registry, runs
 from jamie.config import check as check_config

@@ -12,7 +12,7 @@ rule write_crate:
         workflow=directory("results/ro-crate-workflow"),
     params:
         config=CONFIG,
-        source=os.path.dirname(workflow.source_path("../Snakefile")),
+        source=HERE,
         code=code_digest("."),
     log:
         "logs/write_crate.log",

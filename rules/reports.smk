@@ -1,7 +1,7 @@
 # A report for each dataset, where a run has several; that of the whole run is Snakemake's `--report`.
 from functools import cache
 
-CAPTIONS = content_digest(os.path.dirname(workflow.source_path("../report/workflow.rst")))
+CAPTIONS = content_digest(f"{HERE}/report")
 
 
 @cache
@@ -91,7 +91,7 @@ rule report_dataset:
     output:
         page=f"{DATASET}/report.html",
     params:
-        snakefile=workflow.source_path("../Snakefile"),
+        snakefile=f"{HERE}/Snakefile",
         captions=CAPTIONS,
     log:
         "logs/report_dataset/{dataset}.log",

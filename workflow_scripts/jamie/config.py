@@ -50,6 +50,8 @@ def check(config: dict) -> dict:
         entry["base"] = entry["base"] or name
         _check_method(name, entry)
         _check_label(name, entry["label"])
+        if config["run"]["deterministic"]:
+            _keep_to_cpu(name, entry)
     for name, entry in config["datasets"].items():
         if entry["reader"] == "simulate":
             _check_simulation(name, entry["options"], rows.get(name))
@@ -107,6 +109,20 @@ def _check_method(name: str, entry: dict) -> None:
     types, place = registry.option_types(entry["base"]), f"methods: {name}: options"
     _check_options(f"Method {name!r}", entry["options"], types, place)
     specs[entry["base"]].check(entry["options"])
+
+
+def _keep_to_cpu(name: str, entry: dict) -> None:
+    """Fix the device of a method that has a choice of it."""
+    if "device" not in registry.option_types(entry["base"]):
+        return
+    if entry["options"].get("device") == "cuda":
+        raise InputError(
+            f"Method {name!r} is to run on a GPU and to be deterministic",
+            expected="one of both: sums of a GPU come in no fixed order",
+            found="`device: cuda` with `run: deterministic: true`",
+            change=f"`methods: {name}: options: device`, or `run: deterministic`",
+        )
+    entry["options"]["device"] = "cpu"
 
 
 def _check_label(name: str, label: str | None) -> None:

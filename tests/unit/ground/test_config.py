@@ -356,6 +356,20 @@ def test_a_typo_of_an_option_is_answered_with_the_option_that_was_meant():
     assert error.change == "did you mean 'max_epochs'?"
 
 
+def test_a_deterministic_run_keeps_to_the_cpu_whatever_has_a_choice():
+    shipped = merged(SHIPPED, {"run": {"deterministic": True, "methods": ["jamie", "babel", "cca"]}})
+    methods = config.check(shipped)["methods"]
+    assert {name: methods[name]["options"].get("device") for name in ("jamie", "babel", "cca", "jamie_paper")} == {
+        "jamie": "cpu",
+        "babel": "cpu",
+        "cca": None,
+        "jamie_paper": "cpu",
+    }
+    with pytest.raises(InputError, match="no fixed order"):
+        config.check(merged(shipped, {"methods": {"jamie": {"options": {"device": "cuda"}}}}))
+    assert "device" not in config.check(SHIPPED)["methods"]["jamie"]["options"]
+
+
 def test_what_stands_for_an_article_is_not_tuned():
     entries = config.check(SHIPPED)["methods"]
     articles = {"jamie_paper", "jamie_paper_imputation", "knn_paper", "cca_plain"}
