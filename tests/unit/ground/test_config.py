@@ -359,7 +359,9 @@ def test_a_typo_of_an_option_is_answered_with_the_option_that_was_meant():
 def test_a_deterministic_run_keeps_to_the_cpu_whatever_has_a_choice():
     shipped = merged(SHIPPED, {"run": {"deterministic": True, "methods": ["jamie", "babel", "cca"]}})
     methods = config.check(shipped)["methods"]
-    assert {name: methods[name]["options"].get("device") for name in ("jamie", "babel", "cca", "jamie_paper")} == {
+    assert {
+        name: methods[name]["options"].get("device") for name in ("jamie", "babel", "cca", "jamie_paper")
+    } == {
         "jamie": "cpu",
         "babel": "cpu",
         "cca": None,
