@@ -44,7 +44,7 @@ def planned(folder, *names: str) -> set[tuple[str, str]]:
 def two(tmp_path_factory):
     """A folder in which one dataset was run, then a second beside it; what the second run had planned."""
     folder = tmp_path_factory.mktemp("many")
-    for names in (["first"], ["first", "second"]):
+    for names in (["donor_a"], ["donor_a", "donor_b"]):
         plan = planned(folder, *names)
         done = snakemake(folder, overlay=OVERLAY)
         assert done.returncode == 0, done.stderr[-4000:]
@@ -54,16 +54,16 @@ def two(tmp_path_factory):
 def test_a_dataset_beside_the_first_computes_what_is_new_and_what_sums_up(two):
     _, plan = two
     assert {rule for rule, dataset in plan if dataset == ""} == GATHER
-    assert {rule for rule, dataset in plan if dataset == "first"} == SUM_UP
-    assert {"ingest_dataset", "fit_baseline", "plot_alignment"} <= {rule for rule, d in plan if d == "second"}
+    assert {rule for rule, dataset in plan if dataset == "donor_a"} == SUM_UP
+    assert {"ingest_dataset", "fit_baseline", "plot_alignment"} <= {rule for rule, d in plan if d == "donor_b"}
 
 
 def test_a_third_leaves_the_others_alone_and_without_it_there_is_nothing_to_do(two):
     folder, _ = two
-    plan = planned(folder, "first", "second", "third")
+    plan = planned(folder, "donor_a", "donor_b", "donor_c")
     assert {rule for rule, dataset in plan if dataset == ""} == GATHER
-    assert {dataset for _, dataset in plan} == {"", "third"}
-    with_rows(folder, "first", "second")
+    assert {dataset for _, dataset in plan} == {"", "donor_c"}
+    with_rows(folder, "donor_a", "donor_b")
     done = snakemake(folder, "-n", overlay=OVERLAY)
     assert "Nothing to be done" in done.stdout + done.stderr
 
@@ -71,8 +71,8 @@ def test_a_third_leaves_the_others_alone_and_without_it_there_is_nothing_to_do(t
 def test_each_dataset_has_its_own_first_page_ranking_and_report(two):
     folder, _ = two
     both = pd.read_csv(folder / "results/metrics.tsv", sep="\t")
-    assert set(both["dataset"]) == {"first", "second"}
-    for name, other in (("first", "second"), ("second", "first")):
+    assert set(both["dataset"]) == {"donor_a", "donor_b"}
+    for name, other in (("donor_a", "donor_b"), ("donor_b", "donor_a")):
         own = folder / "results" / name
         assert set(pd.read_csv(own / "metrics.tsv", sep="\t")["dataset"]) == {name}
         assert other not in (own / "ranking.html").read_text() + (own / "summary.rst").read_text()
@@ -86,7 +86,7 @@ def test_the_report_of_all_has_the_figures_of_each_and_one_ranking(two):
     done = snakemake(folder, "--report", "all.html", overlay=OVERLAY)
     assert done.returncode == 0, done.stderr[-3000:]
     page = (folder / "all.html").read_text()
-    for name in ("first", "second"):
+    for name in ("donor_a", "donor_b"):
         assert f"{name}/paired_50/figures/alignment.svg" in page and f"{name}/ranking.html" not in page
     assert "results/ranking.html" in page
 
