@@ -55,7 +55,8 @@ def test_a_dataset_beside_the_first_computes_what_is_new_and_what_sums_up(two):
     _, plan = two
     assert {rule for rule, dataset in plan if dataset == ""} == GATHER
     assert {rule for rule, dataset in plan if dataset == "donor_a"} == SUM_UP
-    assert {"ingest_dataset", "fit_baseline", "plot_alignment"} <= {rule for rule, d in plan if d == "donor_b"}
+    new = {rule for rule, dataset in plan if dataset == "donor_b"}
+    assert {"ingest_dataset", "fit_baseline", "plot_alignment"} <= new
 
 
 def test_a_third_leaves_the_others_alone_and_without_it_there_is_nothing_to_do(two):
