@@ -98,4 +98,5 @@ def test_a_file_that_is_not_there_is_told_with_the_row_that_names_it(tmp_path):
     )
     done = snakemake(tmp_path, "-n", overlay=OVERLAY)
     assert done.returncode != 0
-    assert "none.h5mu" in done.stderr and "a, row 2 of samples.tsv" in done.stderr
+    said = done.stdout + done.stderr
+    assert "none.h5mu" in said and "a, row 2 of samples.tsv" in said
