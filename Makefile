@@ -1,6 +1,6 @@
 # `make` lists the targets. Settings: CONFIG="FILE ..." (overlays on config/config.yaml), ARGS="..." (for snakemake).
 .DELETE_ON_ERROR:
-.PHONY: help report check verify crate readme test test-slow test-slurm fuzz benchmark benchmark-workflow lint lock docs clean
+.PHONY: help report check plan verify crate readme test test-slow test-slurm fuzz benchmark benchmark-workflow lint lock docs clean
 
 # the Pythons that the locks serve; a new .venv gets the first that is one of them
 SERVED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -31,6 +31,9 @@ report: .venv/.runtime ## run the workflow and write results/report.html
 
 check: .venv/.runtime ## look at the data of CONFIG without training: what they are, what is wrong, what a run takes
 	@$(BIN)/snakemake check --forcerun check_dataset --quiet rules progress host reason $(ARGS) $(if $(CONFIG),--configfile $(CONFIG))
+
+plan: .venv/.runtime ## what a run of CONFIG takes, before it runs: jobs, memory, time, GPU hours, and what a cluster gets
+	@PYTHONPATH=workflow_scripts $(BIN)/python -m jamie.forecast $(ARGS) $(if $(CONFIG),--configfile $(CONFIG))
 
 verify: .venv/.runtime ## hash what the run in this folder read and wrote, against what was recorded
 	PYTHONPATH=workflow_scripts $(BIN)/python -m jamie.report.verify

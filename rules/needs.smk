@@ -15,71 +15,78 @@ class Need(NamedTuple):
 
 RAW, PREPARED = ("data",), ("prepared",)
 FIGURE = Need(180)
-NEEDS = {
-    # data
-    "fetch_dataset": Need(100),
-    "fetch_annotation": Need(100),
-    "simulate_dataset": Need(145, 1.5, 1, 0.038),  # of the counts drawn
-    "ingest_dataset": Need(130, 2.9, 1, 0.02),  # of the files as they came
-    "compare_modalities": Need(300, 2.9, 3, 0.02, RAW),
-    "check_dataset": Need(300, 2.9, 6, 0.03, RAW),
-    "split_cells": Need(130, 0.07, 1, 0.001, RAW),
-    "preprocess": Need(190, 4.6, 2, 0.05, RAW),
-    # correspondence
-    "make_correspondence": Need(90, 30, 1, 0.5, ("pairs",)),
-    "estimate_correspondence": Need(230, 1.7, 3, 0.075, PREPARED),
-    # fits
-    "tune_method": Need(180, 2.7, 2, 0.12, PREPARED),
-    "tune_jamie": Need(480, 1.65, 16, 0.1, PREPARED),
-    "train_jamie": Need(550, 1.65, 30, 0.3, PREPARED),
-    "fit_baseline": Need(180, 2.7, 2, 0.12, PREPARED),
-    "tune_torch_method": Need(500, 90, 5, 15, PREPARED),
-    "fit_torch_method": Need(500, 90, 5, 15, PREPARED),
-    "embed_impute": Need(345, 1.7, 2, 0.053, PREPARED),
-    "check_values": Need(345, 1.7, 3, 0.05, PREPARED),
-    "complete_dataset": Need(900, 3.4, 14, 0.36, RAW),
-    "apply_model": Need(900, 3.4, 14, 0.36, RAW),
-    "compare_groups": Need(700, 3.4, 15, 0.3, PREPARED),
-    # scores
-    "score_methods": Need(270, 2.9, 4, 0.5, PREPARED),
-    "collect_scores": Need(105),
-    "collect_scores_of_dataset": Need(105),
-    "collect_settings": Need(105),
-    "summarise_run": Need(190),
-    "summarise_dataset": Need(190),
-    "write_table": Need(170),
-    "rank_methods": Need(185),
-    "rank_methods_of_dataset": Need(185),
-    "report_dataset": Need(300),
-    "write_crate": Need(105),
-    # figures
-    "plot_embedding": Need(210, 0.05, 2, 0.004, ("completed",)),
-    "plot_values": FIGURE,
-    "plot_history": FIGURE,
-    "plot_scores": FIGURE,
-    "plot_features": Need(165, 1.9, 2, 0.05, ("scores",), at_once=True),
-    "plot_distributions": Need(215, 1.5, 3, 0.01, PREPARED),
-    "plot_js_curves": Need(160, 1.8, 2, 0.05, ("scores",), at_once=True),
-    "plot_estimated_correspondence": Need(230, 0.03, 2, 0.001, PREPARED),
-    "plot_pairing": FIGURE,
-    "plot_ablation": FIGURE,
-    "plot_alignment": FIGURE,
-    "plot_silhouettes": Need(245, 0.1, 3, 0.005, PREPARED),
-    "plot_baselines": Need(165, 2.0, 3, 0.08, ("scores",), at_once=True),
-    # what drives the imputation
-    "locate_genes": Need(215, 0.15, 2, 0.002, RAW),
-    "measure_influence": Need(730, 1.1, 9, 0.03, PREPARED),
-    "score_links": Need(460, 2.9, 5, 0.075, PREPARED),
-    "check_attributions": Need(635, 1.3, 8, 0.03, PREPARED),
-    "collect_attributions": Need(215, 2.2, 2, 0.2, ("drivers", "groups"), at_once=True),
-    "plot_drivers": Need(370, 5.0, 4, 0.1, ("drivers",)),
-    "plot_markers": Need(530, 3.1, 7, 0.06, PREPARED),
-    "collect_links": Need(200, 5.0, 4, 0.2, ("links",), at_once=True),
-    "plot_distance": Need(200, 5.0, 2, 0.2, ("links",)),
-    "plot_truth": Need(200, 5.0, 2, 0.2, ("links", "truth")),
-    "plot_known_links": Need(200, 5.0, 2, 0.2, ("links",)),
-    "plot_loci": Need(280, 0.75, 7, 0.03, PREPARED),
+STAGES = {
+    "data": {
+        "fetch_dataset": Need(100),
+        "fetch_annotation": Need(100),
+        "simulate_dataset": Need(145, 1.5, 1, 0.038),  # of the counts drawn
+        "ingest_dataset": Need(130, 2.9, 1, 0.02),  # of the files as they came
+        "compare_modalities": Need(300, 2.9, 3, 0.02, RAW),
+        "check_dataset": Need(300, 2.9, 6, 0.03, RAW),
+        "split_cells": Need(130, 0.07, 1, 0.001, RAW),
+        "preprocess": Need(190, 4.6, 2, 0.05, RAW),
+    },
+    "correspondence": {
+        "make_correspondence": Need(90, 30, 1, 0.5, ("pairs",)),
+        "estimate_correspondence": Need(230, 1.7, 3, 0.075, PREPARED),
+    },
+    "fits": {
+        "tune_method": Need(180, 2.7, 2, 0.12, PREPARED),
+        "tune_jamie": Need(480, 1.65, 16, 0.1, PREPARED),
+        "train_jamie": Need(550, 1.65, 30, 0.3, PREPARED),
+        "fit_baseline": Need(180, 2.7, 2, 0.12, PREPARED),
+        "tune_torch_method": Need(500, 90, 5, 15, PREPARED),
+        "fit_torch_method": Need(500, 90, 5, 15, PREPARED),
+        "embed_impute": Need(345, 1.7, 2, 0.053, PREPARED),
+        "check_values": Need(345, 1.7, 3, 0.05, PREPARED),
+        "complete_dataset": Need(900, 3.4, 14, 0.36, RAW),
+        "apply_model": Need(900, 3.4, 14, 0.36, RAW),
+        "compare_groups": Need(700, 3.4, 15, 0.3, PREPARED),
+    },
+    "scores": {
+        "score_methods": Need(270, 2.9, 4, 0.5, PREPARED),
+        "collect_scores": Need(105),
+        "collect_scores_of_dataset": Need(105),
+        "collect_settings": Need(105),
+        "summarise_run": Need(190),
+        "summarise_dataset": Need(190),
+        "write_table": Need(170),
+        "rank_methods": Need(185),
+        "rank_methods_of_dataset": Need(185),
+        "report_dataset": Need(300),
+        "write_crate": Need(105),
+    },
+    "figures": {
+        "plot_embedding": Need(210, 0.05, 2, 0.004, ("completed",)),
+        "plot_values": FIGURE,
+        "plot_history": FIGURE,
+        "plot_scores": FIGURE,
+        "plot_features": Need(165, 1.9, 2, 0.05, ("scores",), at_once=True),
+        "plot_distributions": Need(215, 1.5, 3, 0.01, PREPARED),
+        "plot_js_curves": Need(160, 1.8, 2, 0.05, ("scores",), at_once=True),
+        "plot_estimated_correspondence": Need(230, 0.03, 2, 0.001, PREPARED),
+        "plot_pairing": FIGURE,
+        "plot_ablation": FIGURE,
+        "plot_alignment": FIGURE,
+        "plot_silhouettes": Need(245, 0.1, 3, 0.005, PREPARED),
+        "plot_baselines": Need(165, 2.0, 3, 0.08, ("scores",), at_once=True),
+    },
+    "attribution": {
+        "locate_genes": Need(215, 0.15, 2, 0.002, RAW),
+        "measure_influence": Need(730, 1.1, 9, 0.03, PREPARED),
+        "score_links": Need(460, 2.9, 5, 0.075, PREPARED),
+        "check_attributions": Need(635, 1.3, 8, 0.03, PREPARED),
+        "collect_attributions": Need(215, 2.2, 2, 0.2, ("drivers", "groups"), at_once=True),
+        "plot_drivers": Need(370, 5.0, 4, 0.1, ("drivers",)),
+        "plot_markers": Need(530, 3.1, 7, 0.06, PREPARED),
+        "collect_links": Need(200, 5.0, 4, 0.2, ("links",), at_once=True),
+        "plot_distance": Need(200, 5.0, 2, 0.2, ("links",)),
+        "plot_truth": Need(200, 5.0, 2, 0.2, ("links", "truth")),
+        "plot_known_links": Need(200, 5.0, 2, 0.2, ("links",)),
+        "plot_loci": Need(280, 0.75, 7, 0.03, PREPARED),
+    },
 }
+NEEDS = {rule: need for stage in STAGES.values() for rule, need in stage.items()}
 
 
 WITH_TORCH = {
@@ -98,4 +105,19 @@ WITH_TORCH = {
     "check_attributions",
     "plot_drivers",
     "plot_markers",
+}
+
+# of `localrule: True`: they run where Snakemake was started
+LOCAL = {
+    "fetch_dataset",
+    "fetch_annotation",
+    "collect_scores",
+    "collect_settings",
+    "summarise_run",
+    "write_table",
+    "rank_methods",
+    "collect_scores_of_dataset",
+    "rank_methods_of_dataset",
+    "summarise_dataset",
+    "report_dataset",
 }

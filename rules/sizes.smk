@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from jamie import checksums
-from jamie.data.source_sizes import size_mb, sources_mb
+from jamie.data.source_sizes import PREPARED_PER_MB, size_mb, sources_mb
 from jamie.data.stored import in_storage
 
 SIMULATED_PER_MB = 0.4  # simulated.h5mu, of the counts drawn; 0.2 with few cells
@@ -16,7 +16,7 @@ INGESTED_PER_MB = 1.5  # ingested.h5mu, of the files as they came; 1.0 to 1.5 we
 MADE_PER_MB = {
     "data": 1.0,
     "pairs": 0.01,
-    "prepared": 2.2,
+    "prepared": PREPARED_PER_MB,
     "scores": 0.6,
     "completed": 8.5,
     "truth": 0.05,

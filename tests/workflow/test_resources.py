@@ -206,3 +206,9 @@ def test_rules_that_fit_with_torch_and_no_others_ask_for_a_gpu():
     assert len(re.findall(r"\bgpu=", TEXT)) == len(asking)
     profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
     assert {rule for rule, given in profile["set-resources"].items() if "slurm_partition" in given} == asking
+
+
+def test_rules_that_run_where_snakemake_was_started_are_listed(resources):
+    plain = {rule for rule, body in RULES.items() if "    localrule: True" in body}
+    named = re.findall(r"^use rule (\w+) as (\w+) with:", TEXT, re.MULTILINE)
+    assert plain | {new for old, new in named if old in plain} == resources.LOCAL

@@ -1,4 +1,4 @@
-"""How large the files of a dataset are, as far as that is known without fetching anything."""
+"""How large the files of a dataset are, as far as that is known without fetching or reading anything."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 from jamie.data import sources
 from jamie.data.stored import in_storage
+
+PREPARED_PER_MB = 2.0  # of ingested.h5mu: prepared.h5mu holds two numbers for every value, counts and scaled
 
 
 def size_mb(path: str | Path) -> float:

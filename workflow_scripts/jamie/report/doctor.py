@@ -14,10 +14,10 @@ from jamie.data import fit_together, places, related
 from jamie.data.correspondence import Correspondence
 from jamie.data.findings import Finding, refused
 from jamie.data.preprocess import DEFAULT_TOP_FEATURES
+from jamie.data.source_sizes import PREPARED_PER_MB
 from jamie.linear.blocks import BLOCK_VALUES, count_nonzero
 
 LONGEST = 5  # rules that are told one by one
-PREPARED_PER_MB = 2.0  # of ingested.h5mu: prepared.h5mu holds two numbers for every value, counts and scaled
 
 
 @dataclass(frozen=True)
