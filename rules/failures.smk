@@ -2,7 +2,6 @@
 #
 # What raises is recorded at once. What is killed leaves nothing: after the last attempt that --retries allows, one more
 # only records it (jamie.attempts). At the end all failures are named, and the exit status is not 0.
-import atexit
 
 from jamie import attempts, unmade
 
@@ -27,7 +26,7 @@ OF_METHODS = [
 
 
 def may_fail(rule):
-    """Parameters of a rule of a method: where its attempts are noted, and how often it has failed so far.
+    """As params of a method: where attempts of the rule are noted, and how often it has failed so far.
 
     The second changes with every failure, so that the next run tries again, and no more after a success.
     """
@@ -46,20 +45,24 @@ def failed_methods():
 
 
 def tell_failures(records):
-    print(
-        f"\nMethods that failed: {len(records)} times. Scores and figures are those of the others.",
-        file=sys.stderr,
-    )
+    print(f"\nFailed fits of methods: {len(records)}. All scores are those of the others.", file=sys.stderr)
     for record in records:
         print(f"  {unmade.in_words(record, record['method'])}", file=sys.stderr)
-    print("The same command tries them again, and nothing else but what follows from it.", file=sys.stderr)
+    print("The same command tries them again, and what follows from them.", file=sys.stderr)
 
 
-def end_with_failure():
-    """End Snakemake with exit status 1, after what it does once all jobs are done, such as the report."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(1)
+def end_as_failed(records):
+    """Make Snakemake end with exit status 1, once it has written the report that --report-after-run asks for.
+
+    An error from `onsuccess` would keep it from that; there is no other say, so that what ends Snakemake is replaced.
+    """
+    leave = sys.exit
+
+    def exit_as_failed(status=0):
+        tell_failures(records)
+        leave(status or 1)
+
+    sys.exit = exit_as_failed
 
 
 def allow_attempts():
@@ -69,8 +72,7 @@ def allow_attempts():
 
 onsuccess:
     if records := failed_methods():
-        tell_failures(records)
-        atexit.register(end_with_failure)  # an error here would keep --report-after-run from its report
+        end_as_failed(records)
 
 
 onerror:
