@@ -2,7 +2,6 @@
 #
 # What raises is recorded at once. What is killed leaves nothing: after the last attempt that --retries allows, one more
 # only records it (jamie.attempts). At the end all failures are named, and the exit status is not 0.
-
 from jamie import attempts, unmade
 
 for name in (attempts.ALLOWED, attempts.RUN):  # for the jobs
