@@ -54,7 +54,7 @@ STOP_AT_ONCE = ["--workflow-profile", "none"]  # in place of profiles/default, w
 def tree(tmp_path_factory) -> Path:
     """The workflow with one method more."""
     root = tmp_path_factory.mktemp("tree")
-    for name in ("rules", "workflow_scripts", "config", "report", "profiles"):
+    for name in ("rules", "workflow_scripts", "config", "report", "profiles", "envs"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Snakefile", root)
     (root / "workflow_scripts/jamie/methods/breaks.py").write_text(BREAKS)
@@ -83,6 +83,7 @@ def runs(tree, tmp_path_factory) -> dict:
             (folder / "mended").touch()
         (folder / "results/report.html").unlink(missing_ok=True)
         done = run(tree, folder, *REPORT, *arguments, methods=[*WELL, *BROKEN])
+        assert "Finished jobid: 0" in done.stderr, done.stderr[-3000:]  # rule all
         metrics = {
             file.parts[-3]: file.read_bytes() for file in folder.glob("results/*/*/*/seed0/metrics.tsv")
         }
@@ -103,13 +104,17 @@ def test_a_run_with_a_failed_method_ends_with_its_report_and_says_so(runs, name)
     assert (
         "breaks failed in simulated_multiome, paired_50, seed 0: ArithmeticError: nothing to divide by" in end
     )
-    assert "dies failed in simulated_multiome, paired_50, seed 0: killed at attempt 2 of 2" in end
+    assert "dies failed in simulated_multiome, paired_50, seed 0: killed (out of memory" in end
+    assert "at attempt 2 of 2" in end
     assert "logs/fit_baseline/simulated_multiome.paired_50.dies.0.log" in end
 
 
 @pytest.mark.parametrize("name", ["stopping", "going"])
 def test_failed_is_a_status_with_a_reason_on_all_pages(runs, name):
-    for method, why in (("breaks", "ArithmeticError: nothing to divide by"), ("dies", "killed at attempt 2")):
+    for method, why in (
+        ("breaks", "ArithmeticError: nothing to divide by"),
+        ("dies", "killed (out of memory"),
+    ):
         rows = pd.read_csv(BytesIO(runs[name]["metrics"][method]), sep="\t")
         assert set(rows["status"]) == {"failed"} and rows["value"].isna().all()
         assert (

@@ -72,10 +72,9 @@ class Attempt:
         now = state(self.path)
         if killed_at_last(self.path) and self.number > now["started"]["attempt"]:
             started = now["started"]
-            asked = f"with mem_mb {started['mem_mb']} and runtime {started['runtime']} min"
             tries = f"attempt {started['attempt']} of {max(started['attempt'], allowed()):.0f}"
-            why = f"killed at {tries}, {asked}: out of memory, over its time, or by hand"
-            return self._fail(why, now)
+            asked = f"with {started['mem_mb']} MB and {started['runtime']} min"
+            return self._fail(f"killed (out of memory, over its time, or by hand) at {tries}, {asked}", now)
         asked = {name: self.about[name] for name in ("mem_mb", "runtime")}
         asked |= {"attempt": self.number, "run": os.environ.get(RUN)}
         io.write_json(self.path, now | {"started": asked, "failed": None})

@@ -7,6 +7,7 @@ being scored. So something lies in the place of each of its files: what failed, 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -70,3 +71,8 @@ def alike(reasons: Iterable[str]) -> list[str]:
         logs.setdefault(said, []).extend([path] if path else [])
     more = {said: f" and {len(paths) - 1} more" if len(paths) > 1 else "" for said, paths in logs.items()}
     return [f"{said}{LOG}{paths[0]}{more[said]}" if paths else said for said, paths in logs.items()]
+
+
+def without_logs(text: str) -> str:
+    """Reasons as `alike` gives them, for where there is no room for paths."""
+    return re.sub(rf"{re.escape(LOG)}[^\s;]+( and \d+ more)?", "", text)

@@ -72,7 +72,7 @@ def test_the_attempt_after_the_last_records_that_this_was_killed(attempt):
     for n in (1, 2, 3):
         assert attempt(n).begin() is None
     record = attempt(4).begin()
-    assert "killed at attempt 3 of 3" in record["reason"] and "mem_mb 2100" in record["reason"]
+    assert "at attempt 3 of 3, with 2100 MB and 30 min" in record["reason"]
     assert failures(attempt) == 1 and attempts.state(attempt().path)["started"] is None
 
 

@@ -44,4 +44,6 @@ def test_readers_refuse_it_and_say_what_failed(tmp_path, reader):
 
 def test_reasons_that_differ_by_the_log_alone_are_one():
     reasons = [f"x{unmade.LOG}{i}.log" for i in range(3)] + [f"y{unmade.LOG}3.log", "no pairs", "no pairs"]
-    assert unmade.alike(reasons) == ["x; log: 0.log and 2 more", "y; log: 3.log", "no pairs"]
+    found = unmade.alike(reasons)
+    assert found == ["x; log: 0.log and 2 more", "y; log: 3.log", "no pairs"]
+    assert unmade.without_logs("; ".join(found)) == "x; y; no pairs"

@@ -333,6 +333,25 @@ def test_of_methods_that_did_not_run_none_is_beaten():
     assert all(f"{name} (failed: ran out of memory)" in text for name in ("CCA", "NLMA", "BABEL", "LMA"))
 
 
+def test_failed_methods_are_named_at_the_top_with_the_number_of_their_fits():
+    twice = failed("cca", reason="MemoryError; log: logs/cca.0.log").query("seed < 2")
+    twice.loc[twice["seed"] == 1, "reason"] = "MemoryError; log: logs/cca.1.log"
+    others = scores().query("method != 'cca' or seed == 2")
+    text = page(pd.concat([others, twice, failed("babel", status="excluded", reason="no pairs")]))
+    assert "**Failed: CCA in 2 of 3 fits.**" in text.split("**What was done.**")[0]
+    assert "CCA in 1 of 3 (failed: MemoryError; log: logs/cca.0.log and 1 more)" in text
+    assert "BABEL (excluded: no pairs)" in text and "its figures, completed data" not in text
+    assert "**Failed" not in page(scores())
+
+
+def test_where_the_shown_method_failed_what_it_lacks_is_said():
+    text = page(pd.concat([scores(without=["jamie"]), failed("jamie")]))
+    assert "**Failed: JAMIE in 3 of 3 fits.**" in text
+    assert (
+        "What needs a fit of JAMIE that failed - its figures, completed data, differences and drivers" in text
+    )
+
+
 def test_where_no_other_method_ran_nothing_is_compared():
     text = page(pd.concat([scores(without=["cca", "knn"]), failed("cca", "knn")]))
     assert "better than" not in text and "worse than" not in text and "JAMIE is " not in text

@@ -10,6 +10,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from jamie import contract as c
+from jamie import unmade
 from jamie.evaluation import roles
 from jamie.evaluation.phrases import number
 from jamie.evaluation.ranking import ALL, DIGITS, FAMILIES, SCORES
@@ -43,6 +44,10 @@ NOTES = (
     "Reference: reads the truth (where it was not run, the perfect value); it is no bound.",
     "Order: the mean of alignment and imputation, in which an output that a method does not have (–) counts "
     "as 0. Over all datasets, so does a dataset where a method has no score; there it takes the last rank.",
+)
+OF_FAILED = (
+    "Failed: the method was run and broke off, which says nothing of how good it is; ranking.tsv names its "
+    "log. Excluded: it cannot be run on these data."
 )
 
 
@@ -80,7 +85,7 @@ def ranking_page(table: pd.DataFrame) -> str:
         )
         look = [gt.css(spanning), gt.text(color=style.GREY)]
         page = page.tab_style(look, loc.body("foscttm", bare))
-    for note in NOTES:
+    for note in [*NOTES, *([OF_FAILED] if (table["status"] == c.FAILED).any() else [])]:
         page = page.tab_source_note(note)
     return page.tab_options(**style.HTML_TABLE).as_raw_html(make_page=True)
 
@@ -178,7 +183,8 @@ def _texts(table: pd.DataFrame) -> pd.DataFrame:
         ]
     for i in _without_scores(table):
         text.loc[i, [*SCORES, *FAMILIES]] = ""
-        words = table.loc[i, "status"].replace("_", " ") + f": {table.loc[i, 'reason']}"
+        reason = unmade.without_logs(table.loc[i, "reason"])
+        words = f"{table.loc[i, 'status'].replace('_', ' ')}: {reason}"
         text.loc[i, "foscttm"] = textwrap.shorten(words, LONGEST_REASON, placeholder=" …")
     return text
 
