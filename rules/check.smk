@@ -48,3 +48,8 @@ rule check_dataset:
         **needs("check_dataset"),
     script:
         "../workflow_scripts/check_dataset.py"
+
+
+rule check:
+    input:
+        every(f"{DATASET}/check.txt"),

@@ -69,6 +69,12 @@ def allow_attempts():
     os.environ[attempts.ALLOWED] = str(workflow.execution_settings.retries + 1)
 
 
+onstart:
+    allow_attempts()
+    for notice in runs.cancel_earlier():
+        logger.warning(notice)
+
+
 onsuccess:
     if records := failed_methods():
         end_as_failed(records)

@@ -54,24 +54,6 @@ rule collect_scores:
         "../workflow_scripts/collect_scores.py"
 
 
-def summary_input(datasets):
-    """What the first page says of these datasets, beside their scores."""
-    with_peaks = [name for name in datasets if name in WITH_PEAKS]
-    first = {"dataset": datasets, "seed": RUN["seeds"][0]}
-    return {
-        "run_info": every(f"{METHOD}/run_info.json", dataset=datasets),
-        "split": every(f"{DATA}/split.tsv", **first),
-        "known": every(f"{DATA}/correspondence.npz", **first),
-        "pairs": every(f"{DATASET}/pairs.npz", dataset=datasets),
-        "findings": every(f"{DATASET}/findings.tsv", dataset=datasets),
-        "pairing": every(f"{DATASET}/pairing.tsv", dataset=datasets) if PAIRING else [],
-        "checked": every(f"{METHOD}/values.tsv", dataset=datasets, method=CALIBRATED),
-        "drivers": every(f"{DATASET}/drivers.tsv", dataset=datasets) if EXPLAINED else [],
-        "links": expand(f"{FOUND}/summary.json", dataset=with_peaks),
-        "near": expand(f"{FOUND}/near.tsv", dataset=with_peaks),
-    }
-
-
 rule summarise_run:
     input:
         **summary_input(RUN["datasets"]),

@@ -1,34 +1,4 @@
 # A report for each dataset, where a run has several; that of the whole run is Snakemake's `--report`.
-from functools import cache
-
-CAPTIONS = content_digest(f"{HERE}/report")
-
-
-@cache
-def results_by_dataset():
-    """What `rule all` asks for of each dataset, without what sums it up."""
-    found = {name: [] for name in RUN["datasets"]}
-    for path in all_results():
-        parts = path.split("/")
-        if len(parts) > 2:
-            found[parts[1]].append(path)
-    return found
-
-
-def in_own_report(path, title, caption):
-    """Output that the report of one dataset shows: that of all has the same of all of them."""
-    if len(RUN["datasets"]) > 1:
-        return path
-    where = {"category": "Scores", "subcategory": "{dataset}, all scenarios"}
-    labels = {"dataset": "{dataset}", "scenario": "all scenarios", "figure": title}
-    return report(path, caption=f"../report/{caption}.rst", labels=labels, **where)
-
-
-def reports():
-    """The reports of single datasets, where there are several."""
-    return (
-        every(f"{DATASET}/report.html") if len(RUN["datasets"]) > 1 and METHODS and RUN["scenarios"] else []
-    )
 
 
 use rule collect_scores as collect_scores_of_dataset with:
