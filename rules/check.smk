@@ -48,8 +48,3 @@ rule check_dataset:
         **needs("check_dataset"),
     script:
         "../workflow_scripts/check_dataset.py"
-
-
-rule check:
-    input:
-        every(f"{DATASET}/check.txt"),

@@ -15,7 +15,7 @@ except InputError as error:
     raise WorkflowError(str(error)) from None
 
 try:
-    for notice in runs.start(main=workflow.is_main_process):
+    for notice in runs.start(main=workflow.is_main_process and not workflow.output_settings.dryrun):
         logger.warning(notice)
 except OSError as error:
     raise WorkflowError(str(disk.explained(error) or error)) from None

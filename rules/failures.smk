@@ -13,17 +13,6 @@ envvars:
     attempts.RUN,
 
 
-OF_METHODS = [
-    "tune_method",
-    "tune_torch_method",
-    "tune_jamie",
-    "fit_baseline",
-    "fit_torch_method",
-    "train_jamie",
-    "embed_impute",
-]
-
-
 def may_fail(rule):
     """As params of a method: where attempts of the rule are noted, and how often it has failed so far.
 

@@ -120,4 +120,17 @@ LOCAL = {
     "rank_methods_of_dataset",
     "summarise_dataset",
     "report_dataset",
+    "write_crate",
 }
+
+
+# of one method, which may fail without the others (rules/failures.smk)
+OF_METHODS = [
+    "tune_method",
+    "tune_torch_method",
+    "tune_jamie",
+    "fit_baseline",
+    "fit_torch_method",
+    "train_jamie",
+    "embed_impute",
+]

@@ -10,6 +10,12 @@ import pytest
 from jamie import InputError, checksums, entry, io
 
 
+class Input(dict):
+    """Inputs of a job by name, as attributes too."""
+
+    __getattr__ = dict.__getitem__
+
+
 @pytest.fixture
 def outputs(tmp_path, monkeypatch):
     """A file and a folder of two, with records; the working folder is theirs."""
@@ -126,7 +132,8 @@ def test_a_job_that_fails_leaves_no_record_of_what_it_would_have_written(outputs
 def test_a_download_that_was_spoilt_is_fetched_anew_by_deleting_its_list_too(outputs):
     io.write_json("files.json", {"rna": "results/d/a.tsv", "atac": "own.tsv"})
     Path("own.tsv").write_text("a file of the user")
-    assert entry.fetched("files.json") == {"rna": Path("results/d/a.tsv"), "atac": Path("own.tsv")}
+    job = SimpleNamespace(input=Input(files="files.json"), params=SimpleNamespace(entry={"files": {}}))
+    assert entry.fetched(job) == {"rna": Path("results/d/a.tsv"), "atac": Path("own.tsv")}
     Path("results/d/a.tsv").write_text("")
     with pytest.raises(InputError, match=r"rm results/d/a\.tsv files\.json;"):
-        entry.fetched("files.json")
+        entry.fetched(job)
