@@ -205,3 +205,17 @@ def test_commented_keys_of_the_template_are_valid():
         "known_links": "data/known_links.tsv",
     }
     assert dataset["show_genes"] == ["Sst"]
+
+
+def test_every_fault_in_the_table_is_tried_by_tests_that_exist():
+    lines = read("docs/faults.md").splitlines()
+    rows = [line for line in lines if line.startswith("| ") and not line.startswith("| fault |")]
+    known = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
+    assert len(rows) > 20
+    for row in rows:
+        named = re.findall(r"`(test_\w+)`", row.split("|")[-2])
+        assert named and set(named) <= known, row

@@ -1,5 +1,6 @@
 """Files are fetched once, checked, resumed, and never left half done."""
 
+import errno
 import hashlib
 import os
 import sys
@@ -157,6 +158,15 @@ def test_refused_connection_fails_after_a_few_tries_and_short_waits(serve, tmp_p
     with pytest.raises(InputError, match="mirror"):
         sources.fetch(source(url=f"{url}/x.csv", sha256=sha(CONTENT)), tmp_path)
     assert len(waits_s) == sources.TRIES - 1 and sum(waits_s) < 4
+
+
+def test_a_full_disk_is_not_taken_for_a_fault_of_the_network(serve, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("jamie.data.sources.ResumingDownloader._get", full)
+    with pytest.raises(InputError, match="the disk is full"):
+        sources.fetch(source(url="http://localhost/data.txt", sha256="0" * 64), tmp_path)
 
 
 def test_mirror_comes_before_the_network(serve, tmp_path):

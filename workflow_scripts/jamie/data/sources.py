@@ -22,7 +22,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlparse
 
-from jamie import io
+from jamie import disk, io
 from jamie.data.names import CONTROL
 from jamie.data.stored import in_storage, roles_in_storage
 from jamie.errors import InputError
@@ -330,6 +330,9 @@ def _download(source: dict, final: Path, key: str) -> None:
     try:
         pooch.retrieve(url, f"sha256:{digest}", final.name, final.parent, downloader=downloader)
     except (requests.RequestException, OSError, ValueError) as error:  # ValueError: pooch on another hash
+        # errors of requests are OSErrors, too, but never of the disk
+        if not isinstance(error, requests.RequestException) and (of_disk := disk.explained(error)):
+            raise of_disk from error
         raise InputError(
             f"The file of `{key}` cannot be downloaded",
             expected=f"{url} to answer with the file of sha256 {digest}",
