@@ -6,7 +6,7 @@
 # one that looks into the log of the job first. A method that was killed at its last attempt gets one more, to say so.
 import time
 
-from jamie.attempts import killed_at_last
+from jamie.attempts import allowed, unended
 from jamie.entry import refused
 from snakemake.jobs import GroupJob, Job
 
@@ -14,9 +14,9 @@ RETRIES_SINCE = time.time()  # an older log tells of an earlier run
 
 
 def killed(job):
-    """Whether a job of a method, which has failed, was killed at its last allowed attempt."""
+    """Whether a job of a method, which has failed, was killed at its last allowed attempt, or a later one."""
     noted = getattr(job, "params", {}).get("attempts")
-    return bool(noted) and killed_at_last(noted)
+    return bool(noted) and job.attempt >= allowed() and job.attempt == unended(noted)
 
 
 def restart_times(job):

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -127,6 +128,23 @@ def refused(cluster, checkout, run):
     return output, jobs[~jobs["JobId"].isin(before)]
 
 
+@pytest.fixture(scope="module")
+def failing(cluster, checkout, run):
+    """The same of a run in which a method is over its memory at all of its three attempts."""
+    profile = yaml.safe_load((checkout / "profiles/slurm/config.yaml").read_text())
+    profile["set-resources"]["fit_torch_method"]["mem_mb"] = "250 if attempt <= 3 else 2000"
+    (checkout / "profiles/failing").mkdir()
+    (checkout / "profiles/failing/config.yaml").write_text(yaml.safe_dump(profile))
+    overlay = SMALL | {
+        "run": {"methods": ["knn", TORCH], "seeds": [0], "figures": "comparison", "explain": False}
+    }
+    flags = ["--workflow-profile", "profiles/failing", "--directory", str(checkout / "failing")]
+    before = set(cluster.jobs()["JobId"])
+    status, output = finish(checkout, start(checkout, overlay, *flags))
+    jobs = cluster.jobs()
+    return status, output, jobs[~jobs["JobId"].isin(before)]
+
+
 def of_rule(jobs, rule: str):
     """The jobs of a rule in the order in which they were submitted: of one job, its attempts."""
     found = jobs[jobs["rule"] == rule]
@@ -174,6 +192,16 @@ def test_nothing_else_was_tried_twice(run):
     once = jobs[~jobs["rule"].isin([*OVER_MEMORY, OVER_TIME])]
     assert set(once["JobState"]) == {"COMPLETED"}
     assert not once.duplicated(["rule", "job"]).any()
+
+
+def test_a_method_killed_at_every_attempt_is_a_row_and_the_others_are_scored(failing, checkout):
+    status, output, jobs = failing
+    assert status != 0 and (checkout / "failing/results/report.html").exists(), output[-4000:]
+    assert list(of_rule(jobs, "fit_torch_method")["JobState"]) == ["FAILED"] * 3 + ["COMPLETED"]
+    metrics = pd.read_csv(checkout / "failing/results/metrics.tsv", sep="\t")
+    of_method = metrics.groupby("method")["status"].agg(set)
+    assert of_method[TORCH] == {"failed"} and "ok" in of_method["knn"]
+    assert f"{TORCH} failed in simulated_multiome, " in output and "at attempt 3 of 3" in output
 
 
 def test_a_wrong_input_is_not_tried_again_and_the_reason_is_told(refused):

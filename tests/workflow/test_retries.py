@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from jamie import entry
+from jamie import attempts, entry
 
 ROOT = Path(__file__).parents[2]
 SNAKEFILE = f"""
@@ -47,8 +47,8 @@ def run(tmp_path_factory):
 
 
 def test_refused_input_is_not_tried_again_and_another_failure_is(run):
-    attempts = {file.stem: len(file.read_text()) for file in run.glob("*.attempts")}
-    assert attempts == {"refused": 1, "broken": 2}
+    tries = {file.stem: len(file.read_text()) for file in run.glob("*.attempts")}
+    assert tries == {"refused": 1, "broken": 2}
     assert (run / "refused.log").read_text().endswith(f"{entry.REFUSED}\n")
     assert "Not tried again" not in (run / "broken.log").read_text()
 
@@ -68,6 +68,26 @@ def test_a_group_is_not_tried_again_once_one_of_its_jobs_refused_its_input(run, 
     os.utime(run / "refused.log", (time.time() + 5,) * 2)
     assert of_job(refused) == of_group(together) == 0
     assert of_job(broken) == 2
+
+
+def test_a_method_killed_at_its_last_attempt_gets_one_more_and_that_is_all(run, tmp_path, monkeypatch):
+    from snakemake import jobs
+
+    for kind in (jobs.Job, jobs.GroupJob):
+        monkeypatch.setattr(kind, "restart_times", kind.restart_times)
+    monkeypatch.syspath_prepend(ROOT / "workflow_scripts")
+    exec((ROOT / "rules/retries.smk").read_text(), {"__name__": "retries"})
+    monkeypatch.setenv(attempts.ALLOWED, "3")
+    noted, rule = tmp_path / "fit.attempts.json", SimpleNamespace(restart_times=2)
+    job = SimpleNamespace(log=[], rule=rule, params={"attempts": str(noted)}, attempt=3)
+    other = SimpleNamespace(log=[], rule=rule)
+    group = SimpleNamespace(jobs=[other, job], attempt=3)
+    of_job, of_group = jobs.Job.restart_times.fget, jobs.GroupJob.restart_times.fget
+    assert of_job(job) == of_group(group) == 2  # it had not begun
+    attempts.Attempt(noted, 3, {"mem_mb": 700, "runtime": 10}).begin()
+    assert of_job(job) == of_group(group) == 3
+    job.attempt = group.attempt = 4  # the one that only records was killed as well
+    assert of_job(job) == of_group(group) == 2
 
 
 def test_a_job_without_a_log_is_tried_again(tmp_path):

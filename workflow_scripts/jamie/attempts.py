@@ -35,12 +35,10 @@ def state(path: str | Path) -> dict:
     return {"failures": 0, "started": None, "failed": None} | found
 
 
-def killed_at_last(path: str | Path) -> bool:
-    """Whether the last allowed attempt of this run began and, being over, did not say how it ended."""
+def unended(path: str | Path) -> int:
+    """Number of the attempt of this run that began last and did not say how it ended; 0: there is none."""
     started = state(path)["started"]
-    if started is None or started["run"] != os.environ.get(RUN):
-        return False
-    return started["attempt"] >= allowed()
+    return started["attempt"] if started and started["run"] == os.environ.get(RUN) else 0
 
 
 @dataclass
@@ -70,9 +68,9 @@ class Attempt:
         is run.
         """
         now = state(self.path)
-        if killed_at_last(self.path) and self.number > now["started"]["attempt"]:
-            started = now["started"]
-            tries = f"attempt {started['attempt']} of {max(started['attempt'], allowed()):.0f}"
+        killed = unended(self.path)
+        if allowed() <= killed < self.number:
+            started, tries = now["started"], f"attempt {killed} of {killed}"
             asked = f"with {started['mem_mb']} MB and {started['runtime']} min"
             return self._fail(f"killed (out of memory, over its time, or by hand) at {tries}, {asked}", now)
         asked = {name: self.about[name] for name in ("mem_mb", "runtime")}

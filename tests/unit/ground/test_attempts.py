@@ -78,9 +78,9 @@ def test_the_attempt_after_the_last_records_that_this_was_killed(attempt):
 
 def test_what_an_earlier_run_of_snakemake_left_does_not_count(attempt, monkeypatch):
     attempt(3).begin()
-    assert attempts.killed_at_last(attempt().path)
+    assert attempts.unended(attempt().path) == 3
     monkeypatch.setenv(attempts.RUN, "the next")
-    assert not attempts.killed_at_last(attempt().path) and attempt(4).begin() is None
+    assert attempts.unended(attempt().path) == 0 and attempt(4).begin() is None
 
 
 def test_without_a_limit_no_attempt_is_the_last(attempt, monkeypatch):
