@@ -154,14 +154,13 @@ def test_once_mended_the_run_is_clean_and_the_next_has_nothing_to_do(runs, tree)
 
 
 def test_without_the_shown_method_the_report_is_made_and_says_what_is_missing(tree, tmp_path):
-    """JAMIE refuses an option; what needs its model says so in its place."""
-    options = {"preset": "none such"}
-    overlay = {
-        "run": {"methods": ["jamie", "knn"], "scenarios": ["paired_50"], "seeds": [0], "explain": True},
-        "datasets": DATA,
-        "methods": {"jamie": {"options": options}},
-        "explain": {"chunks": 1},
-    }
+    """JAMIE diverges; what needs its model says so in its place."""
+    script = tree / "workflow_scripts/train_jamie.py"
+    before, fit, after = script.read_text().partition("return model.fit(")
+    assert fit
+    script.write_text(f"{before}raise ArithmeticError('diverged')\n        {fit}{after}")
+    run = {"methods": ["jamie", "knn"], "scenarios": ["paired_50"], "seeds": [0], "explain": True}
+    overlay = {"run": run, "datasets": DATA, "explain": {"chunks": 1}}
     done = snakemake(tmp_path, "-s", str(tree / "Snakefile"), *REPORT, overlay=overlay)
     results = tmp_path / "results/simulated_multiome"
     assert done.returncode == 1 and (tmp_path / "results/report.html").exists(), done.stderr[-3000:]

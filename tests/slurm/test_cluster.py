@@ -129,7 +129,7 @@ def refused(cluster, checkout, run):
 
 
 @pytest.fixture(scope="module")
-def failing(cluster, checkout, run):
+def failing(cluster, checkout):
     """The same of a run in which a method is over its memory at all of its three attempts."""
     profile = yaml.safe_load((checkout / "profiles/slurm/config.yaml").read_text())
     profile["set-resources"]["fit_torch_method"]["mem_mb"] = "250 if attempt <= 3 else 2000"
