@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,7 @@ PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")  # of Debian and Ubu
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "munged")
 # The executor drops SLURM_CONF before it starts the inner step, which finds its configuration here alone.
 FIXED = Path("/etc/slurm/slurm.conf")
+FOLDER = "slurm_of_jamie"  # how the name of a cluster's folder begins
 PORT = 16817  # the first of two
 CONFIG = """
 ClusterName=test
@@ -70,9 +72,17 @@ def why_not() -> str:
         return "a Slurm can only be started by root"
     if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
         return f"no {', '.join(missing)}: apt-get install --no-install-recommends {' '.join(PACKAGES)}"
-    if os.path.lexists(FIXED):
+    if os.path.lexists(FIXED) and not _left_behind():
         return f"{FIXED} is there: this machine is part of a cluster, or such tests run on it now"
     return ""
+
+
+def _left_behind() -> bool:
+    """Whether the fixed configuration is that of such tests, whose Slurm is no longer there."""
+    if not (FIXED.is_symlink() and FIXED.readlink().parent.name.startswith(FOLDER)):
+        return False
+    pid_file = FIXED.readlink().parent / "slurmctld.pid"
+    return not (pid_file.exists() and Path("/proc", pid_file.read_text().strip()).exists())
 
 
 class Cluster:
@@ -90,17 +100,22 @@ class Cluster:
         self.folder.chmod(0o755)  # munged refuses a socket below a folder that others may write to
         self._write_configuration()
         FIXED.parent.mkdir(exist_ok=True)
+        FIXED.unlink(missing_ok=True)  # `why_not` has looked at it
         FIXED.symlink_to(self.config)
         munged = [f"--{what}={self.folder}/munge.{what}" for what in ("socket", "log-file", "seed-file")]
         munged += [f"--key-file={self.folder}/munge.key", f"--pid-file={self.folder}/munged.pid"]
         _run("munged", "--force", *munged)
         _run("slurmctld", "-f", self.config, "-i")
         _run("slurmd", "-f", self.config, "-N", self.host)
-        deadline = time.monotonic() + 60
-        while _run("sinfo", "-h", "-p", "cpu", "-o", "%T", check=False).strip() != "idle":
+        self._wait(60, lambda: _run("sinfo", "-h", "-p", "cpu", "-o", "%T", check=False).strip() == "idle")
+
+    def _wait(self, seconds: float, done: Callable[[], bool]) -> None:
+        """Wait until it is done, or fail with the daemons' logs."""
+        deadline = time.monotonic() + seconds
+        while not done():
             if time.monotonic() > deadline:
                 logs = "\n".join(path.read_text()[-2000:] for path in self.folder.glob("slurm*.log"))
-                raise TimeoutError(f"The node of Slurm does not come up:\n{logs}")
+                raise TimeoutError(f"Slurm does not do what it should in {seconds} s:\n{logs}")
             time.sleep(0.5)
 
     def _write_configuration(self) -> None:
@@ -127,22 +142,23 @@ class Cluster:
 
     def stop(self) -> None:
         """End the jobs that are left, then the daemons."""
-        if (self.folder / "slurmctld.pid").exists() and (left := self.jobs("PENDING", "RUNNING")).size:
-            _run("scancel", *left["JobId"], check=False)
+        if (self.folder / "slurmctld.pid").exists() and len(left := self.jobs("PENDING", "RUNNING")):
+            _run("scancel", *left["JobId"])
+            self._wait(60, lambda: not len(self.jobs("RUNNING", "COMPLETING")))
         for name in ("slurmd", "slurmctld", "munged"):
             end(self.folder / f"{name}.pid")
         if FIXED.is_symlink() and FIXED.readlink() == self.config:
             FIXED.unlink()
 
     def jobs(self, *states: str) -> pd.DataFrame:
-        """All jobs so far, or those in these states: one row each, as Slurm names things, and `rule`, `job`.
+        """All jobs so far, or those in these states: a row each, in Slurm's words, with `name` and `of`.
 
-        ``rule`` and ``job`` are what the executor writes into a job's comment: the rule, and its wildcards.
+        They are what the executor writes into a job's comment: rule and wildcards; or group and rules.
         """
         lines = _run("scontrol", "show", "jobs", "--oneliner").splitlines()
         rows = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in lines if line.startswith("JobId=")]
         table = pd.DataFrame(rows, columns=sorted(set().union(*rows)) or ["JobId", "JobState", "Comment"])
-        comments = table["Comment"].str.extract(r"^rule_(?P<rule>.*?)(?:_wildcards_(?P<job>.*))?$")
+        comments = table["Comment"].str.extract(r"^rule_(?P<name>.*?)(?:_wildcards_(?P<of>.*))?$")
         table = table.join(comments)
         return table[table["JobState"].isin(states)] if states else table
 
