@@ -27,7 +27,7 @@ def may_fail(rule):
 
 def failed_methods():
     """Records of what failed, of all jobs of this run, and of those that it found done."""
-    jobs = (job for job in workflow.dag.jobs if job.rule.name in OF_METHODS)
+    jobs = (job for job in workflow.dag.jobs if job.rule.params.get("attempts"))
     records = (attempts.state(job.params.attempts)["failed"] for job in jobs)
     return sorted(filter(None, records), key=lambda record: record["log"])
 

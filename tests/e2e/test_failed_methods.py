@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from io import BytesIO
 from pathlib import Path
@@ -11,7 +10,7 @@ import pandas as pd
 import pytest
 
 from jamie import InputError, io, unmade
-from shared.workflow import ROOT, snakemake
+from shared.workflow import checked_out, snakemake
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -53,10 +52,7 @@ STOP_AT_ONCE = ["--workflow-profile", "none"]  # in place of profiles/default, w
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory) -> Path:
     """The workflow with one method more."""
-    root = tmp_path_factory.mktemp("tree")
-    for name in ("rules", "workflow_scripts", "config", "report", "profiles", "envs"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Snakefile", root)
+    root = checked_out(tmp_path_factory.mktemp("tree"))
     (root / "workflow_scripts/jamie/methods/breaks.py").write_text(BREAKS)
     return root
 
