@@ -25,10 +25,9 @@ def in_own_report(path, title, caption):
 
 
 def reports():
-    """The reports of single datasets, where there are several."""
-    return (
-        every(f"{DATASET}/report.html") if len(RUN["datasets"]) > 1 and METHODS and RUN["scenarios"] else []
-    )
+    """The reports of single datasets, where there are several; a workflow that uses this one writes its own."""
+    several = len(RUN["datasets"]) > 1 and METHODS and RUN["scenarios"]
+    return every(f"{DATASET}/report.html") if several and workflow.modifier.parent_modifier is None else []
 
 
 def summary_input(datasets):
