@@ -20,6 +20,7 @@ from jamie.errors import InputError
 from jamie.linear.projection import Projection
 from jamie.matching.prepared import EstimatedCorrespondence, estimate_prepared
 from jamie.metrics.alignment import foscttm
+from jamie.model import trainer
 from jamie.model.estimator import JAMIE, training_cells
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -437,6 +438,21 @@ def test_data_without_any_known_modality_are_refused(raw_multiome, model):
 def test_unknown_options_are_refused_with_a_suggestion(arguments, hint):
     with pytest.raises(InputError, match=hint):
         JAMIE(**arguments)
+
+
+def test_a_checkpoint_stays_until_all_that_follows_the_fit_is_done(
+    prepared_multiome, small_options, tmp_path, monkeypatch
+):
+    path = tmp_path / "checkpoint.pt"
+    monkeypatch.setitem(trainer.train.__kwdefaults__, "checkpoint_s", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(JAMIE, "_calibrate", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            estimator(small_options).fit(prepared_multiome, checkpoint=path)
+    assert path.exists()
+    again = estimator(small_options).fit(prepared_multiome, checkpoint=path)
+    assert not path.exists()
+    assert_same_fit(again, estimator(small_options).fit(prepared_multiome))
 
 
 # saved and loaded

@@ -131,8 +131,3 @@ class Checkpoint:
         signal.setitimer(signal.ITIMER_REAL, 0)
         log.warning("stopped by %s: %s, the next run goes on", signal.Signals(self.asked).name, how)
         raise SystemExit(128 + self.asked)
-
-    def remove(self) -> None:
-        """The fit is complete."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)

@@ -86,7 +86,8 @@ class JAMIE:
             F~, the estimated correspondence; True: made here (see `jamie.matching`). The option
             ``estimated`` says whether it is used.
         checkpoint
-            File through which a fit that was killed goes on; see `jamie.model.trainer.train`.
+            File through which a fit that was killed goes on; see `jamie.model.trainer.train`. Removed at the
+            end.
         """
         from jamie.matching.prepared import estimate_prepared
         from jamie.model import choose
@@ -122,6 +123,8 @@ class JAMIE:
         )
         self.model, self.history_, self.fit_info_ = result.model, result.history, result.info
         self._calibrate(mdata, f, choose.weighted(estimated) if result.info["estimated"]["used"] else None)
+        if checkpoint is not None:
+            Path(checkpoint).unlink(missing_ok=True)
         return self
 
     def _calibrate(self, train, f, f_estimated) -> None:

@@ -63,8 +63,8 @@ def train(
         Known and estimated correspondence of these cells, CSR (n_1, n_2).
     checkpoint
         File to which the state of the fit is saved every ``checkpoint_s`` seconds, and from which a fit
-        that was killed goes on, to the same weights (on the CPU). Removed at the end. SIGTERM and SIGINT save
-        it and end the process.
+        that was killed goes on, to the same weights (on the CPU). SIGTERM and SIGINT save it and end the
+        process. It stays: what follows may be killed, too.
 
     Raises
     ------
@@ -165,7 +165,6 @@ class Trainer:
             if epoch + 1 < self.n_epochs:
                 saved.save(partial(self._state, epoch))
         bar.close()
-        saved.remove()
         self.stopper.restore(self.model)
         self.model.eval()
         return Fit(
