@@ -9,6 +9,6 @@ with entry.job(snakemake):
     folder = Path(snakemake.output.files).parent
     mirror = Path(snakemake.params.mirror) if snakemake.params.mirror else None
     files = fetch_all(snakemake.params.entry, folder, mirror)
-    downloads = [path for path in files.values() if path.is_relative_to(folder)]
+    downloads = [path for path in files.values() if Path(path).is_relative_to(folder)]
     checksums.record(downloads, rule=snakemake.rule, log=snakemake.log[0])
     io.write_json(snakemake.output.files, {role: str(path) for role, path in files.items()})
