@@ -75,9 +75,9 @@ def change_profile(folder, over_memory: dict) -> None:
 def start(checkout, overlay: dict, *more: str) -> subprocess.Popen:
     """README's command for a cluster, with a configuration of its own and ``more`` flags for Snakemake."""
     section = re.search(r"^## On a Slurm cluster$(.*?)^## ", (ROOT / "README.md").read_text(), re.M | re.S)[1]
-    (block,) = fenced(section, "bash")
-    make, target, arguments = shlex.split(block)
-    assert (make, target) == ("make", "report") and arguments.startswith("ARGS=")
+    commands = [shlex.split(line) for block in fenced(section, "bash") for line in block.splitlines()]
+    ((make, target, arguments),) = [words for words in commands if words[:2] == ["make", "report"]]
+    assert arguments.startswith("ARGS=")
     (checkout / "overlay.yaml").write_text(yaml.safe_dump(overlay))
     words = [make, target, " ".join([arguments, *more]), f"CONFIG={checkout}/overlay.yaml"]
     env = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "CONFIG", "ARGS")}
