@@ -215,11 +215,11 @@ def made_up_run(folder: Path) -> Path:
     jobs = {
         "fit_baseline/d.s.knn.0": (
             12.5,
-            {"cpu_s": 10.0, "peak_mb": 1000.0, "mem_mb": 2000, "runtime": 10, "read_mb": 50},
+            {"cpu_s": 10.0, "peak_mb": 1000.0, "mem_mb": 2000, "runtime": 5, "read_mb": 50},
         ),
         "fit_baseline/d.s.cca.0": (
             7.5,
-            {"cpu_s": 5.5, "peak_mb": 600.0, "mem_mb": 2000, "runtime": 10, "read_mb": 50},
+            {"cpu_s": 5.5, "peak_mb": 600.0, "mem_mb": 2000, "runtime": 5, "read_mb": 50},
         ),
         "write_table": (
             600.0,
@@ -240,15 +240,15 @@ def test_costs_of_a_run_are_added_up_by_rule(tmp_path):
     assert list(rules.index) == ["write_table", "fit_baseline"]  # most CPU time first
     fits = rules.loc["fit_baseline"]
     assert fits[["jobs", "cpu_s", "imports_s", "most_cpu_s", "wall_s"]].tolist() == [2, 15.5, 4, 10, 20]
-    assert fits[["read_mb", "peak_mb", "asked_mb", "asked_min"]].tolist() == [50, 1000, 2000, 10]
+    assert fits[["read_mb", "peak_mb", "asked_mb", "asked_min"]].tolist() == [50, 1000, 2000, 5]
 
 
 def test_a_rule_that_asks_for_too_little_or_too_much_is_marked_but_not_for_the_least_there_is(tmp_path):
     jobs = costs.read_jobs(made_up_run(tmp_path))
     rules = costs.per_rule(jobs, pd.Series(dtype=float)).set_index("rule")
-    # 2000 / 600 is too much, 500 / 100 and 10 min / 12.5 s the least there is, 11 min / 600 s too little
+    # 2000 / 600 is too much, 500 / 100 and 5 min / 12.5 s the least there is, 11 min / 600 s too little
     assert rules["asked/seen mb"].to_dict() == {"fit_baseline": "2.0-3.3 !", "write_table": "5.0-5.0"}
-    assert rules["asked/seen time"].to_dict() == {"fit_baseline": "48.0-80.0", "write_table": "1.1-1.1 !"}
+    assert rules["asked/seen time"].to_dict() == {"fit_baseline": "24.0-40.0", "write_table": "1.1-1.1 !"}
     assert "(!): write_table, fit_baseline." in costs.in_words(rules.reset_index(), None)
 
 

@@ -38,10 +38,17 @@ ENTRY = {
 SUFFIXES = {"data": ".h5mu", "pairs": ".npz"}
 
 
-class Outputs:
-    """Whatever output the script asks for: a path in the folder."""
+class Named(dict):
+    """Inputs or parameters of a job: attributes, too."""
+
+    __getattr__ = dict.__getitem__
+
+
+class Outputs(list):
+    """Whatever output the script asks for: a path in the folder. Listed are none, so that none is hashed."""
 
     def __init__(self, folder: Path):
+        super().__init__()
         self._folder = folder
 
     def __getattr__(self, name: str) -> str:
@@ -58,10 +65,11 @@ def ingest(folder: Path, **entry) -> dict:
     about.mkdir(exist_ok=True)
     (about / "files.json").write_text(json.dumps({role: str(path) for role, path in files.items()}))
     snakemake = SimpleNamespace(
+        rule="ingest_dataset",
         log=[str(about / "log")],
-        input=SimpleNamespace(files=about / "files.json"),
+        input=Named(files=about / "files.json"),
         output=Outputs(folder),
-        params=SimpleNamespace(entry=ENTRY | {"files": {}} | entry),
+        params=Named(about={}, entry=ENTRY | {"files": {}} | entry),
         wildcards=SimpleNamespace(dataset="fuzzed"),
         resources={},
     )

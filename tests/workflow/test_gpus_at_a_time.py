@@ -21,7 +21,8 @@ rule fit:
     shell:
         "touch running.{{wildcards.i}}; "
         "until [ $(ls running.* seen.* 2>/dev/null | wc -l) -ge {together} ]; do sleep 0.05; done; "
-        "ls running.* | wc -l > seen.{{wildcards.i}}; rm running.{{wildcards.i}}; touch {{output}}"
+        "(ls running.* || true) 2>/dev/null | wc -l > seen.{{wildcards.i}}; "
+        "rm running.{{wildcards.i}}; touch {{output}}"
 """
 
 
