@@ -18,7 +18,7 @@ def may_fail(rule):
 
     The second changes with every failure, so that the next run tries again, and no more after a success.
     """
-    path = f"{METHOD}/{rule}.attempts.json"
+    path = workflow.modifier.path_modifier.replace_prefix(f"{METHOD}/{rule}.attempts.json")  # of a module
     return {
         "attempts": path,
         "failures": lambda wildcards: attempts.state(path.format(**dict(wildcards.items())))["failures"],

@@ -120,7 +120,7 @@ def run(cluster, checkout):
 
     process = start(checkout, SMALL | {"run": SMALL["run"] | {"methods": methods}})
     status, output = finish(checkout, process, hold_up)
-    assert status and "Methods that failed: 1 times" in output, output[-6000:]
+    assert status and "Failed fits of methods: 1." in output, output[-6000:]
     return output, cluster.jobs()
 
 
