@@ -287,7 +287,7 @@ SENTENCES = [
         {"metrics": pd.concat([scores(), NO_SPACE])},
     ),
     (
-        "JAMIE has no score here: ran out of memory.",
+        "JAMIE has no score here: failed: ran out of memory.",
         {"metrics": pd.concat([scores(without=["jamie"]), failed("jamie")])},
         {},
     ),
@@ -347,6 +347,7 @@ def test_failed_methods_are_named_at_the_top_with_the_number_of_their_fits():
 def test_where_the_shown_method_failed_what_it_lacks_is_said():
     text = page(pd.concat([scores(without=["jamie"]), failed("jamie")]))
     assert "**Failed: JAMIE in 3 of 3 fits.**" in text
+    assert "JAMIE has no score here: failed: ran out of memory." in text
     assert (
         "What needs a fit of JAMIE that failed - its figures, completed data, differences and drivers" in text
     )

@@ -296,8 +296,11 @@ def _standing_in_words(rows: pd.DataFrame, name: str, ratio: float) -> list[str]
 
 
 def _first_reason(rows: pd.DataFrame) -> str:
-    reasons = rows["reason"].dropna()
-    return reasons.iloc[0] if len(reasons) else "nothing was scored"
+    given = rows.dropna(subset=["reason"])
+    if given.empty:
+        return "nothing was scored"
+    first = given.iloc[0]
+    return f"{c.FAILED}: {first['reason']}" if first["status"] == c.FAILED else first["reason"]
 
 
 def _title(text: str, underline: str) -> str:
