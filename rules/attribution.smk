@@ -102,7 +102,7 @@ rule check_attributions:
     output:
         checks=f"{FOUND}/checks.tsv",
     params:
-        code=code_digest(*ATTRIBUTION, "regulation/agreement.py"),
+        code=code_digest(*ATTRIBUTION, "regulation/agreement.py", "regulation/agreed.py"),
     log:
         "logs/check_attributions/{dataset}.log",
     benchmark:

@@ -11,7 +11,7 @@ rule plot_drivers:
         about=about_run,
         show_genes=dataset_option("show_genes"),
         code=code_digest(
-            "regulation/agreement.py", "plots/drivers.py", "plots/ranked.py", "evaluation/phrases.py", *STYLE
+            "regulation/agreed.py", "plots/drivers.py", "plots/ranked.py", "evaluation/phrases.py", *STYLE
         ),
     log:
         "logs/plot_drivers/{dataset}.log",

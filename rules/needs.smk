@@ -78,7 +78,7 @@ STAGES = {
         "score_links": Need(1320, 2.9, 5, 0.075, PREPARED),
         "check_attributions": Need(870, 1.3, 8, 0.03, PREPARED),
         "collect_attributions": Need(215, 2.2, 2, 0.2, ("drivers", "groups"), at_once=True),
-        "plot_drivers": Need(370, 5.0, 4, 0.1, ("drivers",)),
+        "plot_drivers": Need(200, 5.0, 2, 0.1, ("drivers",)),
         "plot_markers": Need(530, 3.1, 7, 0.06, PREPARED),
         "collect_links": Need(200, 5.0, 4, 0.2, ("links",), at_once=True),
         "plot_distance": Need(200, 5.0, 2, 0.2, ("links",)),
@@ -104,7 +104,6 @@ WITH_TORCH = {
     "measure_influence",
     "score_links",
     "check_attributions",
-    "plot_drivers",
     "plot_markers",
 }
 

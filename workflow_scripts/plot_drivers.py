@@ -3,7 +3,7 @@
 from jamie import entry, io
 from jamie.evaluation import phrases
 from jamie.plots import drivers, style
-from jamie.regulation import agreement, collect
+from jamie.regulation import agreed, collect
 
 with entry.job(snakemake):
     table = collect.put_together([snakemake.input.drivers])
@@ -16,5 +16,5 @@ with entry.job(snakemake):
         about=snakemake.wildcards.dataset,
     )
     style.save(figure, snakemake.output.figure)
-    words = f"{drivers.driver_words(table)} {agreement.in_words(checked)}\n"
+    words = f"{drivers.driver_words(table)} {agreed.in_words(checked)}\n"
     io.write_text(snakemake.output.numbers, phrases.caption(words, snakemake.params.about))

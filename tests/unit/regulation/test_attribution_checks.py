@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from jamie import JAMIE
-from jamie.regulation import agreement, attribution
+from jamie.regulation import agreed, agreement, attribution
 from jamie.regulation.attribution import measure_influence
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -107,7 +107,7 @@ def test_kernel_shap_of_a_linear_imputation_are_its_terms_with_the_rest_as_one()
 
 def test_the_worst_target_is_told():
     rows = [("A", 0.01, 0.99, 0.81), ("B", 0.123, 0.95, 0.97), ("C", 0.02, 0.876, 0.9)]
-    words = agreement.in_words(pd.DataFrame(rows, columns=COLUMNS))
+    words = agreed.in_words(pd.DataFrame(rows, columns=COLUMNS))
     assert words.startswith("Checked on 3 targets") and f"in {agreement.N_CELLS} cells" in words
     for part in ("an error of 12.3%", "expected gradients by 0.88", "(KernelSHAP) by 0.81."):
         assert part in words

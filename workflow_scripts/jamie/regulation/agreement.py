@@ -8,11 +8,11 @@ import torch
 from scipy.stats import pearsonr, spearmanr
 
 from jamie.linear.blocks import dense
+from jamie.regulation.agreed import N_CELLS, N_PLAYERS
 from jamie.regulation.attribution import Explained, Imputation, Influence, stratified
 
-N_TARGETS, N_CELLS, N_BACKGROUND = 5, 10, 100
+N_TARGETS, N_BACKGROUND = 5, 100
 N_SAMPLES = 500  # of expected gradients, for each cell
-N_PLAYERS = 10  # strongest sources, and all others as one: so few that KernelSHAP tries every coalition
 
 
 def check(model, prepared, influence: Influence, seed: int = 0) -> pd.DataFrame:
@@ -91,15 +91,3 @@ def _kernel_shap(imputation, target: int, moved, strongest) -> np.ndarray:
         kernel = shap.KernelExplainer(value, np.zeros((1, n)))
         found.append(kernel.shap_values(np.ones((1, n)), nsamples=2**n, l1_reg=False, silent=True)[0])
     return np.array(found)
-
-
-def in_words(found: pd.DataFrame) -> str:
-    """The check, for a caption."""
-    error = found["completeness_error"].max()
-    gradients, kernel = (found[name].min() for name in ("expected_gradients_r", "kernel_shap_r"))
-    return (
-        f"Checked on {len(found)} targets drawn at random, of which the worst is told: attributions of a "
-        f"cell add up to its imputed value with an error of {error:.1%}; in {N_CELLS} cells they correlate "
-        f"with SHAP's expected gradients by {gradients:.2f}, and in rank with exact Shapley values of the "
-        f"{N_PLAYERS} strongest features and all others (KernelSHAP) by {kernel:.2f}."
-    )
