@@ -169,7 +169,7 @@ def test_an_address_without_its_plugin_ends_a_dry_run(cells, tmp_path):
     assert done.returncode != 0 and "nowhere://a/cells.h5mu" in done.stdout + done.stderr
 
 
-def test_two_runs_on_other_numbers_of_cores_in_other_folders_are_the_same(cells, tmp_path):
+def test_two_runs_on_other_numbers_of_cores_in_other_folders_are_the_same(cells, tmp_path, monkeypatch):
     """Byte for byte, but for times and memory."""
     found = []
     for folder, cores in ((tmp_path / "one", "1"), (tmp_path / "a/b/c d", "2")):
@@ -187,7 +187,7 @@ def test_two_runs_on_other_numbers_of_cores_in_other_folders_are_the_same(cells,
             check=False,
         )
         assert done.returncode == 0, done.stderr[-4000:]
-        os.chdir(folder)
+        monkeypatch.chdir(folder)
         records = dict(checksums.recorded())
         found.append({name: about["sha256"] for r in records.values() for name, about in r["files"].items()})
     one, two = found
