@@ -18,7 +18,9 @@ def may_fail(rule):
 
     The second changes with every failure, so that the next run tries again, and no more after a success.
     """
-    path = workflow.modifier.path_modifier.replace_prefix(f"{METHOD}/{rule}.attempts.json")  # of a module
+    # here wherever results lie, in a storage or below the prefix of a module
+    of_rule = workflow.modifier.path_modifier.replace_prefix(f"{METHOD}/{rule}.json")
+    path = f".snakemake/jamie/attempts/{of_rule}"
     return {
         "attempts": path,
         "failures": lambda wildcards: attempts.state(path.format(**dict(wildcards.items())))["failures"],

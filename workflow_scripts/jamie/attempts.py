@@ -1,6 +1,6 @@
 """Attempts at a method: which may be repeated, and what is recorded when the last one has failed.
 
-Beside a method's results lies one small file for each of its rules, which is no output of any rule:
+Under ``.snakemake/jamie/attempts`` lies one small file for each rule of a method, which is no output of any:
 
 - ``failures``: how often the rule failed for good. A parameter of the rule, so that the next run tries again.
 - ``started``: the attempt that runs, or was killed: a killed process cannot say so.
