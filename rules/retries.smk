@@ -15,6 +15,8 @@ RETRIES_SINCE = time.time()  # an older log tells of an earlier run
 
 def killed(job):
     """Whether a job of a method, which has failed, was killed at its last allowed attempt, or a later one."""
+    if not workflow.is_main_process:  # inside what was submitted, one more would end with what was killed
+        return False
     noted = getattr(job, "params", {}).get("attempts")
     return bool(noted) and job.attempt >= allowed() and job.attempt == unended(noted)
 

@@ -59,7 +59,8 @@ def test_a_group_is_not_tried_again_once_one_of_its_jobs_refused_its_input(run, 
     for kind in (jobs.Job, jobs.GroupJob):  # put back what the rules replace
         monkeypatch.setattr(kind, "restart_times", kind.restart_times)
     monkeypatch.syspath_prepend(ROOT / "workflow_scripts")
-    exec((ROOT / "rules/retries.smk").read_text(), {"__name__": "retries"})
+    workflow = SimpleNamespace(is_main_process=True)
+    exec((ROOT / "rules/retries.smk").read_text(), {"__name__": "retries", "workflow": workflow})
     rule = SimpleNamespace(restart_times=2)
     refused, broken = (SimpleNamespace(log=[run / f"{n}.log"], rule=rule) for n in ("refused", "broken"))
     of_job, of_group = jobs.Job.restart_times.fget, jobs.GroupJob.restart_times.fget
@@ -76,7 +77,8 @@ def test_a_method_killed_at_its_last_attempt_gets_one_more_and_that_is_all(run, 
     for kind in (jobs.Job, jobs.GroupJob):
         monkeypatch.setattr(kind, "restart_times", kind.restart_times)
     monkeypatch.syspath_prepend(ROOT / "workflow_scripts")
-    exec((ROOT / "rules/retries.smk").read_text(), {"__name__": "retries"})
+    workflow = SimpleNamespace(is_main_process=True)
+    exec((ROOT / "rules/retries.smk").read_text(), {"__name__": "retries", "workflow": workflow})
     monkeypatch.setenv(attempts.ALLOWED, "3")
     noted, rule = tmp_path / "fit.attempts.json", SimpleNamespace(restart_times=2)
     job = SimpleNamespace(log=[], rule=rule, params={"attempts": str(noted)}, attempt=3)
@@ -86,6 +88,9 @@ def test_a_method_killed_at_its_last_attempt_gets_one_more_and_that_is_all(run, 
     assert of_job(job) == of_group(group) == 2  # it had not begun
     attempts.Attempt(noted, 3, {"mem_mb": 700, "runtime": 10}).begin()
     assert of_job(job) == of_group(group) == 3
+    workflow.is_main_process = False  # inside what was submitted to a cluster
+    assert of_job(job) == of_group(group) == 2
+    workflow.is_main_process = True
     job.attempt = group.attempt = 4  # the one that only records was killed as well
     assert of_job(job) == of_group(group) == 2
 
