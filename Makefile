@@ -33,7 +33,7 @@ check: .venv/.runtime ## look at the data of CONFIG without training: what they 
 	@$(BIN)/snakemake check --forcerun check_dataset --quiet rules progress host reason $(ARGS) $(if $(CONFIG),--configfile $(CONFIG))
 
 plan: .venv/.runtime ## what a run of CONFIG takes, before it runs: jobs, memory, time, GPU hours, and what a cluster gets
-	@PYTHONPATH=workflow_scripts $(BIN)/python -m jamie.forecast $(ARGS) $(if $(CONFIG),--configfile $(CONFIG))
+	@PYTHONPATH=workflow_scripts $(BIN)/python -m jamie.report.forecast $(ARGS) $(if $(CONFIG),--configfile $(CONFIG))
 
 verify: .venv/.runtime ## hash what the run in this folder read and wrote, against what was recorded
 	PYTHONPATH=workflow_scripts $(BIN)/python -m jamie.report.verify

@@ -5,7 +5,8 @@ import sys
 if os.path.isdir(HERE):
     sys.path.insert(0, f"{HERE}/workflow_scripts")
 
-from jamie import InputError, disk, registry, runs
+from jamie import InputError, registry
+from jamie.jobs import disk, runs
 from jamie.config import check as check_config
 from jamie.entry import code_digest
 

@@ -1,8 +1,9 @@
 # A method that fails does not stop the others: its jobs leave a record in the place of their outputs.
 #
 # What raises is recorded at once. What is killed leaves nothing: after the last attempt that --retries allows, one more
-# only records it (jamie.attempts). At the end all failures are named, and the exit status is not 0.
-from jamie import attempts, unmade
+# only records it (jamie.jobs.attempts). At the end all failures are named, and the exit status is not 0.
+from jamie import unmade
+from jamie.jobs import attempts
 
 for name in (attempts.ALLOWED, attempts.RUN):  # for the jobs
     os.environ.setdefault(name, "")

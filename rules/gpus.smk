@@ -1,5 +1,5 @@
 # GPUs of one machine: as many jobs at a time that ask for one as there are; a cluster counts its own.
-from jamie.gpus import visible as visible_gpus
+from jamie.jobs.gpus import visible as visible_gpus
 
 if (
     workflow.is_main_process

@@ -6,7 +6,7 @@ import math
 from errno import ENOENT
 from importlib.util import find_spec
 
-from jamie import attempts
+from jamie.jobs import attempts
 from jamie.model.options import PRESETS
 
 MORE_MEMORY, MORE_TIME = 1.5, 2.0  # asked for each that was seen

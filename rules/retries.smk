@@ -6,7 +6,7 @@
 # one that looks into the log of the job first. A method that was killed at its last attempt gets one more, to say so.
 import time
 
-from jamie.attempts import allowed, unended
+from jamie.jobs.attempts import allowed, unended
 from jamie.entry import refused
 from snakemake.jobs import GroupJob, Job
 

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from jamie import checksums
+from jamie.jobs import checksums
 from jamie.data.source_sizes import PREPARED_PER_MB, size_mb, sources_mb
 from jamie.data.stored import in_storage
 

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from jamie import checksums, entry, io
+from jamie import entry, io
 from jamie.data.sources import fetch_all
+from jamie.jobs import checksums
 
 with entry.job(snakemake):
     folder = Path(snakemake.output.files).parent

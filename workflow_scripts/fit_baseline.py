@@ -2,10 +2,11 @@
 
 from itertools import permutations
 
-from jamie import entry, gpus, io, registry
+from jamie import entry, io, registry
 from jamie.contract import ROLE, TRAIN
 from jamie.data.correspondence import Correspondence
 from jamie.evaluation import tuning
+from jamie.jobs import gpus
 from jamie.methods import base
 
 with entry.job(snakemake):

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from jamie import JAMIE, contract, entry, gpus, io
+from jamie import JAMIE, contract, entry, io
 from jamie.data.correspondence import Correspondence
 from jamie.evaluation import tuning
+from jamie.jobs import gpus
 from jamie.matching.prepared import EstimatedCorrespondence
 
 with entry.job(snakemake):

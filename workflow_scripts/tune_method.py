@@ -1,8 +1,9 @@
 """Choose a method's settings on validation pairs among those it is shown."""
 
-from jamie import entry, gpus, io, registry
+from jamie import entry, io, registry
 from jamie.data.correspondence import Correspondence
 from jamie.evaluation import tuning
+from jamie.jobs import gpus
 from jamie.methods import base
 
 with entry.job(snakemake):

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import yaml
 
-from jamie import checksums, entry, io
+from jamie import entry, io
 from jamie.data.inputs import contents
+from jamie.jobs import checksums
 from jamie.report import crate
 
 with entry.job(snakemake):

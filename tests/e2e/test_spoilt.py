@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from jamie import checksums
+from jamie.jobs import checksums
 from shared.workflow import ROOT, snakemake
 
 pytestmark = pytest.mark.e2e

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jamie import checksums, io
+from jamie import io
+from jamie.jobs import checksums
 from shared.workflow import ROOT, snakemake
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]

@@ -481,13 +481,14 @@ def allotment(device: str, size: Size) -> Iterator:
     """Each job has a GPU of its own, as the workflow allots them; what it does not hold ends on the CPU."""
     if device != "cuda":
         raise NotHere("without a GPU there is none to allot")
-    from jamie import gpus
     from jamie.device import choose_device, used
+    from jamie.jobs import gpus
 
     listed = gpus.visible()
     yield "GPUs that nvidia-smi lists", float(len(listed)), "1 or more", bool(listed)
     sees = (
-        "import torch\nfrom jamie import gpus\nwith gpus.allotted({}):\n    print(torch.cuda.device_count())"
+        "import torch\nfrom jamie.jobs import gpus\n"
+        "with gpus.allotted({}):\n    print(torch.cuda.device_count())"
     )
     for asked in (0, 1):
         command = [sys.executable, "-c", sees.format(asked)]

@@ -15,7 +15,7 @@ OURS = ("JAMIE_RUN", "JAMIE_SNAKEMAKE", "SLURM_JOB_ID", "SLURM_JOB_NAME")  # wha
 
 def process(code: str, **env) -> subprocess.Popen:
     """A process that runs this code and has printed a line: ``first``."""
-    start = "import sys, time; from jamie import claims, runs"
+    start = "import sys, time; from jamie.jobs import claims, runs"
     environment = {name: value for name, value in os.environ.items() if name not in OURS}
     started = subprocess.Popen(
         [sys.executable, "-c", f"{start}\n{code}"],

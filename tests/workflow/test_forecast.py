@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from jamie import forecast
-from jamie.forecast import Job, Plan, Submitted
+from jamie.report import forecast
+from jamie.report.forecast import Job, Plan, Submitted
 from shared.workflow import ROOT
 
 STAGES = {"data": {"fetch_dataset": 1, "ingest_dataset": 1}, "fits": {"train_jamie": 1}, "scores": {}}

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from jamie import attempts, entry
+from jamie import entry
+from jamie.jobs import attempts
 
 ROOT = Path(__file__).parents[2]
 SNAKEFILE = f"""

@@ -17,12 +17,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jamie import checksums, claims, disk, gpus
 from jamie.data import inputs
 from jamie.data.sources import brought, of_dataset
 from jamie.errors import InputError
 from jamie.evaluation import roles
 from jamie.io import atomic, read_json, write_json
+from jamie.jobs import checksums, claims, disk, gpus
 from jamie.report import failures
 
 PACKAGE = Path(__file__).parent
@@ -35,8 +35,8 @@ REFUSED = "Not tried again: the input, the file or the config that is named abov
 def job(snakemake, judges: Iterable[str] = ()) -> Iterator[None]:
     """Log to the rule's log file and to stderr; an InputError ends the job with its message alone.
 
-    Inputs are held against their checksums before they are read and outputs get theirs (`jamie.checksums`);
-    no other job writes these at the same time (`jamie.claims`).
+    Inputs are held against their checksums before they are read and outputs get theirs
+    (`jamie.jobs.checksums`); no other job writes these at the same time (`jamie.jobs.claims`).
     The first line of the log file says where the job runs and what was asked for it, should it be killed. The
     last line says what a job that succeeded used, for ``make benchmark-workflow``, or that its input was
     refused, for ``rules/retries.smk``.

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from jamie import attempts, unmade
+from jamie import unmade
+from jamie.jobs import attempts
 from jamie.report import failures
 
 RECORD = {"status": "failed", "reason": "a < b", "log": "logs/a.log", "rule": "fit_baseline"}

@@ -2,8 +2,9 @@
 
 import pytest
 
-from jamie import InputError, checksums, io
+from jamie import InputError, io
 from jamie.data import inputs
+from jamie.jobs import checksums
 from jamie.report import verify
 
 OURS = "results/cells/paired_50/jamie/seed0"

@@ -22,10 +22,11 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlparse
 
-from jamie import disk, io
+from jamie import io
 from jamie.data.names import CONTROL
 from jamie.data.stored import in_storage, roles_in_storage
 from jamie.errors import InputError
+from jamie.jobs import disk
 
 log = logging.getLogger(__name__)
 

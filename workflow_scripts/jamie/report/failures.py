@@ -10,16 +10,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jamie import attempts, checksums, io, unmade
+from jamie import io, unmade
 from jamie.errors import InputError
 from jamie.evaluation import roles
+from jamie.jobs import attempts, checksums
 
 log = logging.getLogger("jamie")
 
 
 @contextmanager
 def recorded(snakemake, judges: Iterable[str] = ()) -> Iterator[None]:
-    """Around the work of a job: a failure of a method (`jamie.attempts`) is recorded, and the job ends well.
+    """Around the work of a job: a failure of a method is recorded (`jamie.jobs.attempts`), and it ends well.
 
     Where an input is such a record, the work is not begun.
 

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from jamie import checksums, io
+from jamie import io
 from jamie.data.inputs import contents
 from jamie.data.stored import in_storage
 from jamie.errors import InputError
+from jamie.jobs import checksums
 
 INPUTS = ("inputs.json", "annotation_inputs.json")
 LATER = (

@@ -1,6 +1,6 @@
 """What a run will take by stage, as Snakemake plans it: jobs, memory, time and GPU hours; nothing is written.
 
-    python -m jamie.forecast --configfile config/examples/pbmc_mosaic.yaml
+    python -m jamie.report.forecast --configfile config/examples/pbmc_mosaic.yaml
 
 asks Snakemake for a dry run with the profile of a cluster, which says what is submitted together. All words
 are passed to it.
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 class Job(NamedTuple):

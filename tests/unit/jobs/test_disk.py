@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jamie import disk
+from jamie.jobs import disk
 from shared.processes import PACKAGE
 
 WRITERS = {

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jamie import InputError, claims, runs
+from jamie import InputError
+from jamie.jobs import claims, runs
 from shared.processes import OURS, process
 
 HOLD = "with claims.claimed(['out.tsv']): print('held', flush=True); time.sleep(100)"
@@ -99,10 +100,10 @@ child = subprocess.Popen([sys.executable, "-c", {code!r}], stdout=subprocess.PIP
 print(child.pid, child.stdout.readline().strip(), flush=True)
 time.sleep(100)
 """
-ASLEEP = "import time; from jamie import claims\n" + HOLD
+ASLEEP = "import time; from jamie.jobs import claims\n" + HOLD
 DEAF = """
 import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)
-from jamie import claims; claims.END_S = 0.5
+from jamie.jobs import claims; claims.END_S = 0.5
 """
 
 

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from jamie import InputError, checksums, entry, io
+from jamie import InputError, entry, io
+from jamie.jobs import checksums
 
 
 class Input(dict):

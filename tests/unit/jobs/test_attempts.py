@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jamie import InputError, attempts, contract
-from jamie.attempts import Attempt
+from jamie import InputError, contract
+from jamie.jobs import attempts
+from jamie.jobs.attempts import Attempt
 
 ABOUT = {"dataset": "d", "scenario": "s", "method": "knn", "seed": 3, "rule": "fit_baseline", "log": "a.log"}
 REFUSED = InputError("too few", expected="20 cells", found="3", change="the data")

@@ -13,8 +13,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from jamie import contract, disk, io
+from jamie import contract, io
 from jamie.errors import InputError
+from jamie.jobs import disk
 
 # environment variables that Snakemake sets when it begins: attempts at each job, and what tells runs apart
 ALLOWED, RUN = "JAMIE_ATTEMPTS", "JAMIE_RUN"

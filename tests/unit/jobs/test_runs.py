@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from jamie import runs
+from jamie.jobs import runs
 from shared.processes import OURS, process
 
 RUN = "print(runs.start(main=True), flush=True); time.sleep(100)"

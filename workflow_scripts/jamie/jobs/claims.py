@@ -1,8 +1,8 @@
 """A job keeps its outputs to itself while it writes them, and does not outlive the Snakemake that started it.
 
 A run that is killed leaves jobs behind. On the same machine they end by themselves (`end_with_snakemake`),
-and whoever writes the same files next waits for that; on a cluster the next run cancels them (`jamie.runs`),
-and one that was still in the queue finds its run gone and does nothing.
+and whoever writes the same files next waits for that; on a cluster the next run cancels them
+(`jamie.jobs.runs`), and one that was still in the queue finds its run gone and does nothing.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from jamie import runs
 from jamie.errors import InputError
 from jamie.io import remove_leftovers
+from jamie.jobs import runs
 
 log = logging.getLogger(__name__)
 WAIT_S = 60  # for another job on this machine to end

@@ -12,10 +12,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from jamie import device, entry, gpus
+from jamie import device, entry
 from jamie.errors import InputError
+from jamie.jobs import gpus
 
-PACKAGE = Path(gpus.__file__).parents[1]
+PACKAGE = Path(gpus.__file__).parents[2]
 FIRST, SECOND = "GPU-aaaa0000-0000-0000-0000-000000000000", "GPU-bbbb1111-1111-1111-1111-111111111111"
 TWO = f"""\
 GPU 0: NVIDIA H100 80GB HBM3 (UUID: {FIRST})
@@ -194,7 +195,7 @@ def test_who_asks_for_cuda_gets_the_error_and_no_other_error_leads_to_the_cpu():
 
 HOLD = """
 import logging, sys
-from jamie import gpus
+from jamie.jobs import gpus
 gpus.log.addHandler(logging.StreamHandler(sys.stdout))
 gpus.log.setLevel(logging.INFO)
 gpus.ASK_S = 0.05
@@ -235,14 +236,14 @@ def told(process) -> str:
 
 def in_another(code: str) -> str:
     """What another job with a GPU prints."""
-    program = f"import os\nfrom jamie import gpus\nwith gpus.allotted(1):\n    {code}"
+    program = f"import os\nfrom jamie.jobs import gpus\nwith gpus.allotted(1):\n    {code}"
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment())
     return done.stdout.strip()
 
 
 def test_the_ground_does_not_load_torch():
-    code = "import sys, json\nfrom jamie import gpus\nprint(json.dumps('torch' in sys.modules))"
+    code = "import sys, json\nfrom jamie.jobs import gpus\nprint(json.dumps('torch' in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment())
     assert json.loads(done.stdout) is False, done.stderr
 

@@ -1,0 +1,1 @@
+"""What surrounds a job: which run it belongs to, its attempts, claims, checksums, disk and GPU."""
