@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.workflow import snakemake
+from shared.workflow import TINY, snakemake
 
 
 @pytest.fixture(scope="session")
@@ -22,12 +22,8 @@ def run_without_pairs(tmp_path_factory):
 def small(folder, **run):
     overlay = {
         "run": {"methods": ["jamie", "cca", "floor_mean", "ceiling"], **run},
-        "datasets": {
-            "simulated_multiome": {
-                "options": {"n_cells": 240, "n_genes": 80, "n_peaks": 200, "paired_fraction": 0.75}
-            }
-        },
-        "methods": {"jamie": {"options": {"max_epochs": 4, "min_steps": 20}}},
+        "datasets": TINY["datasets"],
+        "methods": TINY["methods"],
         "explain": {"chunks": 1},
     }
     done = snakemake(folder, overlay=overlay)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from jamie import InputError, io, unmade
-from shared.workflow import checked_out, snakemake
+from shared.workflow import TINY, checked_out, snakemake
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -38,11 +38,6 @@ class Method(floor_mean.Method):
             raise ArithmeticError("nothing to divide by")
         return super().fit(train, known)
 """
-DATA = {
-    "simulated_multiome": {
-        "options": {"n_cells": 240, "n_genes": 80, "n_peaks": 200, "paired_fraction": 0.75}
-    }
-}
 BROKEN = {"breaks": {"base": "breaks"}, "dies": {"base": "breaks", "options": {"how": "kill"}}}
 WELL = ["cca", "knn", "floor_mean"]
 REPORT = ["--report", "results/report.html", "--report-after-run", "--retries", "1"]
@@ -61,7 +56,7 @@ def run(tree: Path, folder: Path, *arguments: str, **run) -> subprocess.Complete
     folder.mkdir(exist_ok=True)
     wanted = {"scenarios": ["paired_50"], "seeds": [0], "explain": False, "figures": "comparison"} | run
     methods = {name: BROKEN[name] for name in wanted["methods"] if name in BROKEN}
-    overlay = {"run": wanted, "datasets": DATA, "methods": methods}
+    overlay = {"run": wanted, "datasets": TINY["datasets"], "methods": methods}
     return snakemake(folder, "-s", str(tree / "Snakefile"), *arguments, overlay=overlay)
 
 
@@ -156,7 +151,7 @@ def test_without_the_shown_method_the_report_is_made_and_says_what_is_missing(tr
     assert fit
     script.write_text(f"{before}raise ArithmeticError('diverged')\n        {fit}{after}")
     run = {"methods": ["jamie", "knn"], "scenarios": ["paired_50"], "seeds": [0], "explain": True}
-    overlay = {"run": run, "datasets": DATA, "explain": {"chunks": 1}}
+    overlay = {"run": run, "datasets": TINY["datasets"], "explain": {"chunks": 1}}
     done = snakemake(tmp_path, "-s", str(tree / "Snakefile"), *REPORT, overlay=overlay)
     results = tmp_path / "results/simulated_multiome"
     assert done.returncode == 1 and (tmp_path / "results/report.html").exists(), done.stderr[-3000:]

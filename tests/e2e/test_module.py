@@ -10,24 +10,9 @@ import pytest
 import yaml
 
 from jamie import io
-from shared.workflow import ROOT
+from shared.workflow import ROOT, TINY
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-OVERLAY = {
-    "run": {
-        "methods": ["jamie", "floor_mean"],
-        "scenarios": ["paired_50"],
-        "seeds": [0],
-        "figures": "comparison",
-        "explain": False,
-    },
-    "datasets": {
-        "simulated_multiome": {
-            "options": {"n_cells": 240, "n_genes": 80, "n_peaks": 200, "paired_fraction": 0.75}
-        }
-    },
-    "methods": {"jamie": {"options": {"max_epochs": 4, "min_steps": 20}}},
-}
 SNAKEFILE = """
 configfile: {config!r}
 configfile: "mine.yaml"
@@ -48,7 +33,7 @@ rule after:
 
 
 def other_workflow(folder: Path, snakefile: str, wanted: list[str], more: str = "") -> None:
-    (folder / "mine.yaml").write_text(yaml.safe_dump(OVERLAY))
+    (folder / "mine.yaml").write_text(yaml.safe_dump(TINY))
     text = SNAKEFILE.format(
         config=str(ROOT / "config/config.yaml"), snakefile=snakefile, wanted=wanted, more=more
     )

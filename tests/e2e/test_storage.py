@@ -18,7 +18,7 @@ import yaml
 
 from jamie import io
 from jamie.jobs import checksums
-from shared.workflow import ROOT, snakemake
+from shared.workflow import ROOT, TINY, snakemake
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 BUCKET = "s3://my-bucket/my-run"  # as the profile ships it
@@ -34,9 +34,7 @@ def plugin(name: str):
 def cells(tmp_path_factory):
     """A dataset as one file, of the simulator."""
     folder = tmp_path_factory.mktemp("cells")
-    options = {"n_cells": 240, "n_genes": 80, "n_peaks": 200, "paired_fraction": 0.75}
-    overlay = {"datasets": {"simulated_multiome": {"options": options}}}
-    done = snakemake(folder, "resources/simulated_multiome/simulated.h5mu", overlay=overlay)
+    done = snakemake(folder, "resources/simulated_multiome/simulated.h5mu", overlay=TINY)
     assert done.returncode == 0, done.stderr[-4000:]
     return folder / "resources/simulated_multiome/simulated.h5mu"
 
@@ -45,14 +43,7 @@ def config(path: str, cells: Path, **source) -> dict:
     """Two methods on a dataset whose one file is at ``path``."""
     digest = hashlib.sha256(cells.read_bytes()).hexdigest()
     return {
-        "run": {
-            "datasets": ["stored"],
-            "methods": ["jamie", "floor_mean"],
-            "scenarios": ["paired_50"],
-            "seeds": [0],
-            "figures": "comparison",
-            "explain": False,
-        },
+        "run": TINY["run"] | {"datasets": ["stored"]},
         "datasets": {
             "stored": {
                 "reader": "h5mu",
@@ -61,7 +52,7 @@ def config(path: str, cells: Path, **source) -> dict:
                 "cell_type": "cell_type",
             }
         },
-        "methods": {"jamie": {"options": {"max_epochs": 4, "min_steps": 20}}},
+        "methods": TINY["methods"],
     }
 
 

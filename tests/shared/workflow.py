@@ -14,6 +14,22 @@ import yaml
 ROOT = Path(__file__).parents[2]
 PARTS = (".ci", "config", "envs", "profiles", "report", "rules", "tests", "workflow", "workflow_scripts")
 FILES = ("Makefile", "Snakefile", "pyproject.toml", "README.md")
+# a config under which a whole run takes few jobs, each of them short
+TINY = {
+    "run": {
+        "methods": ["jamie", "floor_mean"],
+        "scenarios": ["paired_50"],
+        "seeds": [0],
+        "figures": "comparison",
+        "explain": False,
+    },
+    "datasets": {
+        "simulated_multiome": {
+            "options": {"n_cells": 240, "n_genes": 80, "n_peaks": 200, "paired_fraction": 0.75}
+        }
+    },
+    "methods": {"jamie": {"options": {"max_epochs": 4, "min_steps": 20}}},
+}
 
 
 def snakemake(folder: Path, *arguments: str, overlay: dict | None = None) -> subprocess.CompletedProcess:

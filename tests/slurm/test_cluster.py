@@ -15,22 +15,15 @@ import yaml
 
 from jamie import entry
 from jamie.data.simulate import simulate_multiome
-from shared.workflow import ROOT, checked_out, fenced, snakemake
+from shared.workflow import ROOT, TINY, checked_out, fenced, snakemake
 
 pytestmark = pytest.mark.slurm
 
 # the default run but for: one seed, few cells, short fits, a method that uses torch, and one that raises
 SMALL = {
     "run": {"seeds": [0]},
-    "datasets": {
-        "simulated_multiome": {
-            "options": {"n_cells": 240, "n_genes": 80, "n_peaks": 200, "paired_fraction": 0.75}
-        }
-    },
-    "methods": {
-        "jamie": {"options": {"max_epochs": 4, "min_steps": 20}},
-        "broken": {"base": "cca", "options": {"shrinkage": 5.0}},
-    },
+    "datasets": TINY["datasets"],
+    "methods": TINY["methods"] | {"broken": {"base": "cca", "options": {"shrinkage": 5.0}}},
     "explain": {"chunks": 1},
 }
 TORCH = "mmd_ma"
