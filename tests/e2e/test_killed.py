@@ -16,7 +16,7 @@ import pytest
 from shared.workflow import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-KILLS = int(os.environ.get("KILLS", "8"))
+KILLS = int(os.environ.get("KILLS", "20"))
 SEED = int(os.environ.get("SEED", str(random.SystemRandom().randrange(10_000))))
 
 
