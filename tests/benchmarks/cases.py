@@ -38,6 +38,8 @@ def dataset(name: str, folder: str | Path):
     -------
     MuData, all its pairs, and the number of features to keep per modality.
     """
+    from jamie.jobs.checksums import sha256
+
     entry = catalogue()["datasets"][name]
     if entry["reader"] == "simulate":
         return _simulated(entry)
@@ -71,13 +73,6 @@ def _ingested(entry: dict, files: dict):
         mdata = checks.drop_empty(mdata)
     n_top = {m: options["n_top_features"] for m, options in entry["modalities"].items()}
     return mdata, pairs.align(*(a.obs_names for a in mdata.mod.values())), n_top
-
-
-def sha256(path: Path) -> str:
-    import hashlib
-
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def prepare(mdata, pairs, n_top: dict, *, held_out: float, known_pairs: float, seed: int):

@@ -90,7 +90,7 @@ def test_another_attempt_of_the_same_run_takes_over(monkeypatch):
     the_claim().write_text(json.dumps(runs.here() | {"host": "node7", "run": "login.1.2"}))
     monkeypatch.setenv("JAMIE_RUN", "login.1.2")
     with claims.claimed(["out.tsv"]):
-        pass
+        assert json.loads(the_claim().read_text())["host"] == runs.here()["host"]
 
 
 PARENT = """

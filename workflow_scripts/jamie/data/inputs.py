@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
+
+from jamie.jobs.checksums import sha256
 
 
 def account(sources: dict[str, dict], files: dict[str, Path]) -> dict[str, dict]:
@@ -40,6 +41,4 @@ def contents(path: Path) -> dict[str, dict]:
 
 
 def _account(file: Path) -> dict:
-    with open(file, "rb") as handle:
-        digest = hashlib.file_digest(handle, "sha256").hexdigest()
-    return {"size": file.stat().st_size, "sha256": digest}
+    return {"size": file.stat().st_size, "sha256": sha256(file)}

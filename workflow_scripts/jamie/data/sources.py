@@ -27,6 +27,7 @@ from jamie.data.names import CONTROL
 from jamie.data.stored import in_storage, roles_in_storage
 from jamie.errors import InputError
 from jamie.jobs import disk
+from jamie.jobs.checksums import sha256
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ def fetch(source: dict, folder: Path, *, mirror: Path | None = None, key: str = 
     if name is None:
         return source["path"] if in_storage(source["path"]) else _local(source, mirror, key)
     final = Path(folder) / name
-    if final.is_file() and _sha256(final) == source["sha256"].lower():
+    if final.is_file() and sha256(final) == source["sha256"].lower():
         return final
     if mirror is not None and (mirror / name).is_file():
         return verified(mirror / name, source, key)
@@ -222,11 +223,6 @@ def _local(source: dict, mirror: Path | None, key: str) -> Path:
     return verified(path, source, key) if source.get("sha256") else path
 
 
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
 def brought(dataset: dict, files: dict[str, str], stored: list[str]) -> dict[str, Path]:
     """Where the files of a dataset are for a job, to which Snakemake brought those in a storage.
 
@@ -255,8 +251,7 @@ def brought(dataset: dict, files: dict[str, str], stored: list[str]) -> dict[str
 
 def verified(path: Path, source: dict, key: str, *, origin: str | None = None) -> Path:
     """``path``, if its sha256 is that of the source; an InputError otherwise."""
-    """``path``, if its sha256 is that of the source."""
-    found = _sha256(path)
+    found = sha256(path)
     if found != source["sha256"].lower():
         raise InputError(
             f"{origin or path} is not the file that `{key}` names",

@@ -64,7 +64,7 @@ class Attempt:
     def begin(self) -> dict | None:
         """Note that the attempt begins; or the record of a failure, where the last allowed one was killed.
 
-        Snakemake then makes one attempt more than are allowed, for this alone (`rules/failures.smk`). A job
+        Snakemake then makes one attempt more than are allowed, for this alone (`rules/retries.smk`). A job
         that comes to it without having begun the one before was submitted with another that was killed, and
         is run.
         """

@@ -15,6 +15,7 @@ from jamie.errors import InputError
 
 ROOM = "make room, or run in a folder elsewhere (--directory FOLDER); then give the same command again"
 ALLOW = "allow writing there, or run in a folder elsewhere (--directory FOLDER)"
+ELSEWHERE = "run in a folder on another disk (--directory FOLDER), and have this one looked at"
 REASONS = {
     errno.ENOSPC: ("the disk is full", ROOM),
     errno.EDQUOT: ("the quota of disk space is used up", ROOM),
@@ -22,7 +23,7 @@ REASONS = {
     errno.EROFS: ("the disk is read-only", ALLOW),
     errno.EACCES: ("it is not permitted", ALLOW),
     errno.EPERM: ("it is not permitted", ALLOW),
-    errno.EIO: ("the disk reports an error of its own", ROOM),
+    errno.EIO: ("the disk reports an error of its own", ELSEWHERE),
 }
 NUMBER = re.compile(r"(?:\[Errno |errno = |os error )(\d+)")
 
