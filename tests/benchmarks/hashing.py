@@ -35,7 +35,8 @@ def main() -> None:
         for file in files:
             checksums.sha256(file)
         cpu_s = time.process_time() - start
-        print(what, len(files), f"{size_mb:.0f}", f"{cpu_s:.2f}", f"{cpu_s / size_mb * 1024:.2f}", sep="\t")
+        per_gb = f"{cpu_s / size_mb * 1024:.2f}" if size_mb else "nothing"
+        print(what, len(files), f"{size_mb:.0f}", f"{cpu_s:.2f}", per_gb, sep="\t")
 
 
 def inputs_of_jobs(folder: Path) -> list[list[str]]:
