@@ -1,5 +1,7 @@
 """What is said of native values, intervals and unlikeness on cells that a model has not seen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from jamie import JAMIE
 from jamie import contract as c
 from jamie.data.correspondence import choose_known, from_names
 from jamie.evaluation import calibration
-from jamie.model.intervals import EVERYONE
+from jamie.model.intervals import EVERYONE, MIN_GROUP
 from jamie.plots import values as figure
 from shared.figures import texts
 
@@ -141,6 +143,10 @@ def test_rows_quote_the_same_numbers():
         ({"coverage_native": 0.7}, "in native units hold only 70%"),
         ({"n_pairs": 12}, "rest on 12 left-out pairs and are wide"),
         ({"unlike": 0.4}, "40% of the cells"),
+        (
+            {"n_pairs": 0, "usable": np.nan},
+            "and are wide; which of its features are imputed better",
+        ),
         ({"usable": 0.04}, "Only 4% of the features of RNA"),
     ],
 )
@@ -148,6 +154,22 @@ def test_what_is_not_as_promised_is_a_warning_and_nothing_else_is(changes, said)
     assert calibration.warnings(pd.DataFrame([row()])) == []
     (words,) = calibration.warnings(pd.DataFrame([row(**changes)]))
     assert said in words
+
+
+def test_too_few_left_out_pairs_tell_of_no_feature_whether_it_is_usable(
+    model, prepared_multiome, pairs, monkeypatch
+):
+    """As a share it would read 0 %, which is a finding."""
+    few = {
+        modality: replace(of, n_cells=np.minimum(of.n_cells, MIN_GROUP - 1))
+        for modality, of in model.calibration.intervals.items()
+    }
+    monkeypatch.setattr(model.calibration, "intervals", few)
+    groups, _ = calibration.check_values(model, prepared_multiome, *pairs)
+    assert groups["usable"].isna().all() and (groups["n_pairs"] < MIN_GROUP).all()
+    rows = calibration.as_rows(groups)
+    assert [cells[5:7] for cells in rows] == [["n/a", "n/a"]] * len(rows)
+    assert "cannot be told from" in calibration.in_words(groups)
 
 
 def test_the_figure_names_modalities_groups_and_coverage(tables):

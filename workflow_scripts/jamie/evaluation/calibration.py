@@ -18,7 +18,7 @@ from jamie.data import preprocess
 from jamie.evaluation.roles import label
 from jamie.linear.blocks import dense, row_blocks
 from jamie.metrics.groups import make_groups
-from jamie.model.intervals import EVERYONE
+from jamie.model.intervals import EVERYONE, MIN_GROUP
 
 MIN_COUNTS = 50  # of a feature in the cells that are scored, for its mean to be compared
 CLOSE = 0.8, 1.25  # native over measured mean
@@ -66,7 +66,8 @@ def check_values(model, prepared, truth, shown) -> tuple[pd.DataFrame, pd.DataFr
     between 0.8 and 1.25 are of features' means, where a feature has `MIN_COUNTS`; the same ``_of_mean`` of
     its mean over training cells, which chance alone parts from what is measured in other cells, and from 1,
     as features are chosen by it. Ratios are of counts only.
-    A modality that cannot be checked has one row with the reason.
+    ``usable`` is missing where too few pairs were left out to tell. A modality that cannot be checked has one
+    row with the reason.
     """
     groups = [g for g in make_groups(prepared, truth, shown) if g.cells in (c.TEST, c.HIDDEN)]
     rows, features = [], []
@@ -153,7 +154,7 @@ class _Check:
                 "n_cells": int(inside.sum()),
                 "coverage": self.covered[i].sum() / self.n[i].sum(),
                 "coverage_native": self.covered_native[i].sum() / self.n[i].sum(),
-                "usable": intervals.usable[:, intervals.groups.index(name)].mean(),
+                "usable": self._usable(intervals, intervals.groups.index(name)),
                 "unlike": self.unlike[inside].mean(),
                 "n_pairs": int(intervals.n_cells[intervals.groups.index(name)]),
                 "status": c.OK,
@@ -161,6 +162,11 @@ class _Check:
             }
             found.append(row | (self._ratios(i) if self.is_count else {}))
         return found
+
+    @staticmethod
+    def _usable(intervals, group: int) -> float:
+        """Share of features imputed better than by their mean; NaN if too few cells were left out to tell."""
+        return intervals.usable[:, group].mean() if intervals.n_cells[group] >= MIN_GROUP else np.nan
 
     def _ratios(self, i: int) -> dict:
         enough = self.measured[i] >= MIN_COUNTS
@@ -211,7 +217,7 @@ def as_rows(groups: pd.DataFrame) -> list[list[str]]:
         counts = f"{means['total_ratio']:.2f}" if np.isfinite(means["total_ratio"]) else "no counts"
         shares = [means[name] for name in ("coverage", "coverage_native", "usable", "unlike")]
         inside, native, usable, unlike = ("n/a" if np.isnan(s) else f"{s:.0%}" for s in shares)
-        own = f"{of_groups['usable'].mean():.0%}" if len(of_groups) else "n/a"
+        own = f"{of_groups['usable'].mean():.0%}" if of_groups["usable"].notna().any() else "n/a"
         by_group = _range(of_groups.groupby("group")["coverage"].mean()) or "n/a"
         found.append([label(modality), inside, by_group, native, counts, usable, own, unlike])
     return found
@@ -259,11 +265,17 @@ def _of_modality(rows: pd.DataFrame) -> str:
             f"{CLOSE[0]} to {CLOSE[1]} (training means, without any model: "
             f"{means['median_ratio_of_mean']:.2f} and {means['share_close_of_mean']:.0%})"
         )
-    words += (
-        f". {means['usable']:.0%} of features are imputed better than by their mean over all cells, "
-        "beyond chance"
-    )
-    if len(by_group):
+    if np.isnan(means["usable"]):
+        words += (
+            f". Which features are imputed better than by their mean cannot be told from "
+            f"{means['n_pairs']:.0f} left-out pairs"
+        )
+    else:
+        words += (
+            f". {means['usable']:.0%} of features are imputed better than by their mean over all cells, "
+            "beyond chance"
+        )
+    if by_group["usable"].notna().any():
         words += f", and {by_group['usable'].mean():.0%} better than by the mean of a cell's own group"
     if np.isnan(means["unlike"]):
         return f"{words}."
@@ -282,7 +294,8 @@ def warnings(groups: pd.DataFrame) -> list[str]:
                 )
         if means["n_pairs"] < MIN_CELLS:
             found.append(
-                f"Intervals of {label(modality)} rest on {means['n_pairs']:.0f} left-out pairs and are wide."
+                f"Intervals of {label(modality)} rest on {means['n_pairs']:.0f} left-out pairs and are wide; "
+                "which of its features are imputed better than by their mean cannot be told from so few."
             )
         if means["unlike"] > MOST_UNLIKE:
             found.append(
