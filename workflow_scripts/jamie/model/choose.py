@@ -60,7 +60,7 @@ def _decide(
     said = {"foscttm_with": with_it, "foscttm_without": without, "n_left_out": len(pairs)}
     verb = "brings" if with_it < without else "does not bring"
     said["reason"] = (
-        f"it {verb} {len(pairs)} left-out pairs closer (FOSCTTM {with_it:.3f} with, {without:.3f} without)"
+        f"it {verb} {len(pairs)} left-out pairs closer (FOSCTTM {with_it:.3g} with, {without:.3g} without)"
     )
     return with_it < without, said
 

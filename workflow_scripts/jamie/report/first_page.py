@@ -92,7 +92,8 @@ def first_page(
     if fitted := [i for i in infos if "n_epochs" in i]:
         seconds = [i["fit_s"] for i in fitted]
         lines.append(
-            f"{number(len(fitted), 'fit')} of JAMIE took {np.median(seconds):.0f} s each (median) on "
+            f"{number(len(fitted), 'fit')} of JAMIE took {np.median(seconds):.0f} s"
+            f"{' each (median)' if len(fitted) > 1 else ''} on "
             f"{', '.join(sorted({i['device'] for i in fitted}))}; the largest of all fits used "
             f"{max(i['peak_rss_mb'] for i in infos):,.0f} MB.\n"
         )
