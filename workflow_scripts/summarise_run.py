@@ -52,6 +52,7 @@ with entry.job(snakemake, judges=("run_info", "checked", "drivers", "links", "ne
         seeds=p.seeds,
         shown=p.shown,
         infos=list(infos.values()),
+        leaking=first_page.leaking(infos),
         enough=enough,
         explained=explained,
     )

@@ -244,6 +244,30 @@ def test_without_pairs_the_page_says_whether_geometry_is_trusted(estimates, warn
     assert bullets(page(table(GOOD), facts))[0].startswith(warning)
 
 
+def test_components_that_saw_held_out_cells_are_not_called_fitted_on_training_cells_only():
+    infos = {
+        "results/toy/paired_50/as_written/seed0/run_info.json": {"options": {"faults": ["leak"]}},
+        "results/toy/paired_50/jamie/seed0/run_info.json": {"options": {"faults": []}},
+        "results/toy/paired_50/knn/seed0/run_info.json": {"options": {"k": 5}},
+    }
+    assert first_page.leaking(infos) == ["as_written"]
+    of_page = {
+        "datasets": {"toy_data": {"description": "d"}},
+        "scenarios": {"paired_50": {"held_out": 0.2, "known_pairs": 1}},
+    }
+    text = first_page.first_page(
+        table(GOOD),
+        {("toy_data", "paired_50"): FACTS},
+        **of_page,
+        seeds=[0],
+        shown=["jamie"],
+        infos=[],
+        leaking=["as_written"],
+    )
+    assert "**Not so of as_written**, as the option `faults: leak` asks for" in text
+    assert "Not so of" not in page(table(GOOD)) and not problems_of(text)
+
+
 def test_modalities_that_are_hardly_aligned_are_a_warning():
     scores = changed("jamie", "foscttm", "", (0.4, 0.44)) | {"cca": {("foscttm", ""): (0.45, 0.45)}}
     found = bullets(page(table(scores)))

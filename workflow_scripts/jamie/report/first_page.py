@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -33,7 +35,7 @@ PAGE_SCORES = ("foscttm", "lta", "pearson", "pearson_within", "r2_median", "r2",
 
 
 def first_page(
-    metrics, facts: dict, *, datasets, scenarios, seeds, shown, infos, enough=None, explained=None
+    metrics, facts: dict, *, datasets, scenarios, seeds, shown, infos, leaking=(), enough=None, explained=None
 ) -> str:
     """The first page: what was done, how good it is, what to distrust.
 
@@ -51,6 +53,8 @@ def first_page(
         Name of the method the figures show, in a list; may be empty.
     infos
         Content of every run_info.json.
+    leaking
+        Methods whose components are fitted on held-out cells as well, as an option asks for.
     enough
         {dataset: how many pairs are enough, in words}, where that was tried.
     explained
@@ -68,6 +72,11 @@ def first_page(
         f"{number(len(seeds), 'seed')}. {_what_a_seed_is(scenarios)} Feature choice, scaling, principal "
         "components and models were fitted on training cells only. " + tuning.in_words(infos)
     )
+    if leaking:
+        lines.append(
+            f"**Not so of {', '.join(map(label, leaking))}**, as the option `faults: leak` asks for: their "
+            "components are fitted on held-out cells as well, which flatters their scores on these.\n"
+        )
     if missing := [label(m) for m in methods if m not in ran]:
         lines.append(f"Without a score anywhere, for reasons given below: {', '.join(missing)}.\n")
     lines += _failed(metrics, shown)
@@ -99,6 +108,12 @@ def first_page(
         )
     lines.append("Figures with captions are under *Results*; every number is in `results/metrics.tsv`.\n")
     return "\n".join(lines)
+
+
+def leaking(infos: dict[str, dict]) -> list[str]:
+    """Methods whose fits reproduce the leak of the reference, by the paths .../METHOD/SEED/run_info.json."""
+    faults = {Path(path).parts[-3]: info.get("options", {}).get("faults", ()) for path, info in infos.items()}
+    return [method for method, of in faults.items() if "leak" in of]
 
 
 def _named(methods: list[str], noun: str) -> str:
