@@ -244,28 +244,31 @@ def test_without_pairs_the_page_says_whether_geometry_is_trusted(estimates, warn
     assert bullets(page(table(GOOD), facts))[0].startswith(warning)
 
 
-def test_components_that_saw_held_out_cells_are_not_called_fitted_on_training_cells_only():
+def test_methods_that_reproduce_the_leak_are_told_by_their_options():
     infos = {
         "results/toy/paired_50/as_written/seed0/run_info.json": {"options": {"faults": ["leak"]}},
         "results/toy/paired_50/jamie/seed0/run_info.json": {"options": {"faults": []}},
         "results/toy/paired_50/knn/seed0/run_info.json": {"options": {"k": 5}},
     }
     assert first_page.leaking(infos) == ["as_written"]
-    of_page = {
-        "datasets": {"toy_data": {"description": "d"}},
-        "scenarios": {"paired_50": {"held_out": 0.2, "known_pairs": 1}},
-    }
+
+
+@pytest.mark.parametrize("held_out", [0.2, 0.0])
+def test_what_saw_held_out_cells_is_not_said_to_have_seen_training_cells_only(held_out):
     text = first_page.first_page(
         table(GOOD),
         {("toy_data", "paired_50"): FACTS},
-        **of_page,
+        datasets={"toy_data": {"description": "d"}},
+        scenarios={"paired_50": {"held_out": held_out, "known_pairs": 1.0}},
         seeds=[0],
         shown=["jamie"],
         infos=[],
-        leaking=["as_written"],
+        leaking=["jamie"],
     )
-    assert "**Not so of as_written**, as the option `faults: leak` asks for" in text
-    assert "Not so of" not in page(table(GOOD)) and not problems_of(text)
+    assert ("but for those of JAMIE, which saw held-out cells" in text) == (held_out > 0)
+    assert ("components and models were fitted on training cells only." in text) == (held_out == 0)
+    assert "seen by its principal components, by no other fitted step" in text
+    assert "never seen by any fitted step" not in text and not problems_of(text)
 
 
 def test_modalities_that_are_hardly_aligned_are_a_warning():

@@ -292,7 +292,7 @@ def warnings(groups: pd.DataFrame) -> list[str]:
                 found.append(
                     f"The 90% intervals of {label(modality)}{what} hold only {means[column]:.0%} of values."
                 )
-        if means["n_pairs"] < MIN_CELLS:
+        if means["n_pairs"] < MIN_GROUP:
             found.append(
                 f"Intervals of {label(modality)} rest on {means['n_pairs']:.0f} left-out pairs and are wide; "
                 "which of its features are imputed better than by their mean cannot be told from so few."

@@ -24,6 +24,7 @@ from jamie.metrics.base import load_metrics
 from jamie.report.distrust import RANKS_CELLS, types_are_aligned, what_to_distrust
 from jamie.report.facts import Facts
 
+SEEN_BY_COMPONENTS = "held-out cells (seen by its principal components, by no other fitted step)"
 GRADES = 0.1, 0.25, 0.45  # FOSCTTM below which modalities are aligned well, moderately well, poorly
 GRADES_IN_WORDS = (
     "aligned the modalities well",
@@ -69,14 +70,9 @@ def first_page(
     lines.append(
         f"{_named(competing, 'method')} and {_named(controls, 'control')} were run on "
         f"{number(len(datasets), 'dataset')} in {number(len(scenarios), 'scenario')} with "
-        f"{number(len(seeds), 'seed')}. {_what_a_seed_is(scenarios)} Feature choice, scaling, principal "
-        "components and models were fitted on training cells only. " + tuning.in_words(infos)
+        f"{number(len(seeds), 'seed')}. {_what_a_seed_is(scenarios)} {_fitted_on(leaking, scenarios)} "
+        + tuning.in_words(infos)
     )
-    if leaking:
-        lines.append(
-            f"**Not so of {', '.join(map(label, leaking))}**, as the option `faults: leak` asks for: their "
-            "components are fitted on held-out cells as well, which flatters their scores on these.\n"
-        )
     if missing := [label(m) for m in methods if m not in ran]:
         lines.append(f"Without a score anywhere, for reasons given below: {', '.join(missing)}.\n")
     lines += _failed(metrics, shown)
@@ -90,7 +86,7 @@ def first_page(
         lines += _noticed(fact)
         lines += _estimate_in_words(fact)
         held_out = scenarios[scenario]["held_out"]
-        lines += _how_good(part, shown, methods, held_out)
+        lines += _how_good(part, shown, methods, held_out, leaking)
         if fact.values is not None:
             lines += _values(fact.values)
         lines += what_to_distrust(part, fact, shown, held_out)
@@ -114,6 +110,17 @@ def leaking(infos: dict[str, dict]) -> list[str]:
     """Methods whose fits reproduce the leak of the reference, by the paths .../METHOD/SEED/run_info.json."""
     faults = {Path(path).parts[-3]: info.get("options", {}).get("faults", ()) for path, info in infos.items()}
     return [method for method, of in faults.items() if "leak" in of]
+
+
+def _fitted_on(leaking, scenarios: dict) -> str:
+    """Which cells what was fitted has seen."""
+    if not leaking or not any(scenario["held_out"] for scenario in scenarios.values()):
+        return "Feature choice, scaling, principal components and models were fitted on training cells only."
+    return (
+        "Feature choice, scaling and models were fitted on training cells only, and so were principal "
+        f"components, but for those of {', '.join(map(label, leaking))}, which saw held-out cells as the "
+        "option `faults: leak` asks for: their scores on these are flattered."
+    )
 
 
 def _named(methods: list[str], noun: str) -> str:
@@ -186,12 +193,15 @@ def _estimate_in_words(fact: Facts) -> list[str]:
     ]
 
 
-def _how_good(part: pd.DataFrame, shown: list[str], methods: list[str], held_out: float) -> list[str]:
+def _how_good(
+    part: pd.DataFrame, shown: list[str], methods: list[str], held_out: float, leaking
+) -> list[str]:
     cells = strictest_cells(part)
     rows, name = part[part["cells"] == cells], (shown or methods)[0]
     n_seeds = rows["seed"].nunique()
     spread = "mean ± standard deviation over seeds" if n_seeds > 1 else "one seed"
-    text = f"**How good it is.** Scores on {CELLS_IN_WORDS[cells]}, {spread}.\n"
+    on = SEEN_BY_COMPONENTS if cells == c.TEST and name in leaking else CELLS_IN_WORDS[cells]
+    text = f"**How good it is.** Scores on {on}, {spread}.\n"
     by_score = paired.by_seed(rows)
     if not any(not roles.is_control(m) for scores in by_score.values() for m in scores):
         return [f"{text}\nNo score applies: {as_it_is(_first_reason(rows))}.\n"]
