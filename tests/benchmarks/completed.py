@@ -1,7 +1,7 @@
 """The completed dataset of a finished run in the hands of scanpy and muon: opened, drawn, tested.
 
-    make report CONFIG=config/examples/pbmc_mosaic.yaml python tests/benchmarks/completed.py
-    results/pbmc_mosaic/paired_100/jamie/seed0/completed.h5mu
+    make report CONFIG=config/examples/pbmc_mosaic.yaml
+    python tests/benchmarks/completed.py results/pbmc_mosaic/paired_100/jamie/seed0/completed.h5mu
 
 Does what an analyst does first, each thing as the libraries' documents say, and writes the figures into
 `--out` (default: build/completed). Ends with an error where one of them cannot be done.

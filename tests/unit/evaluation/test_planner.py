@@ -339,7 +339,7 @@ def test_the_figure_has_a_panel_per_score_and_a_row_for_wrong_pairs(curves):
         "Pearson r\nimputed ATAC\nno gain that matters",
     ]
     found = texts(figure)
-    assert "toy: held-out protocol, cells never seen in training, 3 seeds" in found
+    assert "toy: held-out protocol, held-out cells, 3 seeds" in found
     assert found.count("wrong among the pairs shown") == 4 and {"0%", "10%", "25%", "50%"} <= set(found)
     assert len(draw(curves, wrong=False).axes) == 4
 

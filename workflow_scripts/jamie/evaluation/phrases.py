@@ -11,7 +11,7 @@ from jamie.evaluation import paired, roles
 
 STRICTEST = (c.TEST, c.HIDDEN, c.ALL, c.PAIRED)
 CELLS_IN_WORDS = {
-    c.TEST: "held-out cells (never seen by any fitted step)",
+    c.TEST: "held-out cells",
     c.HIDDEN: "cells seen in training whose pair was hidden",
     c.PAIRED: "cells seen in training together with their pair",
     c.ALL: "all cells, all of them seen in training",

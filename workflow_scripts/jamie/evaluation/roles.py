@@ -34,7 +34,7 @@ _LABELS = {
     "cell_type": "cell type",
     HELD_OUT: "held-out protocol",
     TRANSDUCTIVE: "transductive protocol",
-    TEST: "cells never seen in training",
+    TEST: "held-out cells",
     HIDDEN: "cells whose pair was hidden",
     PAIRED: "cells whose pair was shown",
     ALL: "cells, all",
@@ -79,5 +79,5 @@ def order_methods(methods: Iterable[str]) -> list[str]:
 
 
 def case_words(protocol: str, cells: str, n_seeds: int) -> str:
-    """For example ``held-out protocol, cells never seen in training, 3 seeds``."""
+    """For example ``held-out protocol, held-out cells, 3 seeds``."""
     return f"{label(protocol)}, {label(cells)}, {n_seeds} seed{'s' if n_seeds != 1 else ''}"

@@ -24,6 +24,7 @@ from jamie.metrics.base import load_metrics
 from jamie.report.distrust import RANKS_CELLS, types_are_aligned, what_to_distrust
 from jamie.report.facts import Facts
 
+SEEN_BY_NONE = "held-out cells (never seen by any fitted step)"
 SEEN_BY_COMPONENTS = "held-out cells (seen by its principal components, by no other fitted step)"
 GRADES = 0.1, 0.25, 0.45  # FOSCTTM below which modalities are aligned well, moderately well, poorly
 GRADES_IN_WORDS = (
@@ -200,7 +201,9 @@ def _how_good(
     rows, name = part[part["cells"] == cells], (shown or methods)[0]
     n_seeds = rows["seed"].nunique()
     spread = "mean ± standard deviation over seeds" if n_seeds > 1 else "one seed"
-    on = SEEN_BY_COMPONENTS if cells == c.TEST and name in leaking else CELLS_IN_WORDS[cells]
+    on = CELLS_IN_WORDS[cells]
+    if cells == c.TEST:
+        on = SEEN_BY_COMPONENTS if name in leaking else SEEN_BY_NONE
     text = f"**How good it is.** Scores on {on}, {spread}.\n"
     by_score = paired.by_seed(rows)
     if not any(not roles.is_control(m) for scores in by_score.values() for m in scores):
