@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from jamie.matching.confidence import TRUSTED_FROM, TRUSTED_FROM_PAIRS
+from jamie.matching.linked import FEWEST_LINKS, LinkedValues
 from jamie.matching.problem import Estimate, Problem
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ def estimate(
     restarts: int = 12,
     unpaired: bool = True,
     max_cells: int = 3000,
+    linked: LinkedValues | None = None,
 ) -> Estimate:
     """Estimate F~.
 
@@ -55,6 +57,8 @@ def estimate(
         Whether to estimate where no pair is known.
     max_cells
         Largest modality that "unioncom" takes.
+    linked
+        Values of linked features of the same cells; with fewer than 10 of them geometry is all there is.
 
     Raises
     ------
@@ -70,20 +74,22 @@ def estimate(
     if not unpaired:
         validate.some_pair(known)
     sizes, notes = validate.neighbours(neighbours, min(map(len, x)))
-    problem = Problem(x, known, groups, k, sizes, n_landmarks, restarts, max_cells, seed)
+    enough = linked if linked is not None and len(linked) >= FEWEST_LINKS else None
+    problem = Problem(x, known, groups, k, sizes, n_landmarks, restarts, max_cells, seed, enough)
     order, back = _own_order(x)
     result = _by_method(method, problem.of(*order))
     result.matrix = sparse.csr_matrix(result.matrix[back[0]][:, back[1]], dtype=np.float32)
     if result.coordinates is not None:
         result.coordinates = tuple(z[b] for z, b in zip(result.coordinates, back, strict=True))
-    enough = TRUSTED_FROM_PAIRS if result.info["regime"] == "pairs" else TRUSTED_FROM
+    trusted_from = TRUSTED_FROM_PAIRS if result.info["regime"] == "pairs" else TRUSTED_FROM
     result.info = {
         "method": method,
         "n_cells": [len(side) for side in x],
         "n_known": int(known.nnz),
+        "n_linked": 0 if linked is None else len(linked),
         "confidence": result.confidence,
-        "trusted": bool(result.confidence >= enough),
-        "trusted_from": enough,
+        "trusted": bool(result.confidence >= trusted_from and result.info["regime"] != "geometry"),
+        "trusted_from": trusted_from,
         "notes": notes + result.info.pop("notes", []),
         **result.info,
     }
@@ -110,6 +116,10 @@ def _by_method(method: str, problem: Problem) -> Estimate:
         from jamie.matching import unioncom
 
         return unioncom.estimate(problem)
+    if problem.linked is not None:
+        from jamie.matching import by_features
+
+        return by_features.estimate(problem)
     from jamie.matching import default
 
     return default.estimate(problem)

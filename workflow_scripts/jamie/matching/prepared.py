@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from jamie import contract, io
+from jamie.data import linked as linked_features
 from jamie.data.correspondence import Correspondence, left_out_pairs, without_pairs
 from jamie.data.split import training_cells
 from jamie.errors import InputError
 from jamie.linear.components import FEW_COMPONENTS
 from jamie.linear.projection import Projection
+from jamie.matching import linked as matching_linked
+from jamie.matching.by_features import WIDTHS
 from jamie.matching.estimate import estimate
 
 
@@ -62,7 +65,13 @@ class EstimatedCorrespondence:
 
 
 def estimate_prepared(
-    mdata, known: Correspondence, *, same_group: str | None = None, seed: int = 0, **options
+    mdata,
+    known: Correspondence,
+    *,
+    linked=None,
+    same_group: str | None = None,
+    seed: int = 0,
+    **options,
 ) -> EstimatedCorrespondence:
     """F~ of the training cells of prepared data.
 
@@ -72,6 +81,8 @@ def estimate_prepared(
         Prepared MuData; cells whose ``obs["role"]`` is test are left out.
     known
         Known F of all its cells.
+    linked
+        Table of linked features (first, second, weight); None: what `jamie.data.linked.find` finds.
     same_group
         Column of ``obs`` whose labels restrict matches to cells of one group; None: any cells.
     **options
@@ -81,13 +92,14 @@ def estimate_prepared(
     -------
     F~ with all cells as rows and columns; those of held-out cells are empty.
     """
-    train = training_cells(mdata, layers=False)
-    names = [a.obs_names for a in train.mod.values()]
-    x = tuple(
-        Projection.fit(a.X, a.uns[contract.PREPROCESSING]["sd"], FEW_COMPONENTS).transform(a.X)
-        for a in train.mod.values()
-    )
-    options |= {"seed": seed, "groups": _groups(train, same_group)}
+    train = training_cells(mdata, layers=(contract.COUNTS,))
+    sides = tuple(train.mod.values())
+    names = [a.obs_names for a in sides]
+    table = linked_features.find(*sides).table if linked is None else linked
+    values = matching_linked.values(*sides, table)
+    n = _width(min(map(len, sides))) if len(values) >= matching_linked.FEWEST_LINKS else FEW_COMPONENTS
+    x = tuple(Projection.fit(a.X, a.uns[contract.PREPROCESSING]["sd"], n).transform(a.X) for a in sides)
+    options |= {"seed": seed, "groups": _groups(train, same_group), "linked": values}
     f = known.align(*names).matrix
     result = check = estimate(x, f, **options)
     pairs = left_out_pairs(f, seed)
@@ -97,6 +109,11 @@ def estimate_prepared(
     everyone = [a.obs_names for a in mdata.mod.values()]
     f, check = (Correspondence(e.matrix, *names).align(*everyone) for e in (result, check))
     return EstimatedCorrespondence(f, result.confidence, result.info["trusted"], check, result.info)
+
+
+def _width(n_cells: int) -> int:
+    """Components from which links choose: up to a fifth of the cells."""
+    return max(FEW_COMPONENTS, min(WIDTHS[-1], n_cells // 5))
 
 
 def _groups(mdata, column: str | None):

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from jamie.data.correspondence import certain_pairs
+from jamie.matching.linked import LinkedValues
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Problem:
         Pair of string arrays (n_1,), (n_2,), "" is free; None: any cells match.
     k, neighbours, n_landmarks, restarts, max_cells, seed
         As of `jamie.matching.estimate`; ``neighbours`` are below the number of cells.
+    linked
+        Values of linked features, None where there are too few.
     """
 
     x: tuple[np.ndarray, np.ndarray]
@@ -36,6 +39,7 @@ class Problem:
     restarts: int
     max_cells: int
     seed: int
+    linked: LinkedValues | None = None
 
     @cached_property
     def pairs(self) -> np.ndarray:
@@ -50,7 +54,9 @@ class Problem:
         """The same for these cells of either modality, in this order."""
         x = self.x[0][rows], self.x[1][cols]
         groups = self.groups and (self.groups[0][rows], self.groups[1][cols])
-        return replace(self, x=x, known=sparse.csr_matrix(self.known[rows][:, cols]), groups=groups)
+        linked = self.linked and self.linked.of(rows, cols)
+        known = sparse.csr_matrix(self.known[rows][:, cols])
+        return replace(self, x=x, known=known, groups=groups, linked=linked)
 
 
 @dataclass

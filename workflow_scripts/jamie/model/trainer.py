@@ -120,7 +120,9 @@ class Trainer:
         fit_estimated = None if f_estimated is None else submatrix(f_estimated, fit_rows)
         self.batches = pieces.batches(fit_f, fit_estimated, options.batch_size, seed)
         self.n_epochs = number_of_epochs(options, self.batches.n_batches)
-        self.model = self._network(fitted, fit_f)
+        self.model = self._network(
+            fitted, fit_f if fit_estimated is None else _with_open(fit_f, fit_estimated)
+        )
         self.optimizer, self.schedule = _optimizer(
             self.model, options, self.n_epochs * self.batches.n_batches
         )
@@ -276,6 +278,12 @@ def number_of_epochs(options: Options, n_batches: int) -> int:
 def annealing(epoch: int, midpoint: float) -> float:
     """Sigmoid from 0 to 1, half way at ``midpoint`` epochs."""
     return 1 / (1 + math.exp(-10 * (epoch - midpoint) / max(midpoint, 1)))
+
+
+def _with_open(f: sparse.csr_matrix, estimated: sparse.csr_matrix) -> sparse.csr_matrix:
+    """F, and F~ between cells that F gives no partner."""
+    free = [sparse.diags((np.asarray(f.sum(axis)).ravel() == 0).astype(np.float32)) for axis in (1, 0)]
+    return sparse.csr_matrix(f + free[0] @ estimated @ free[1])
 
 
 def _optimizer(model, options: Options, n_steps: int):
