@@ -54,7 +54,25 @@ def test_copy_is_recovered_without_pairs(copy):
     result = estimate(x, seed=0)
     assert foscttm(result.coordinates, truth) < 0.02
     assert mass_on(result.matrix, truth).mean() > 0.15  # chance 1/240
-    assert result.confidence > 0.9 and result.info["trusted"] and result.info["regime"] == "geometry"
+    assert result.info["parts"]["restarts"] > 0.9 and result.info["regime"] == "geometry"
+
+
+def test_geometry_alone_is_never_trusted_but_labels_tell(copy):
+    """Two geometries may agree on a wrong matching: what decides was not used to match."""
+    x, truth = copy
+    labels = np.repeat([f"type {i}" for i in range(6)], 40)[np.argsort(np.argsort(x[0][:, 0]))]
+    other = np.empty_like(labels)
+    other[truth[:, 1]] = labels[truth[:, 0]]
+    exchanged = np.char.replace(other, "type", "kind")
+    for i in range(6):
+        exchanged[exchanged == f"kind {i}"] = f"type {(i + 3) % 6}"
+    alone, right, wrong = (
+        estimate(x, seed=0, labels=given) for given in (None, (labels, other), (labels, exchanged))
+    )
+    assert not alone.info["trusted"] and "geometry alone does not tell" in alone.info["reason"]
+    assert right.info["trusted"] and right.info["labels"]["kappa"] > 0.5
+    assert not wrong.info["trusted"] and wrong.confidence < 0.05
+    assert (alone.matrix != right.matrix).nnz == 0  # labels judge, they do not match
 
 
 def bars(n=240, seed=0):

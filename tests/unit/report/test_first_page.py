@@ -235,11 +235,11 @@ def test_the_first_page_says_what_became_of_the_estimate(estimates, words):
 @pytest.mark.parametrize(
     ("estimates", "warning"),
     [
-        ([USED, USED], "No pair was known: the modalities were matched by their geometry alone"),
-        ([USED, UNUSED], "**No pair was known, and the geometry of the two modalities does not say"),
+        ([USED, USED], f"No pair was known: {USED['reason']}. That cells are matched better than at random"),
+        ([USED, UNUSED], "**No pair was known, and nothing shows that the modalities were matched rightly**"),
     ],
 )
-def test_without_pairs_the_page_says_whether_geometry_is_trusted(estimates, warning):
+def test_without_pairs_the_page_says_what_shows_that_the_match_is_right(estimates, warning):
     facts = dataclasses.replace(FACTS, n_known=0, estimates=estimates)
     assert bullets(page(table(GOOD), facts))[0].startswith(warning)
 

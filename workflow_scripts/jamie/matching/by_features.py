@@ -8,20 +8,20 @@ import numpy as np
 from scipy import sparse
 
 from jamie.linear import canonical
-from jamie.linear.canonical import Moments
+from jamie.linear.canonical import Axes, Moments
 from jamie.matching import confidence as trust
-from jamie.matching import linked
+from jamie.matching import evidence, linked
 from jamie.matching.assignment import soft_match
 from jamie.matching.problem import Estimate, Problem
 
 MIN_JUDGED = 8  # known pairs from which leaving some out says something
 WIDTHS = (30, 100, 400)  # components; left-out links choose
-UNPAIRED_RIDGE, N_AXES = 1.0, 30
+N_AXES = 30
 WORTH = (0.0, 20.0, 100.0)  # pairs that the links count as; left-out pairs choose
 ROUNDS = 2  # of matching cells and fitting the coordinates anew; more drift away from the links
-SELF = 1.0, 0.3  # what matches count in the next round, for links alone; for each open cell beside pairs
+SELF = 1.0, 0.3  # what matches count in the next round, of the links' worth; of each open cell beside pairs
 N_FOLDS = 3
-N_REFINED = 5000  # cells of a modality that take part in the rounds
+N_REFINED = 5000  # cells of a modality that tell of links and take part in the rounds
 
 
 @dataclass(frozen=True)
@@ -32,81 +32,113 @@ class Setting:
     worth: float
 
 
+UNPAIRED = Setting(ridge=1.0, worth=20.0)
+
+
 def estimate(problem: Problem) -> Estimate:
-    """See `jamie.matching.estimate`; the problem has linked values, and components ordered by variance."""
-    unpaired = Setting(UNPAIRED_RIDGE, 1.0)
+    """See `jamie.matching.estimate`; the problem has linked features, and components ordered by variance."""
+    drawn = Drawn.of(problem)
     widest = max(side.shape[1] for side in problem.x)
     widths = [w for w in WIDTHS if w < widest] + [min(widest, WIDTHS[-1])]
-    found = {width: _left_out(_Sides.of(problem, width), problem, unpaired) for width in widths}
+    found = {width: _left_out_links(drawn.wide(width)) for width in widths}
     width = max(widths, key=lambda w: found[w].r - found[w].r_random)
-    sides, judged = _Sides.of(problem, width), found[width]
+    drawn, judged = drawn.wide(width), found[width]
     if len(problem.pairs) >= MIN_JUDGED:
-        setting, confidence, info = _by_pairs(sides, problem)
+        setting, confidence, info = _by_pairs(drawn)
     else:
-        setting, confidence = unpaired, judged.probability
+        setting, confidence = UNPAIRED, evidence.probability([judged])
         info = {"regime": "links", "parts": {"left_out_links": confidence}, "reason": judged.in_words()}
-    links = {"n": judged.n_links, "r": judged.r, "r_random": judged.r_random, "z": judged.z}
-    info |= {"links": links, "n_components": width, "components": {}, "notes": []}
-    matrix, z = sides.match(problem, setting)
-    return Estimate(matrix, round(confidence, 4), info, z)
+    info |= {"n_components": width, "components": {}, "notes": []}
+    axes = _refined(drawn, setting, _given(drawn, setting, problem.known), drawn.some.known)
+    z = drawn.transform(axes, drawn.features)
+    matrix = soft_match(z, problem.k, known=problem.known, groups=problem.groups)
+    return Estimate(matrix, round(confidence, 4), info, z, judged)
 
 
 @dataclass(frozen=True)
-class _Sides:
-    """Features (n_1, d_1), (n_2, d_2) of both modalities and their covariances."""
+class Drawn:
+    """A problem, and cells drawn of it that tell of links and are matched in the rounds.
 
-    features: list[np.ndarray]
-    of_all: tuple[np.ndarray, np.ndarray]
+    Attributes
+    ----------
+    problem
+        Of all cells.
+    some
+        Of those drawn, at most N_REFINED of a modality.
+    values
+        float32 (m_1, L), (m_2, L): of the linked features of those drawn.
+    features, of_some
+        (n_1, d_1), (n_2, d_2) and (m_1, d_1), (m_2, d_2): the first components, of mean 0 over all cells.
+    of_all
+        Their covariances over all cells.
+    """
+
+    problem: Problem
+    rows: tuple[np.ndarray, np.ndarray]
+    some: Problem
+    values: tuple[np.ndarray, np.ndarray]
+    features: tuple[np.ndarray, ...] = ()
+    of_some: tuple[np.ndarray, ...] = ()
+    of_all: tuple[np.ndarray, ...] = ()
 
     @classmethod
-    def of(cls, problem: Problem, width: int) -> _Sides:
-        """Of the first ``width`` components."""
-        features = [side[:, :width] - side[:, :width].mean(axis=0) for side in problem.x]
-        return cls(features, tuple(canonical.covariance(f) for f in features))
-
-    def given(self, problem: Problem, setting: Setting, known=None, links=slice(None)) -> Moments:
-        """What known pairs and links (some of them) say."""
-        known = problem.known if known is None else known
-        parts = [Moments.of(known, *self.features)] if known.nnz else []
-        if setting.worth or not parts:
-            of_links = linked.moments(self.features, problem.linked, self.of_all, setting.ridge, links)
-            parts.append(of_links.scaled(setting.worth or 1.0))
-        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
-
-    def axes(self, moments: Moments, setting: Setting):
-        return canonical.fit(moments, self.of_all, setting.ridge, N_AXES)
-
-    def match(self, problem: Problem, setting: Setting, links=slice(None)):
-        """F~ of all cells, and the coordinates it follows from."""
-        given = self.given(problem, setting, links=links)
-        n_open = min(problem.shape) - len(problem.pairs)
-        own = SELF[1] * n_open if problem.known.nnz else SELF[0] * given.weight
+    def of(cls, problem: Problem) -> Drawn:
         rng = np.random.default_rng(problem.seed)
-        rows = [np.sort(rng.permutation(n)[:N_REFINED]) for n in problem.shape]
-        some, of_some = problem.of(*rows), [f[r] for f, r in zip(self.features, rows, strict=True)]
-        axes = self.axes(given, setting)
-        for _ in range(ROUNDS):
-            z = [axes.transform(f, i) for i, f in enumerate(of_some)]
-            matrix = soft_match(z, some.k, known=some.known, groups=some.groups)
-            axes = self.axes(given + Moments.of(matrix, *of_some).scaled(own), setting)
-        z = tuple(axes.transform(f, i) for i, f in enumerate(self.features))
-        return soft_match(z, problem.k, known=problem.known, groups=problem.groups), z
+        rows = tuple(np.sort(rng.permutation(n)[:N_REFINED]) for n in problem.shape)
+        some = problem.of(*rows)
+        return cls(problem, rows, some, some.linked.values())
+
+    def wide(self, width: int) -> Drawn:
+        """The same with so many components."""
+        features = tuple(side[:, :width] - side[:, :width].mean(axis=0) for side in self.problem.x)
+        of_some = tuple(f[i] for f, i in zip(features, self.rows, strict=True))
+        of_all = tuple(map(canonical.covariance, features))
+        return replace(self, features=features, of_some=of_some, of_all=of_all)
+
+    def transform(self, axes: Axes, features) -> tuple[np.ndarray, np.ndarray]:
+        return tuple(axes.transform(f, i) for i, f in enumerate(features))
 
 
-def _left_out(sides: _Sides, problem: Problem, setting: Setting) -> linked.Evidence:
+def _given(drawn: Drawn, setting: Setting, known, links=slice(None)) -> Moments:
+    """What known pairs (n_1, n_2) and links, some of them, say."""
+    parts = [Moments.of(known, *drawn.features)] if known.nnz else []
+    if setting.worth or not parts:
+        of_links = linked.moments(drawn.of_some, drawn.values, drawn.of_all, setting.ridge, links)
+        parts.append(of_links.scaled(setting.worth or UNPAIRED.worth))
+    return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+
+def _refined(drawn: Drawn, setting: Setting, given: Moments, known) -> Axes:
+    """Shared axes from what is given, and from matches of the cells drawn; ``known`` (m_1, m_2) of these."""
+    some, paired = drawn.some, len(drawn.problem.pairs) >= MIN_JUDGED and known.nnz
+    n_open = min(drawn.problem.shape) - len(drawn.problem.pairs)
+    own = SELF[1] * n_open if paired else SELF[0] * given.weight
+    axes = canonical.fit(given, drawn.of_all, setting.ridge, N_AXES)
+    for _ in range(ROUNDS):
+        z = drawn.transform(axes, drawn.of_some)
+        matrix = soft_match(z, some.k, known=known, groups=some.groups)
+        moments = given + Moments.of(matrix, *drawn.of_some).scaled(own)
+        axes = canonical.fit(moments, drawn.of_all, setting.ridge, N_AXES)
+    return axes
+
+
+def _left_out_links(drawn: Drawn) -> evidence.OfLinks:
     """Links left out in turn: are the partners of a cell's features high where the features are?"""
-    n = len(problem.linked)
+    n = len(drawn.some.linked)
     fold = np.arange(n) * N_FOLDS // n  # neighbours on the genome, which share peaks, are left out together
-    unpaired = replace(problem, known=sparse.csr_matrix(problem.shape, dtype=np.float32))
+    none, nobody = (sparse.csr_matrix(p.shape, dtype=np.float32) for p in (drawn.problem, drawn.some))
     tables = []
     for part in range(N_FOLDS):
-        matrix, _ = sides.match(unpaired, setting, np.flatnonzero(fold != part))
-        tables.append(linked.judge(matrix, problem.linked, np.flatnonzero(fold == part)))
-    return linked.evidence(tables, problem.seed)
+        given = _given(drawn, UNPAIRED, none, np.flatnonzero(fold != part))
+        z = drawn.transform(_refined(drawn, UNPAIRED, given, nobody), drawn.of_some)
+        matrix = soft_match(z, drawn.some.k, groups=drawn.some.groups)
+        tables.append(evidence.correlations(matrix, drawn.values, np.flatnonzero(fold == part)))
+    return evidence.of_links(tables, drawn.problem.seed)
 
 
-def _by_pairs(sides: _Sides, problem: Problem) -> tuple[Setting, float, dict]:
+def _by_pairs(drawn: Drawn) -> tuple[Setting, float, dict]:
     """Ridge, and what the links are worth, by leaving known pairs out in turn."""
+    problem = drawn.problem
     pairs, seed = problem.pairs, problem.seed
     fold = np.random.default_rng(seed).permutation(len(pairs)) % min(N_FOLDS, len(pairs))
     settings = [Setting(ridge, worth) for ridge in canonical.RIDGES for worth in WORTH]
@@ -116,23 +148,15 @@ def _by_pairs(sides: _Sides, problem: Problem) -> tuple[Setting, float, dict]:
         shown[pairs[fold == part, 0], pairs[fold == part, 1]] = 0
         shown = shown.tocsr()
         for setting in settings:
-            axes = sides.axes(sides.given(problem, setting, shown), setting)
-            z = [axes.transform(f, i) for i, f in enumerate(sides.features)]
+            axes = canonical.fit(_given(drawn, setting, shown), drawn.of_all, setting.ridge, N_AXES)
+            z = drawn.transform(axes, drawn.features)
             found[setting].append(trust.recovery(z, pairs[fold == part], seed))
     found = {setting: np.concatenate(parts) for setting, parts in found.items()}
     best = min(settings, key=lambda setting: found[setting].mean())
-    mean = found[best].mean()
-    confidence = trust.from_recovery(found[best])
+    mean, confidence = float(found[best].mean()), trust.from_recovery(found[best])
     reason = (
         f"{len(pairs)} known pairs were left out in turn: {mean:.0%} of the cells come before the "
         "true partner on average (chance: 50%)"
     )
-    info = {
-        "regime": "pairs",
-        "left_out_foscttm": float(mean),
-        "ridge": best.ridge,
-        "worth": best.worth,
-        "parts": {"left_out_pairs": confidence},
-        "reason": reason,
-    }
-    return best, confidence, info
+    info = {"regime": "pairs", "left_out_foscttm": mean, "ridge": best.ridge, "worth": best.worth}
+    return best, confidence, info | {"parts": {"left_out_pairs": confidence}, "reason": reason}

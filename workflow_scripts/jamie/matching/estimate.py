@@ -7,13 +7,14 @@ import logging
 import numpy as np
 from scipy import sparse
 
+from jamie.matching import evidence
 from jamie.matching.confidence import TRUSTED_FROM, TRUSTED_FROM_PAIRS
-from jamie.matching.linked import FEWEST_LINKS, LinkedValues
+from jamie.matching.linked import FEWEST_LINKS, LinkedFeatures
 from jamie.matching.problem import Estimate, Problem
 
 log = logging.getLogger(__name__)
 
-METHODS = ("landmarks", "unioncom")
+METHODS = ("auto", "landmarks", "unioncom")
 MIN_CELLS = 10
 
 
@@ -21,7 +22,7 @@ def estimate(
     x,
     known=None,
     *,
-    method: str = "landmarks",
+    method: str = "auto",
     seed: int = 0,
     groups=None,
     k: int = 10,
@@ -30,7 +31,8 @@ def estimate(
     restarts: int = 12,
     unpaired: bool = True,
     max_cells: int = 3000,
-    linked: LinkedValues | None = None,
+    linked: LinkedFeatures | None = None,
+    labels=None,
 ) -> Estimate:
     """Estimate F~.
 
@@ -42,7 +44,8 @@ def estimate(
         Known F, sparse (n_1, n_2), values in [0, 1]: 1 and nothing else in row and column is certain, other
         values are priors. None: no pair is known.
     method
-        "landmarks": time and memory grow linearly in cells. "unioncom": every cell, for few cells.
+        "auto": linked features where there are 10 or more, else landmarks. "landmarks": geometry and known
+        pairs; time and memory grow linearly in cells. "unioncom": every cell, for few cells.
     groups
         Pair of string arrays (n_1,), (n_2,): only cells of one group match; "" is free. None: any cells.
     k
@@ -58,7 +61,10 @@ def estimate(
     max_cells
         Largest modality that "unioncom" takes.
     linked
-        Values of linked features of the same cells; with fewer than 10 of them geometry is all there is.
+        Linked features of the same cells; with fewer than 10 of them geometry is all there is.
+    labels
+        Pair of string arrays (n_1,), (n_2,), "" where none, or None: cell types, by which matches are judged
+        where fewer than 8 pairs are known. They are not used to match.
 
     Raises
     ------
@@ -81,22 +87,38 @@ def estimate(
     result.matrix = sparse.csr_matrix(result.matrix[back[0]][:, back[1]], dtype=np.float32)
     if result.coordinates is not None:
         result.coordinates = tuple(z[b] for z, b in zip(result.coordinates, back, strict=True))
-    trusted_from = TRUSTED_FROM_PAIRS if result.info["regime"] == "pairs" else TRUSTED_FROM
+    if result.info["regime"] in ("links", "geometry"):
+        _judge(result, labels, seed)
     result.info = {
         "method": method,
         "n_cells": [len(side) for side in x],
         "n_known": int(known.nnz),
         "n_linked": 0 if linked is None else len(linked),
         "confidence": result.confidence,
-        "trusted": bool(result.confidence >= trusted_from and result.info["regime"] != "geometry"),
-        "trusted_from": trusted_from,
         "notes": notes + result.info.pop("notes", []),
         **result.info,
     }
+    trusted_from = TRUSTED_FROM_PAIRS if result.info["regime"] == "pairs" else TRUSTED_FROM
+    result.info |= {"trusted": bool(result.confidence >= trusted_from), "trusted_from": trusted_from}
     for note in result.info["notes"]:
         log.info(note)
     log.info("confidence %.2f: %s", result.confidence, result.info["reason"])
     return result
+
+
+def _judge(result: Estimate, labels, seed: int) -> None:
+    """Confidence and reason where too few pairs are known to tell: by left-out links, and by labels."""
+    of_labels = evidence.of_labels(result.matrix, labels, seed)
+    found = [one for one in (result.of_links, of_labels) if one is not None]
+    for name, one in (("links", result.of_links), ("labels", of_labels)):
+        if one is not None:
+            result.info[name] = one.to_dict()
+    if found:
+        result.confidence = round(evidence.probability(found), 4)
+        result.info["reason"] = "; ".join(one.in_words() for one in found)
+    else:  # two geometries may agree on a wrong matching as well
+        result.confidence = round(result.confidence * evidence.probability([]), 4)
+        result.info["reason"] += "; but geometry alone does not tell a right matching from a wrong one"
 
 
 def _own_order(x) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -116,7 +138,7 @@ def _by_method(method: str, problem: Problem) -> Estimate:
         from jamie.matching import unioncom
 
         return unioncom.estimate(problem)
-    if problem.linked is not None:
+    if method == "auto" and problem.linked is not None:
         from jamie.matching import by_features
 
         return by_features.estimate(problem)

@@ -1,8 +1,8 @@
-"""What linked features say of shared coordinates, and what links left out say of a matching."""
+"""Values of linked features, and what they say of coordinates that both modalities share."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -13,80 +13,105 @@ from jamie.linear.canonical import Moments
 
 FEWEST_LINKS = 10
 POWER = 0.4  # of the products of loadings: these weigh an axis by about the square of what is shared
-N_SHUFFLES = 200
-Z_EVEN, Z_SLOPE = 5.0, 1.0
 
 
 @dataclass(frozen=True)
-class LinkedValues:
-    """Values of linked features, cell by cell: columns of both are linked one to one.
+class Side:
+    """One modality of `LinkedFeatures`.
 
     Attributes
     ----------
-    first, second
-        float32 (n_1, L), (n_2, L), each column of mean 0 and sd 1 over all cells.
-    names
-        Of the linked features, as "CD3E - CD3" or a gene.
+    matrix
+        (n, p) counts, CSR, or other values.
+    sums
+        CSR (p, L): how features add up to the linked ones.
+    kind
+        Of counts, as in ``uns["kind"]``; "" of other values.
+    rows
+        int (m,): the cells of ``matrix`` that are meant, in this order.
     """
 
-    first: np.ndarray
-    second: np.ndarray
+    matrix: sparse.csr_matrix | np.ndarray
+    sums: sparse.csr_matrix
+    kind: str
+    rows: np.ndarray
+
+    def values(self) -> np.ndarray:
+        """float32 (m, L): mean 0 and sd 1 over the cells, uncorrelated with their depth.
+
+        Counts are summed, then log1p of their share of the cell's total at the median depth; of proteins,
+        log1p less the cell's mean of it. Other values are summed as z-scores.
+        """
+        x = self.matrix[self.rows]
+        if not self.kind:
+            return _standard(_standard(x.toarray() if sparse.issparse(x) else np.asarray(x)) @ self.sums)
+        x = sparse.csr_matrix(x, dtype=np.float64)
+        depth = np.asarray(x.sum(axis=1)).ravel()
+        if self.kind == c.PROTEIN:
+            level = np.asarray(x.log1p().mean(axis=1)).ravel()
+            values = np.log1p((x @ self.sums).toarray()) - level[:, None]
+        else:
+            scale = np.median(depth) / np.maximum(depth, 1)
+            summed = (sparse.diags(scale) @ x @ self.sums).toarray()
+            values = np.sign(summed) * np.log1p(np.abs(summed))
+        return _standard(_without(_standard(values), np.log1p(depth)))
+
+
+@dataclass(frozen=True)
+class LinkedFeatures:
+    """Linked features of two modalities, one to one: a feature with many partners stands against their sum.
+
+    Attributes
+    ----------
+    sides
+        Of both modalities.
+    names
+        Of the L linked features.
+    """
+
+    sides: tuple[Side, Side]
     names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, first, second, table: pd.DataFrame) -> LinkedFeatures:
+        """Linked features of prepared cells.
+
+        Parameters
+        ----------
+        first, second
+            AnnData, prepared: ``layers["counts"]`` where there are counts, else ``X``.
+        table
+            Columns first, second, weight, as of `jamie.data.linked`; features that were left out are passed
+            over.
+        """
+        table = table[table["first"].isin(first.var_names) & table["second"].isin(second.var_names)]
+        one = "first" if table["first"].nunique() <= table["second"].nunique() else "second"
+        names = list(dict.fromkeys(table[one]))
+        place = pd.Index(names).get_indexer(table[one])
+        sides = []
+        for column, adata in (("first", first), ("second", second)):
+            weight = np.ones(len(table)) if column == one else table["weight"].to_numpy(float)
+            at = adata.var_names.get_indexer(table[column])
+            sums = sparse.coo_matrix((weight, (at, place)), (adata.n_vars, len(names))).tocsr()
+            if column == one:
+                sums.data[:] = 1  # one feature, however many partners it has
+            counted = c.COUNTS in adata.layers
+            matrix = adata.layers[c.COUNTS] if counted else adata.X
+            kind = adata.uns[c.KIND] if counted else ""
+            sides.append(Side(matrix, sums, kind, np.arange(adata.n_obs)))
+        return cls(tuple(sides), tuple(names))
 
     def __len__(self) -> int:
         return len(self.names)
 
-    @property
-    def sides(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.first, self.second
+    def cells(self, rows: np.ndarray, cols: np.ndarray) -> LinkedFeatures:
+        """The same of these cells of either modality, in this order."""
+        sides = (replace(s, rows=s.rows[i]) for s, i in zip(self.sides, (rows, cols), strict=True))
+        return LinkedFeatures(tuple(sides), self.names)
 
-    def of(self, rows: np.ndarray, cols: np.ndarray) -> LinkedValues:
-        """The same of these cells."""
-        return LinkedValues(self.first[rows], self.second[cols], self.names)
-
-
-def values(first, second, table: pd.DataFrame) -> LinkedValues:
-    """Linked features as columns: a feature with many partners stands against their weighted sum.
-
-    Parameters
-    ----------
-    first, second
-        AnnData, prepared: ``layers["counts"]`` where there are counts, else ``X``.
-    table
-        Columns first, second, weight, as of `jamie.data.linked`; features that were left out are passed over.
-    """
-    table = table[table["first"].isin(first.var_names) & table["second"].isin(second.var_names)]
-    one = "first" if table["first"].nunique() <= table["second"].nunique() else "second"
-    names = list(dict.fromkeys(table[one]))
-    unit = pd.Index(names).get_indexer(table[one])
-    sides = []
-    for side, adata in (("first", first), ("second", second)):
-        weight = np.ones(len(table)) if side == one else table["weight"].to_numpy(float)
-        at = adata.var_names.get_indexer(table[side])
-        maps = sparse.coo_matrix((weight, (at, unit)), (adata.n_vars, len(names))).tocsr()
-        if side == one:
-            maps.data[:] = 1
-        sides.append(_standard(_combined(adata, maps)))
-    varies = (sides[0].std(axis=0) > 0) & (sides[1].std(axis=0) > 0)
-    kept = tuple(name for name, ok in zip(names, varies, strict=True) if ok)
-    return LinkedValues(sides[0][:, varies], sides[1][:, varies], kept)
-
-
-def _combined(adata, maps: sparse.csr_matrix) -> np.ndarray:
-    """Weighted sums of features: of counts as log1p of their share of a cell's total, else of z-scores."""
-    if c.COUNTS in adata.layers:
-        counts = sparse.csr_matrix(adata.layers[c.COUNTS])
-        total = np.asarray(counts.sum(axis=1)).ravel()
-        scale = np.median(total) / np.maximum(total, 1)
-        summed = np.asarray((sparse.diags(scale) @ counts @ maps).todense())
-        if adata.uns[c.KIND] == c.PROTEIN:
-            logged = counts.copy()
-            logged.data = np.log1p(logged.data)
-            level = np.asarray(logged.mean(axis=1)).ravel()
-            return np.log1p(np.asarray((counts @ maps).todense())) - level[:, None]
-        return np.sign(summed) * np.log1p(np.abs(summed))
-    z = adata.X.toarray() if sparse.issparse(adata.X) else np.asarray(adata.X)
-    return _standard(z) @ maps
+    def values(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of all cells meant: float32 (n_1, L), (n_2, L)."""
+        return self.sides[0].values(), self.sides[1].values()
 
 
 def _standard(x: np.ndarray) -> np.ndarray:
@@ -94,7 +119,15 @@ def _standard(x: np.ndarray) -> np.ndarray:
     return ((x - x.mean(axis=0)) / np.where(sd > 0, sd, 1)).astype(np.float32)
 
 
-def moments(features, linked: LinkedValues, of_all, ridge: float, which=slice(None)) -> Moments:
+def _without(x: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """Values (n, L) of mean 0, less what follows linearly from another value of the cells (n,)."""
+    if np.ptp(by) == 0:
+        return x
+    by = ((by - by.mean()) / np.linalg.norm(by - by.mean())).astype(x.dtype)
+    return x - np.outer(by, by @ x)
+
+
+def moments(features, values, of_all, ridge: float, which=slice(None)) -> Moments:
     """What linked features say of shared coordinates, as if it had come from one pair of cells.
 
     A feature loads on the components of its modality, its partner on those of the other; the sum over links
@@ -104,91 +137,23 @@ def moments(features, linked: LinkedValues, of_all, ridge: float, which=slice(No
     Parameters
     ----------
     features
-        float (n_1, d_1), (n_2, d_2).
+        float (n_1, d_1), (n_2, d_2), of mean 0 over all cells of the modality.
+    values
+        float (n_1, L), (n_2, L): of the linked features of the same cells.
     of_all
-        Covariances of both.
+        Covariances (d_1, d_1), (d_2, d_2) of all cells.
     which
         The links that may be used, by position.
     """
     loadings, whiten, unwhiten = [], [], []
-    for f, x, covariance in zip(features, linked.sides, of_all, strict=True):
-        f = f - f.mean(axis=0)
-        loadings.append(f.T.astype(np.float64) @ x[:, which] / len(f))
+    for f, x, covariance in zip(features, values, of_all, strict=True):
+        loadings.append((f - f.mean(axis=0)).T.astype(np.float64) @ x[:, which] / len(f))
         eigenvalues, vectors = np.linalg.eigh(covariance)
         root = np.sqrt(np.maximum(eigenvalues, 0) + ridge * max(eigenvalues.mean(), 1e-12))
         whiten.append(vectors / root @ vectors.T)
         unwhiten.append(vectors * root @ vectors.T)
-    u, s, vt = np.linalg.svd(whiten[0] @ loadings[0] @ (whiten[1] @ loadings[1]).T)
+    u, s, vt = np.linalg.svd(whiten[0] @ loadings[0] @ (whiten[1] @ loadings[1]).T, full_matrices=False)
     s = (s / max(s[0], 1e-12)) ** POWER
-    r = len(s)
-    across = unwhiten[0] @ (u[:, :r] * s) @ vt[:r] @ unwhiten[1]
-    centre = tuple(f.mean(axis=0).astype(float) for f in features)
-    within = tuple(v + np.outer(m, m) for v, m in zip(of_all, centre, strict=True))
-    return Moments(1.0, *centre, within, across + np.outer(*centre))
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """How links that were left out of a matching fare in it.
-
-    Attributes
-    ----------
-    n_links
-        Left out, in turn.
-    r, r_random, sd_random
-        Mean correlation of a feature with its partner, over the cells it was matched to; the same of features
-        with partners drawn at random, its mean and standard deviation over draws.
-    """
-
-    n_links: int
-    r: float
-    r_random: float
-    sd_random: float
-
-    @property
-    def z(self) -> float:
-        return (self.r - self.r_random) / max(self.sd_random, 1e-9)
-
-    @property
-    def probability(self) -> float:
-        """That the matching is better than none, by how far true links stand out (`Z_EVEN`, `Z_SLOPE`)."""
-        return float(1 / (1 + np.exp(-(self.z - Z_EVEN) / Z_SLOPE)))
-
-    def in_words(self) -> str:
-        return (
-            f"{self.n_links} linked features were left out in turn: over matched cells they correlate by "
-            f"{self.r:.3f} with their partners, and by {self.r_random:.3f} +- {self.sd_random:.3f} with "
-            "others drawn at random"
-        )
-
-
-def judge(match: sparse.csr_matrix, linked: LinkedValues, which: np.ndarray) -> np.ndarray:
-    """Correlations (len(which), len(which)) of features ``which`` with all of their partners, over a matching.
-
-    Entry (i, j): feature i of the first modality with what the matched cells have of the partner of j. The
-    diagonal holds the true links.
-    """
-    total = np.asarray(match.sum(axis=1)).ravel()
-    rows = np.flatnonzero(total > 0)
-    moved = sparse.diags(1 / total[rows]) @ match[rows] @ linked.second[:, which].astype(np.float64)
-    a, b = _standard(linked.first[rows][:, which].astype(np.float64)), _standard(np.asarray(moved))
-    return a.T.astype(np.float64) @ b / len(rows)
-
-
-def evidence(tables: list[np.ndarray], seed: int) -> Evidence:
-    """Evidence of the tables that `judge` made of each fold."""
-    rng = np.random.default_rng(seed)
-    own = np.concatenate([np.diag(t) for t in tables])
-    draws = []
-    for _ in range(N_SHUFFLES):
-        drawn = [t[np.arange(len(t)), _derangement(len(t), rng)] for t in tables]
-        draws.append(np.concatenate(drawn).mean())
-    return Evidence(len(own), float(own.mean()), float(np.mean(draws)), float(np.std(draws)))
-
-
-def _derangement(n: int, rng) -> np.ndarray:
-    """A permutation of n that leaves none in its place, by a turn of a random order."""
-    order = rng.permutation(n)
-    turned = np.empty(n, dtype=int)
-    turned[order] = np.roll(order, 1)
-    return turned
+    across = unwhiten[0] @ (u * s) @ vt @ unwhiten[1]
+    zero = tuple(np.zeros(len(v)) for v in of_all)
+    return Moments(1.0, *zero, of_all, across)

@@ -13,9 +13,10 @@ from jamie.data.split import training_cells
 from jamie.errors import InputError
 from jamie.linear.components import FEW_COMPONENTS
 from jamie.linear.projection import Projection
-from jamie.matching import linked as matching_linked
+from jamie.matching import compare
 from jamie.matching.by_features import WIDTHS
 from jamie.matching.estimate import estimate
+from jamie.matching.linked import FEWEST_LINKS, LinkedFeatures
 
 
 @dataclass
@@ -69,6 +70,7 @@ def estimate_prepared(
     known: Correspondence,
     *,
     linked=None,
+    method: str = "auto",
     same_group: str | None = None,
     seed: int = 0,
     **options,
@@ -96,10 +98,14 @@ def estimate_prepared(
     sides = tuple(train.mod.values())
     names = [a.obs_names for a in sides]
     table = linked_features.find(*sides).table if linked is None else linked
-    values = matching_linked.values(*sides, table)
-    n = _width(min(map(len, sides))) if len(values) >= matching_linked.FEWEST_LINKS else FEW_COMPONENTS
+    by_links = LinkedFeatures.of(*sides, table) if method == "auto" else None
+    if by_links is not None and len(by_links) >= FEWEST_LINKS:
+        n = max(FEW_COMPONENTS, min(WIDTHS[-1], min(map(len, sides)) // 5))  # a fifth of the cells at most
+    else:
+        n = FEW_COMPONENTS
     x = tuple(Projection.fit(a.X, a.uns[contract.PREPROCESSING]["sd"], n).transform(a.X) for a in sides)
-    options |= {"seed": seed, "groups": _groups(train, same_group), "linked": values}
+    options |= {"method": method, "seed": seed, "groups": _groups(train, same_group)}
+    options |= {"linked": by_links, "labels": compare.labels_of(train)}
     f = known.align(*names).matrix
     result = check = estimate(x, f, **options)
     pairs = left_out_pairs(f, seed)
@@ -109,11 +115,6 @@ def estimate_prepared(
     everyone = [a.obs_names for a in mdata.mod.values()]
     f, check = (Correspondence(e.matrix, *names).align(*everyone) for e in (result, check))
     return EstimatedCorrespondence(f, result.confidence, result.info["trusted"], check, result.info)
-
-
-def _width(n_cells: int) -> int:
-    """Components from which links choose: up to a fifth of the cells."""
-    return max(FEW_COMPONENTS, min(WIDTHS[-1], n_cells // 5))
 
 
 def _groups(mdata, column: str | None):

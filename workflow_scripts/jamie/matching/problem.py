@@ -9,7 +9,8 @@ import numpy as np
 from scipy import sparse
 
 from jamie.data.correspondence import certain_pairs
-from jamie.matching.linked import LinkedValues
+from jamie.matching.evidence import OfLinks
+from jamie.matching.linked import LinkedFeatures
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Problem:
     k, neighbours, n_landmarks, restarts, max_cells, seed
         As of `jamie.matching.estimate`; ``neighbours`` are below the number of cells.
     linked
-        Values of linked features, None where there are too few.
+        Linked features of the same cells, None where there are too few.
     """
 
     x: tuple[np.ndarray, np.ndarray]
@@ -39,7 +40,7 @@ class Problem:
     restarts: int
     max_cells: int
     seed: int
-    linked: LinkedValues | None = None
+    linked: LinkedFeatures | None = None
 
     @cached_property
     def pairs(self) -> np.ndarray:
@@ -54,7 +55,7 @@ class Problem:
         """The same for these cells of either modality, in this order."""
         x = self.x[0][rows], self.x[1][cols]
         groups = self.groups and (self.groups[0][rows], self.groups[1][cols])
-        linked = self.linked and self.linked.of(rows, cols)
+        linked = self.linked and self.linked.cells(rows, cols)
         known = sparse.csr_matrix(self.known[rows][:, cols])
         return replace(self, x=x, known=known, groups=groups, linked=linked)
 
@@ -75,9 +76,12 @@ class Estimate:
         confidence), ``components`` (of the neighbour graphs), ``notes``.
     coordinates
         The shared coordinates F~ follows from: float32 (n_1, r), (n_2, r) of unit length, or None.
+    of_links
+        How links left out of it fare, where it follows from links.
     """
 
     matrix: sparse.csr_matrix
     confidence: float
     info: dict = field(default_factory=dict)
     coordinates: tuple[np.ndarray, np.ndarray] | None = None
+    of_links: OfLinks | None = None

@@ -51,10 +51,10 @@ def _decide(
         return True, {"reason": "asked for"}
     pairs = left_out_pairs(f, seed)
     if estimated.check is None or not len(pairs):
-        word = "trust" if estimated.trusted else "do not trust"
+        evidence = estimated.info.get("reason", "the estimate's own checks decide")
         return estimated.trusted, {
-            "reason": f"too few known pairs to decide; the estimate's own checks {word} it "
-            f"(confidence {estimated.confidence:.2f})"
+            "reason": f"too few known pairs to decide, so by other evidence (confidence "
+            f"{estimated.confidence:.2f}): {evidence}"
         }
     with_it, without = _trials(x, f, options, estimated, pairs, seed)
     said = {"foscttm_with": with_it, "foscttm_without": without, "n_left_out": len(pairs)}

@@ -21,6 +21,8 @@ RANKS_CELLS, RANKS_WELL = (
 HARDLY_ALIGNED = 0.3  # FOSCTTM
 FEW_CELLS, FEW_PAIRS = 100, 200
 EXPLAINS_LITTLE = 0.1  # R2
+DECIDING_PAIRS = 20
+DECIDING_ERROR = 1 / np.sqrt(12 * DECIDING_PAIRS)  # of the mean of as many shares, if they are spread evenly
 
 
 def what_to_distrust(part: pd.DataFrame, fact: Facts, shown: list[str], held_out: float) -> list[str]:
@@ -74,23 +76,24 @@ def _about_the_run(fact: Facts, cells: str, n_seeds: int) -> list[str]:
     if fact.n_pairs == 0:
         warnings.append("No cell is known to be in both modalities, so neither output can be checked.")
     if fact.n_known == 0 and fact.estimates:
-        warnings.append(_geometry_alone(fact.estimates))
+        warnings.append(_without_pairs(fact.estimates))
     elif fact.n_pairs and fact.n_known < FEW_PAIRS:
         warnings.append(f"Only {fact.n_known} pairs were known in training.")
     return warnings
 
 
-def _geometry_alone(estimates: list[dict]) -> str:
-    """What a match without any known pair is worth."""
+def _without_pairs(estimates: list[dict]) -> str:
+    """What a match without any known pair is worth, by the evidence of the first seed."""
+    why = as_it_is(estimates[0]["reason"])
     if all(e["used"] for e in estimates):
         return (
-            "No pair was known: the modalities were matched by their geometry alone, which its own checks "
-            "trust here. A few known pairs would tell."
+            f"No pair was known: {why}. That cells are matched better than at random is all this says; "
+            f"{DECIDING_PAIRS} known pairs would tell how well, FOSCTTM to about +- {DECIDING_ERROR:.2f}."
         )
     return (
-        "**No pair was known, and the geometry of the two modalities does not say how they match** (the "
-        "estimate's own checks do not trust it): do not use the joint embedding or imputed values of this "
-        "scenario."
+        f"**No pair was known, and nothing shows that the modalities were matched rightly** ({why}): do not "
+        f"use the joint embedding or imputed values of this scenario. {DECIDING_PAIRS} known pairs would "
+        "match them and tell how well; so may `linked_features:` of the dataset."
     )
 
 
