@@ -285,3 +285,11 @@ def test_one_version_everywhere():
     assert PROJECT["version"] == jamie.__version__
     assert yaml.safe_load(read("CITATION.cff"))["version"] == jamie.__version__
     assert re.search(r"^## (\S+)", read("CHANGELOG.md"), re.MULTILINE)[1] == jamie.__version__
+
+
+def test_an_installed_package_holds_its_tables_and_its_schema():
+    package = ROOT / "workflow_scripts/jamie"
+    patterns = PYPROJECT["tool"]["setuptools"]["package-data"]["jamie"]
+    packed = {path for pattern in patterns for path in package.glob(pattern)}
+    here = {path for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert packed == here and package / "data/antibodies.tsv" in here

@@ -22,6 +22,7 @@ MISSING = "is_missing"  # mod[m].layers: sparse bool, True where the value was N
 CELL_TYPE = "cell_type"  # mod[m].obs
 BATCH = "batch"  # mod[m].obs
 ROLE = "role"  # mod[m].obs of prepared.h5mu and column of split.tsv: TRAIN or TEST
+LEFT_OUT = "left_out"  # mod[m].uns of ingested.h5mu: names of features that hold nothing and were left out
 PREPROCESSING = "preprocessing"  # mod[m].uns of prepared.h5mu: enough to redo and invert it
 NORMALISED = "normalised"  # mod[m].layers of completed.h5mu: measured values on the scale of the model
 PEAK_COLUMNS = ("chrom", "start", "end")  # mod[m].var, bp, 0-based half-open

@@ -142,6 +142,8 @@ def drop_empty(mdata):
             if len(names):
                 notices.note(modality, f"{_empty_of(adata)} {what} were left out", names)
         kept[modality] = adata if cells.all() and features.all() else adata[cells, features].copy()
+        if not features.all():
+            kept[modality].uns[c.LEFT_OUT] = adata.var_names[~features].to_numpy(str)
     if all(kept[modality] is adata for modality, adata in mdata.mod.items()):
         return mdata
     with warnings.catch_warnings():  # a gene may name a feature of both modalities

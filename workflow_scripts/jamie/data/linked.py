@@ -4,27 +4,32 @@
 RNA, ATAC             a gene and the peaks on it: 1 in the gene's body and 2 kb before it, less and less up to
                       50 kb away (gene activity; the decay as in Granja et al., Nat. Genet. 53, 403-411, 2021)
 RNA, protein          a protein and its gene: by antibodies.tsv, else by the same name
-RNA, methylation      a gene and the sites in and before it, or of its name, with a negative sign
-any                   features of the same name; the dataset's own table, which replaces all this
+RNA, methylation      a gene and the sites in its body and 2 kb before it, with a negative sign
+any                   features of the same name, also where those of ATAC or methylation are named as genes;
+                      the dataset's own table, which replaces all this (`jamie.data.linked_table`)
 ====================  =====================================================================================
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from importlib import resources
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from jamie import contract as c
-from jamie.data import places
+from jamie.data import antibodies, places
 
 COLUMNS = ("first", "second", "weight")
+FEWEST = 10  # linked features of the narrower modality, or links say nothing
 UPSTREAM_BP, REACH_BP, DECAY_BP = 2_000, 50_000, 10_000
-CLONE = r"[._ -]\d{1,2}$"  # the second antibody against one protein, as cd3.2 or CD45-1
-CONTROLS = r"(?i)isotype|(?:^|[._ -])(?:mouse|rat|hamster)?[._ -]?ig[gam]\d?[abc]?(?:[._ -]|kappa|$)|control"
+NOT_MEASURED = "their genes are not measured"
+UNKNOWN = "no gene that is measured has their name"
+UNTOLD = "no gene's counts tell of them (isoforms, sugars)"
+CONTROL = "controls"
+MOST = (
+    0.5  # of the sites' names that are names of genes, so that they are genes; of the names in another case
+)
 
 
 @dataclass(frozen=True)
@@ -38,13 +43,64 @@ class Linked:
         when the other is low. In the order of the genome where links come from places.
     how
         In words, what links them.
-    not_linked
-        For each modality the features of the narrower kind (proteins, genes) that have no link, by name.
+    why
+        Why features of the narrower kind (proteins, genes) have no link: reason -> their names.
+    notes
+        What else should be known, in sentences without their full stop.
     """
 
     table: pd.DataFrame
     how: str
-    not_linked: tuple[str, ...] = ()
+    why: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def not_linked(self) -> tuple[str, ...]:
+        """The features of the narrower kind without a link, by name."""
+        return tuple(name for names in self.why.values() for name in names)
+
+    @property
+    def n(self) -> int:
+        """Linked features of the modality that has fewer of them: columns that can be held together."""
+        return int(self.table[["first", "second"]].nunique().min())
+
+    @property
+    def reason(self) -> str:
+        """Why links are not used; "" where they are."""
+        if self.n >= FEWEST:
+            return ""
+        found = f"only {self.n} features are linked" if self.n else "no features are linked"
+        return f"{found}, and fewer than {FEWEST} say nothing: the match is of geometry and known pairs alone"
+
+
+@dataclass(frozen=True)
+class Symbols:
+    """What features are called, names and symbols alike, by the same in capital letters.
+
+    Attributes
+    ----------
+    feature
+        In capital letters -> the feature of that name, or else the first of that symbol.
+    written
+        In capital letters -> as it is written in the data.
+    """
+
+    feature: dict[str, str]
+    written: dict[str, str]
+
+    @classmethod
+    def of(cls, adata, genes: pd.DataFrame | None = None) -> Symbols:
+        """Of the features of a modality; ``genes`` as of `find`."""
+        names = pd.Series(places.without_genome(adata.var_names)[0], index=adata.var_names)
+        told = [names, places.other_names(adata.var, places.SYMBOL).dropna()]
+        told += [genes["symbol"].dropna()] if genes is not None and "symbol" in genes else []
+        feature: dict[str, str] = {}
+        written: dict[str, str] = {}
+        for symbols in told:
+            for name, symbol in symbols.astype(str).items():
+                feature.setdefault(symbol.upper(), name)
+                written.setdefault(symbol.upper(), symbol)
+        return cls(feature, written)
 
 
 def find(first, second, genes: pd.DataFrame | None = None) -> Linked:
@@ -55,38 +111,54 @@ def find(first, second, genes: pd.DataFrame | None = None) -> Linked:
     first, second
         AnnData, of which ``var``, ``var_names`` and ``uns["kind"]`` are read.
     genes
-        Index gene, chrom, start, end (bp, 0-based half-open), strand; None: where ``var`` places them.
+        Of features of RNA, as index: chrom, start, end (bp, 0-based half-open), strand, maybe symbol; None:
+        where ``var`` places them.
     """
     kinds = [adata.uns.get(c.KIND) for adata in (first, second)]
-    if c.RNA in kinds:
-        rna, other = (first, second) if kinds[0] == c.RNA else (second, first)
-        finder = {c.ATAC: _by_place, c.PROTEIN: _by_protein, c.METHYLATION: _by_place}
-        kind = other.uns.get(c.KIND)
-        found = finder[kind](rna, other, genes) if kind in finder else _by_name(rna, other)
-        if kinds[0] != c.RNA:
-            names = {"first": "second", "second": "first"}
-            found = Linked(found.table.rename(columns=names)[list(COLUMNS)], found.how, found.not_linked)
+    if c.RNA not in kinds:
+        return _by_name(first, second, Symbols.of(first))
+    rna, other = (first, second) if kinds[0] == c.RNA else (second, first)
+    symbols = Symbols.of(rna, genes)
+    finder = {c.ATAC: _by_place, c.PROTEIN: _by_protein, c.METHYLATION: _by_place}
+    kind = other.uns.get(c.KIND)
+    found = finder[kind](rna, other, symbols, genes) if kind in finder else _by_name(rna, other, symbols)
+    if kinds[0] == c.RNA:
         return found
-    return _by_name(first, second)
+    table = found.table.rename(columns={"first": "second", "second": "first"})[list(COLUMNS)]
+    return Linked(table, found.how, found.why, found.notes)
 
 
-def _by_place(rna, sites, genes: pd.DataFrame | None) -> Linked:
-    """Genes and the peaks or sites on and near them; by name where either has no place."""
-    sign = -1.0 if sites.uns.get(c.KIND) == c.METHYLATION else 1.0
+def _by_place(rna, sites, symbols: Symbols, genes: pd.DataFrame | None) -> Linked:
+    """Genes and the peaks or sites on and near them; by name where the sites are genes, or have no place."""
+    methylation = sites.uns.get(c.KIND) == c.METHYLATION
+    sign, reach = (-1.0, 0) if methylation else (1.0, REACH_BP)
+    named = sum(name.upper() in symbols.feature for name in sites.var_names) >= MOST * sites.n_vars
     genes = _placed_genes(rna.var) if genes is None else genes
     where = places.place(sites.var, sites.var_names)
     where = where[places.is_placed(where)]
-    if genes.empty or where.empty:
-        return _by_name(rna, sites, sign)
-    gene, site, weight = near(genes, where)
+    if named or genes.empty or where.empty:
+        found = _by_name(rna, sites, symbols, sign)
+        missing = [what for what, part in (("genes", genes), ("sites", where)) if part.empty]
+        lacking = f"the {' and the '.join(missing)} have no coordinates, so only equal names link them"
+        return found if named or not missing else Linked(found.table, found.how, found.why, (lacking,))
+    genes = genes.assign(chrom=places.named_as(genes["chrom"], where["chrom"]))
+    gene, site, weight = near(genes, where, reach)
     table = pd.DataFrame({"first": genes.index[gene], "second": where.index[site], "weight": sign * weight})
-    lone = [name for name in rna.var_names if name not in set(table["first"])]
-    how = f"genes and what lies in or within {REACH_BP // 1000} kb of them"
-    return Linked(table, how, tuple(lone))
+    within = "in them or 2 kb before them" if methylation else f"in or within {REACH_BP // 1000} kb of them"
+    linked, placed = set(table["first"]), set(genes.index)
+    lone = [name for name in rna.var_names if name not in linked]
+    why = {
+        "genes without coordinates": tuple(name for name in lone if name not in placed),
+        f"genes with nothing {within}": tuple(name for name in lone if name in placed),
+    }
+    how = f"genes and the {'sites' if methylation else 'peaks'} {within}"
+    return Linked(table, how, _some(why))
 
 
-def near(genes: pd.DataFrame, sites: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sites whose centre lies in a gene, 2 kb before it, or within 50 kb of that.
+def near(genes: pd.DataFrame, sites: pd.DataFrame, reach_bp: int = REACH_BP):
+    """Sites whose centre lies in a gene, 2 kb before it, or within ``reach_bp`` of that.
+
+    Before a gene is on either side of one whose strand is not known.
 
     Returns
     -------
@@ -95,22 +167,22 @@ def near(genes: pd.DataFrame, sites: pd.DataFrame) -> tuple[np.ndarray, np.ndarr
     weight : float (n,)
         1 in the gene and before it, ``exp(-distance / 10 kb)`` outside.
     """
-    minus = (genes["strand"] == "-").to_numpy()
-    start = genes["start"].to_numpy() - np.where(minus, 0, UPSTREAM_BP)
-    end = genes["end"].to_numpy() + np.where(minus, UPSTREAM_BP, 0)
+    import bioframe
+
+    chrom, strand = genes["chrom"].astype(str).to_numpy(), genes["strand"].to_numpy()
+    start = genes["start"].to_numpy() - np.where(strand == "-", 0, UPSTREAM_BP)
+    end = genes["end"].to_numpy() + np.where(strand == "+", 0, UPSTREAM_BP)
     centre = ((sites["start"] + sites["end"]) // 2).to_numpy()
-    of_gene, of_site = genes["chrom"].astype(str).to_numpy(), sites["chrom"].astype(str).to_numpy()
-    found = []
-    for chrom in np.unique(of_gene):
-        rows, there = np.flatnonzero(of_gene == chrom), np.flatnonzero(of_site == chrom)
-        rows, there = rows[np.argsort(start[rows], kind="stable")], there[np.argsort(centre[there])]
-        low = np.searchsorted(centre[there], start[rows] - REACH_BP)
-        n = np.searchsorted(centre[there], end[rows] + REACH_BP, side="right") - low
-        gene = np.repeat(rows, n)
-        site = there[np.arange(n.sum()) + np.repeat(low - (np.cumsum(n) - n), n)]
-        away = np.maximum(np.maximum(start[gene] - centre[site], centre[site] - end[gene]), 0)
-        found.append((gene, site, np.exp(-away / DECAY_BP)))
-    return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
+    around = pd.DataFrame({"chrom": chrom, "start": np.maximum(start - reach_bp, 0), "end": end + reach_bp})
+    points = pd.DataFrame(
+        {"chrom": sites["chrom"].astype(str).to_numpy(), "start": centre, "end": centre + 1}
+    )
+    pairs = bioframe.overlap(around, points, how="inner", return_input=False, return_index=True)
+    gene, site = (pairs[column].to_numpy(int) for column in ("index", "index_"))
+    order = np.lexsort([centre[site], gene, start[gene], chrom[gene]])
+    gene, site = gene[order], site[order]
+    away = np.maximum(np.maximum(start[gene] - centre[site], centre[site] + 1 - end[gene]), 0)
+    return gene, site, np.exp(-away / DECAY_BP)
 
 
 def _placed_genes(var: pd.DataFrame) -> pd.DataFrame:
@@ -119,65 +191,64 @@ def _placed_genes(var: pd.DataFrame) -> pd.DataFrame:
     return where[places.is_placed(where)]
 
 
-def _by_protein(rna, protein, genes=None) -> Linked:
+def _by_protein(rna, protein, symbols: Symbols, _) -> Linked:
     """Proteins and their genes."""
-    known = antibodies()
-    symbols = _symbols(rna)
-    links, lone = [], []
+    spelled: dict[str, list[str]] = {}
+    for symbol in symbols.feature:
+        spelled.setdefault(antibodies.plain(symbol), []).append(symbol)
+    alone = {plain: found[0] for plain, found in spelled.items() if len(found) == 1}
+    links, used = [], []
+    why: dict[str, list[str]] = {reason: [] for reason in (NOT_MEASURED, UNKNOWN, UNTOLD, CONTROL)}
     for name in protein.var_names:
-        genes_of = [symbols[gene] for gene in genes_of_antibody(name, known) if gene in symbols]
-        links += [(gene, name, 1.0) for gene in genes_of]
-        lone += [] if genes_of else [name]
-    return Linked(pd.DataFrame(links, columns=list(COLUMNS)), "proteins and their genes", tuple(lone))
+        meant = () if antibodies.is_control(name) else antibodies.genes_of(name)
+        if meant == ():
+            why[CONTROL if antibodies.is_control(name) else UNTOLD].append(name)
+            continue
+        found = [symbol for symbol in meant or () if symbol in symbols.feature]
+        found = found or _called_the_same(name, symbols, alone)
+        links += [(feature, name, 1.0) for feature in dict.fromkeys(map(symbols.feature.get, found))]
+        used += found
+        if not found:
+            why[NOT_MEASURED if meant else UNKNOWN].append(name)
+    table = pd.DataFrame(links, columns=list(COLUMNS)).astype({"weight": float})
+    other_case = [symbols.written[symbol] for symbol in used if symbols.written[symbol] != symbol]
+    notes = ()
+    if len(other_case) > MOST * len(used):
+        notes = (
+            f"genes are written as those of mouse or rat ({other_case[0]}), and were found whatever the case",
+        )
+    return Linked(table, "proteins and their genes", _some(why), notes)
 
 
-def antibodies() -> dict[str, tuple[str, ...]]:
-    """Plain name of an antibody -> symbols of the genes of what it binds, from antibodies.tsv."""
-    with resources.files("jamie.data").joinpath("antibodies.tsv").open() as handle:
-        table = pd.read_csv(handle, sep="\t", comment="#", dtype=str)
-    return {plain(row.antibody): tuple(row.genes.split(",")) for row in table.itertuples()}
+def _called_the_same(name: str, symbols: Symbols, alone: dict[str, str]) -> list[str]:
+    """The symbol that is the name of a protein, whatever separates its letters; none if there is none."""
+    for text in antibodies.tries(name):
+        symbol = text.upper() if text.upper() in symbols.feature else alone.get(antibodies.plain(text))
+        if symbol:
+            return [symbol]
+    return []
 
 
-def genes_of_antibody(name: str, known: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Genes, in capital letters, that an antibody's name may mean; none of a control.
-
-    Names come as CD3, cd3.2, CD3-TotalSeqB, CD123 (IL3RA), anti-human CD8a, HLA-DR_TotalC, PTPRC.
-    """
-    if re.search(CONTROLS, name):
-        return ()
-    text = re.sub(r"(?i)[._ -]*total(?:seq)?[-_ ]?[abc]\b.*$", "", name)
-    text = re.sub(r"(?i)^(?:adt|prot|anti)[._ -]+(?:human|mouse)?[._ -]*", "", text).strip()
-    inside = re.search(r"\(([^)]+)\)", text)
-    outside = re.sub(r"\([^)]*\)", "", text).strip()
-    tries = [outside, re.sub(CLONE, "", outside), *([inside.group(1)] if inside else [])]
-    for one in tries:
-        if plain(one) in known:
-            return tuple(gene.upper() for gene in known[plain(one)])
-    return tuple(dict.fromkeys(one.upper() for one in tries if one))
-
-
-def plain(name: str) -> str:
-    """A name in small letters and digits alone."""
-    return re.sub(r"[^a-z0-9]", "", name.casefold())
-
-
-def _symbols(rna) -> dict[str, str]:
-    """Symbol in capital letters -> the feature of that symbol."""
-    others = places.other_names(rna.var, places.SYMBOL)
-    names = pd.Series(places.without_genome(rna.var_names)[0], index=rna.var_names)
-    found = {}
-    for symbols in (others.dropna(), names):
-        found |= {str(symbol).upper(): feature for feature, symbol in symbols.items()}
-    return found
-
-
-def _by_name(first, second, sign: float = 1.0) -> Linked:
-    symbols = [_symbols(adata) for adata in (first, second)]
-    shared = [symbol for symbol in symbols[0] if symbol in symbols[1]]
-    table = pd.DataFrame(
-        [(symbols[0][s], symbols[1][s], sign) for s in shared], columns=list(COLUMNS)
-    ).astype({"weight": float})
+def _by_name(first, second, symbols: Symbols, sign: float = 1.0) -> Linked:
+    """Features that are called the same, whatever the case."""
+    other = Symbols.of(second)
+    shared = [symbol for symbol in symbols.feature if symbol in other.feature]
+    links = [(symbols.feature[symbol], other.feature[symbol], sign) for symbol in shared]
+    table = pd.DataFrame(links, columns=list(COLUMNS)).astype({"weight": float})
+    table = table.drop_duplicates(["first", "second"], ignore_index=True)
     narrow = min((first, second), key=lambda adata: adata.n_vars)
     linked = set(table["first"]) | set(table["second"])
     lone = tuple(name for name in narrow.var_names if name not in linked)
-    return Linked(table, "features of the same name", lone)
+    written = [(symbols.written[symbol], other.written[symbol]) for symbol in shared]
+    apart = [" and ".join(pair) for pair in written if pair[0] != pair[1]]
+    notes = ()
+    if len(apart) > MOST * len(written):
+        notes = (
+            f"{len(apart):,} names are the same but for their case ({apart[0]}): "
+            "if these are two species, their genes are taken for the same",
+        )
+    return Linked(table, "features of the same name", _some({"no feature of the same name": lone}), notes)
+
+
+def _some(why) -> dict[str, tuple[str, ...]]:
+    return {reason: tuple(names) for reason, names in why.items() if names}

@@ -166,6 +166,17 @@ def _parts(text: pd.Series):
     return words(parts["chrom"]), (positions(parts["start"]), positions(parts["end"]))
 
 
+def named_as(chrom, target):
+    """Chromosomes in the naming of ``target``; one that it lacks keeps its name."""
+    names = {_bare(name): name for name in target.unique()}
+    return chrom.astype(str).map({name: names.get(_bare(name), name) for name in chrom.astype(str).unique()})
+
+
+def _bare(chrom):
+    bare = str(chrom)[3:] if str(chrom).lower().startswith("chr") else str(chrom)
+    return "MT" if bare == "M" else bare
+
+
 def strands(values: pd.Series | None, index: pd.Index) -> pd.Series:
     """Strand of each feature, "+" or "-", "." where it has none: from +, 1, plus, forward and their likes."""
     if values is None:

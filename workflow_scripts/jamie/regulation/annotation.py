@@ -248,7 +248,7 @@ def check_asked(asked, names) -> None:
 
 def match_chromosomes(genes: pd.DataFrame, peaks: pd.DataFrame) -> pd.DataFrame:
     """``genes`` with chromosomes named as in ``peaks`` (1 or chr1, MT or chrM); `InputError` if none is."""
-    renamed = genes.assign(chrom=named_as(genes["chrom"], peaks["chrom"]))
+    renamed = genes.assign(chrom=places.named_as(genes["chrom"], peaks["chrom"]))
     if not renamed["chrom"].isin(peaks["chrom"]).any():
         ours, theirs = (", ".join(map(str, table["chrom"].unique()[:5])) for table in (genes, peaks))
         raise InputError(
@@ -264,17 +264,6 @@ def match_chromosomes(genes: pd.DataFrame, peaks: pd.DataFrame) -> pd.DataFrame:
             "%d chromosomes of genes renamed as in the peaks, as %s to %s", changed["old"].nunique(), old, new
         )
     return renamed
-
-
-def named_as(chrom, target):
-    """Chromosomes in the naming of ``target``; one that it lacks keeps its name."""
-    names = {_bare(name): name for name in target.unique()}
-    return chrom.astype(str).map({name: names.get(_bare(name), name) for name in chrom.astype(str).unique()})
-
-
-def _bare(chrom):
-    bare = str(chrom)[3:] if str(chrom).lower().startswith("chr") else str(chrom)
-    return "MT" if bare == "M" else bare
 
 
 def in_gene_body(genes: pd.DataFrame, peaks: pd.DataFrame, gene, peak) -> np.ndarray:

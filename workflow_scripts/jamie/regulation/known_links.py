@@ -12,7 +12,6 @@ from jamie.data import places
 from jamie.data.genome import tss_position
 from jamie.errors import InputError
 from jamie.regulation.annotation import (
-    named_as,
     not_understood,
     read_columns,
     read_lines,
@@ -98,7 +97,7 @@ def check_known(known: pd.DataFrame, genes: pd.DataFrame, peaks: pd.DataFrame) -
             found=f"genes such as {some}" if (some := _some(known["gene"])) else "no names of genes",
             change="`known_links:` of the dataset",
         )
-    if not named_as(elements["chrom"], peaks["chrom"]).isin(peaks["chrom"]).any():
+    if not places.named_as(elements["chrom"], peaks["chrom"]).isin(peaks["chrom"]).any():
         raise InputError(
             "Known links and peaks share no chromosome",
             expected=f"chromosomes such as {_some(peaks['chrom'])}",
@@ -141,7 +140,9 @@ def mark_known(
     marked = np.zeros(len(links), dtype=bool)
     if len(elements) and len(peaks):
         peaks = peaks.astype({"gene": str, "chrom": str})
-        elements = elements.assign(chrom=named_as(elements["chrom"], peaks["chrom"])).astype({"gene": str})
+        elements = elements.assign(chrom=places.named_as(elements["chrom"], peaks["chrom"])).astype(
+            {"gene": str}
+        )
         hits = bioframe.overlap(peaks, elements, how="inner", on=["gene"], return_index=True)
         marked[hits["index"].to_numpy(int)] = True
     return marked
@@ -171,7 +172,9 @@ def _at_genes(known, by_tss, genes, tss_slack_bp):
     tss = tss_position(genes)
     at_tss = {"start": np.maximum(tss - tss_slack_bp, 0), "end": tss + tss_slack_bp + 1, "gene": genes.index}
     for one, other in ((first, second), (second, first)):
-        promoters = pd.DataFrame({"chrom": named_as(genes["chrom"], other["chrom"]).to_numpy()} | at_tss)
+        promoters = pd.DataFrame(
+            {"chrom": places.named_as(genes["chrom"], other["chrom"]).to_numpy()} | at_tss
+        )
         hits = bioframe.overlap(other[by_tss], promoters, how="inner", return_index=True)
         elements.append(one.loc[hits["index"]].assign(gene=hits["gene_"].to_numpy()))
     return pd.concat(elements, ignore_index=True)
