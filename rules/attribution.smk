@@ -8,7 +8,7 @@ rule locate_genes:
         info=f"{FOUND}/coordinates.json",
         inputs="resources/{dataset}/annotation_inputs.json",
     params:
-        entry=dataset_entry,
+        entry=sources_of(*ANNOTATION, "modalities", "show_genes"),
         source=EXPLAIN["source"],
         window_bp=EXPLAIN["window_bp"],
         code=code_digest(

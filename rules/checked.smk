@@ -5,6 +5,19 @@ FIT_CODE = code_digest(
     "data/fit_together.py", "data/related.py", "data/cell_names.py", "data/findings.py", "linear/principal.py"
 )
 
+LINK_CODE = code_digest(
+    "regulation/linking.py",
+    "regulation/coordinates.py",
+    "regulation/annotation.py",
+    "regulation/genome_build.py",
+    "data/linked.py",
+    "data/linked_table.py",
+    "data/antibodies.py",
+    "data/antibodies.tsv",
+    "data/genome.py",
+    "data/places.py",
+)
+
 
 # whether cells are held out or pairs shown; not by which scenarios, as one more must not set all in motion again
 SCENARIOS = [CONFIG["scenarios"][name] for name in RUN["scenarios"]]

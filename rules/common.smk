@@ -85,7 +85,7 @@ def dataset_entry(wildcards):
 
 
 def sources_of(*keys):
-    """Those keys of the dataset's config entry that say where files are, as a parameter."""
+    """Those keys of the dataset's config entry, most of which say where files are, as a parameter."""
     return lambda wildcards: {key: CONFIG["datasets"][wildcards.dataset][key] for key in keys}
 
 

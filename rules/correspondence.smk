@@ -1,4 +1,45 @@
-# F: the pairs a scenario shows; and F~: what geometry and these pairs say about the other cells.
+# F: the pairs a scenario shows; and F~: what linked features, geometry and these pairs say about the other cells.
+LINKING = "genes", "linked_features"
+WITH_LINKING = [
+    name
+    for name in RUN["datasets"]
+    if ESTIMATED and RUN["scenarios"] and any(CONFIG["datasets"][name][key] for key in LINKING)
+]
+
+
+def linking(wildcards):
+    """The list of files that say which features are linked, and those that were not fetched.
+
+    What else comes on the list later, for other rules, changes nothing here.
+    """
+    if not any(CONFIG["datasets"][wildcards.dataset][key] for key in LINKING):
+        return {}
+    listed = {"files": ancient(fetched(f"resources/{wildcards.dataset}/annotation.json"))}
+    return listed | given_files(wildcards.dataset, LINKING)
+
+
+rule link_features:
+    input:
+        unpack(linking),
+        data=f"{DATASET}/ingested.h5mu",
+    output:
+        table=f"{DATASET}/linked_features.tsv",
+        info=f"{DATASET}/linked_features.json",
+        inputs="resources/{dataset}/linked_inputs.json",
+    params:
+        entry=sources_of(*LINKING),
+        code=LINK_CODE,
+    log:
+        "logs/link_features/{dataset}.log",
+    benchmark:
+        "benchmarks/link_features/{dataset}.tsv"
+    conda:
+        "../envs/environment.yaml"
+    priority: 1  # before any fit: a wrong table or annotation stops the run
+    resources:
+        **needs("link_features"),
+    script:
+        "../workflow_scripts/link_features.py"
 
 
 rule make_correspondence:
@@ -27,6 +68,7 @@ rule estimate_correspondence:
     input:
         prepared=f"{DATA}/prepared.h5mu",
         known=f"{DATA}/correspondence.npz",
+        linked=f"{DATASET}/linked_features.tsv",
     output:
         estimated=f"{DATA}/estimated_correspondence.npz",
         check=f"{DATA}/estimated_check.npz",
@@ -34,7 +76,9 @@ rule estimate_correspondence:
     params:
         options=CONFIG["estimate"],
         same_group=dataset_option("same_group"),
-        code=code_digest("matching", "device.py", "data/correspondence.py", *PROJECTION_CODE),
+        code=code_digest(
+            "matching", "device.py", "data/correspondence.py", "data/linked.py", *PROJECTION_CODE
+        ),
     log:
         "logs/estimate_correspondence/{dataset}.{scenario}.{seed}.log",
     benchmark:

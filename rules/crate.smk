@@ -6,6 +6,7 @@ rule write_crate:
         results=all_results(),
         inputs=every("resources/{dataset}/inputs.json"),
         annotation=expand("resources/{dataset}/annotation_inputs.json", dataset=ANNOTATED),
+        linked=expand("resources/{dataset}/linked_inputs.json", dataset=WITH_LINKING),
     output:
         metadata="results/ro-crate-metadata.json",
         config="results/ro-crate-config.yaml",

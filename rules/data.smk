@@ -24,7 +24,7 @@ use rule fetch_dataset as fetch_annotation with:
     output:
         files=fetched("resources/{dataset}/annotation.json"),
     params:
-        entry=sources_of(*ANNOTATION),
+        entry=sources_of(*ANNOTATION, "linked_features"),
         mirror=CONFIG["mirror"],
     log:
         "logs/fetch_annotation/{dataset}.log",

@@ -22,7 +22,8 @@ with entry.job(snakemake):
         results["report.html"] = contents(top / "report.html")[""]
     listed = {Path(path).parent.name: path for path in snakemake.input.inputs}
     read = [(name, io.read_json(path)) for name, path in listed.items()]
-    read += [(Path(path).parent.name, io.read_json(path)) for path in snakemake.input.annotation]
+    for path in (*snakemake.input.annotation, *snakemake.input.linked):
+        read.append((Path(path).parent.name, io.read_json(path)))
     identifiers = {"code digest": p.code}
     if commit := crate.commit_of(Path(p.source)):
         identifiers["git commit"] = commit

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from jamie import config, contract
+from jamie.data import sources
 from jamie.data.readers import READERS
 from jamie.report import describe
 from shared.workflow import PARTS, checked_out, fenced, local_files
@@ -198,11 +199,12 @@ def test_commented_keys_of_the_template_are_valid():
     assert dataset["modalities"]["rna"]["n_top_features"] == 3000
     assert dataset["drop_empty"] is False
     assert dataset["show_features"] == {"rna": ["Sst", "Pvalb"]}
-    given = {key: dataset[key]["path"] for key in ("correspondence", "genes", "known_links")}
+    given = {key: dataset[key]["path"] for key in sources.BESIDE}
     assert given == {
         "correspondence": "data/my_pairs.tsv",
         "genes": "data/genes.bed.gz",
         "known_links": "data/known_links.tsv",
+        "linked_features": "data/my_links.tsv",
     }
     assert dataset["show_genes"] == ["Sst"]
 

@@ -32,12 +32,13 @@ from jamie.jobs.checksums import sha256
 log = logging.getLogger(__name__)
 
 ORIGINS = ("path", "url", "pypi")
-BESIDE = ("correspondence", "genes", "known_links")  # sources of a dataset that are not under `files`
+# sources of a dataset that are not under `files`
+BESIDE = ("correspondence", "genes", "known_links", "linked_features")
 TRIES = 3
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5, 60
 CHUNK_BYTES = 1 << 16
 ROLE = re.compile(r"[A-Za-z0-9_]{1,60}")
-OWN_LISTS = "files.json", "inputs.json", "annotation.json", "annotation_inputs.json"
+OWN_LISTS = "files.json", "inputs.json", "annotation.json", "annotation_inputs.json", "linked_inputs.json"
 OWN_FILES = (*OWN_LISTS, "simulated.h5mu", "true_links.tsv")  # of the workflow itself
 WHOLE_BYTES = 1 << 28
 REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9.+!_-]*)")
@@ -231,7 +232,7 @@ def brought(dataset: dict, files: dict[str, str], stored: list[str]) -> dict[str
     dataset
         Its config entry.
     files
-        Role to path or address, as `fetch_all` gives it.
+        Role to path or address, as `fetch_all` gives it; others than those of ``dataset`` are left out.
     stored
         Paths of those that were brought, in the order of their roles.
 
@@ -241,6 +242,7 @@ def brought(dataset: dict, files: dict[str, str], stored: list[str]) -> dict[str
         What was brought has another sha256 than the config says.
     """
     sources = {key.removeprefix("files."): (key, source) for key, source in of_dataset(dataset).items()}
+    files = {role: path for role, path in files.items() if role in sources}
     here = dict(zip(roles_in_storage(files), map(Path, stored), strict=True))
     for role, path in here.items():
         key, source = sources[role]

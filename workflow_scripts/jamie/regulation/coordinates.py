@@ -90,7 +90,7 @@ def find_genes(
         return empty, info | {"reason": _why_no_place(peaks, expression)}
     placed = places.is_placed(peaks)
     info["unplaced_peaks"], peaks = int((~placed).sum()), peaks[placed]
-    genes, missing = _placed(expression, genes_file)
+    genes, missing = placed_genes(expression, genes_file)
     if genes.empty:
         return empty, info | {"reason": "the genes have no coordinates; give a BED or GTF as `genes:`"}
     if (genes["strand"] == ".").all():
@@ -116,8 +116,8 @@ def _why_no_place(peaks, expression) -> str:
     return "the peaks have no coordinates (names like chr1:100-200)"
 
 
-def _placed(expression, genes_file):
-    """Genes with coordinates, of the file or of ``var``, and the names of the others."""
+def placed_genes(expression, genes_file: Path | None) -> tuple[pd.DataFrame, list[str]]:
+    """Genes with coordinates, of the file or of ``var``, as of `find_genes`, and the names of the others."""
     names, var = expression.var_names, expression.var
     symbols, gene_ids = (places.other_names(var, aliases) for aliases in (places.SYMBOL, places.GENE_ID))
     if genes_file is None:

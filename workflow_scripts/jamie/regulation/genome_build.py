@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 
 CHANCE_SHIFT_BP = 200_000  # beyond any promoter, yet where genes and peaks are as dense as at the TSS
 REACH_BP, BEYOND_BP = 500_000, 5_000_000
+LEAST_Z = 2.0
 MIN_EITHER = 10  # genes near a peak, and genes that are not, by chance: with fewer the shares say nothing
 
 
@@ -59,9 +60,9 @@ def check_build(genes: pd.DataFrame, peaks: pd.DataFrame, window_bp: int = 10_00
         "n_beyond": int((peaks["start"] > last + BEYOND_BP).sum()),
         "judged": n >= least and MIN_EITHER <= chance <= n - MIN_EITHER,
     }
-    if found["n_within_reach"] == 0 or (found["judged"] and found["z"] < 2):
+    if found["n_within_reach"] == 0 or (found["judged"] and found["z"] < LEAST_Z):
         raise _other_build(found, len(peaks), window_bp)
-    if found["z"] < 2:
+    if found["z"] < LEAST_Z:
         log.warning(
             "Too few genes or peaks to tell whether `genes:` of the dataset is of the same genome build"
         )

@@ -17,7 +17,7 @@ from jamie.data.stored import in_storage
 from jamie.errors import InputError
 from jamie.jobs import checksums
 
-INPUTS = ("inputs.json", "annotation_inputs.json")
+INPUTS = ("inputs.json", "annotation_inputs.json", "linked_inputs.json")
 LATER = (
     "report.html",
     "ro-crate-metadata.json",
