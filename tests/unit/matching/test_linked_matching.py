@@ -7,9 +7,10 @@ from anndata import AnnData
 from scipy import sparse
 
 from jamie import contract as c
+from jamie.data.linked import FEWEST
 from jamie.matching import by_features, evidence
 from jamie.matching.estimate import estimate
-from jamie.matching.linked import FEWEST_LINKS, LinkedFeatures
+from jamie.matching.linked import LinkedFeatures
 from jamie.metrics.alignment import foscttm
 
 N, GENES, PROGRAMMES = 400, 120, 6
@@ -118,9 +119,9 @@ def test_sums_stand_against_one_feature(multiome):
 
 def test_few_links_leave_geometry(multiome):
     rna, atac, table, _ = multiome
-    few = table[table["first"].isin(rna.var_names[: FEWEST_LINKS - 1])]
+    few = table[table["first"].isin(rna.var_names[: FEWEST - 1])]
     result = matched(rna, atac, few)
-    assert result.info["regime"] == "geometry" and result.info["n_linked"] == FEWEST_LINKS - 1
+    assert result.info["regime"] == "geometry" and result.info["n_linked"] == FEWEST - 1
     assert not result.info["trusted"]
 
 

@@ -70,7 +70,7 @@ def test_geometry_alone_is_never_trusted_but_labels_tell(copy):
         estimate(x, seed=0, labels=given) for given in (None, (labels, other), (labels, exchanged))
     )
     assert not alone.info["trusted"] and "geometry alone does not tell" in alone.info["reason"]
-    assert right.info["trusted"] and right.info["labels"]["kappa"] > 0.5
+    assert right.info["trusted"] and right.info["labels"]["kappa"] > 0.4
     assert not wrong.info["trusted"] and wrong.confidence < 0.05
     assert (alone.matrix != right.matrix).nnz == 0  # labels judge, they do not match
 

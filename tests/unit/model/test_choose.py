@@ -64,11 +64,12 @@ def test_left_out_pairs_decide(small_options, truth):
 
 
 @pytest.mark.parametrize(("confidence", "used"), [(0.7, True), (0.7, False)])
-def test_without_enough_pairs_the_estimates_own_checks_decide(small_options, confidence, used):
+def test_without_enough_pairs_the_estimates_own_evidence_decides(small_options, confidence, used):
     f_estimated = estimated(identity(110, 95, 0, 80), confidence, used)
+    f_estimated.info["reason"] = "linked features agree"
     said = fit(small_options, sparse.csr_matrix((110, 95), dtype=np.float32), f_estimated)
     assert said["used"] == used and said["confidence"] == confidence
-    assert ("checks trust it" if used else "checks do not trust it") in said["reason"]
+    assert said["reason"].endswith("by other evidence (confidence 0.70): linked features agree")
 
 
 @pytest.mark.parametrize(("option", "used"), [("always", True), ("never", False)])

@@ -47,7 +47,7 @@ REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9.
 def of_dataset(dataset: dict) -> dict[str, dict]:
     """All sources of a config entry, by their key in it: ``files.ROLE``, and those of `BESIDE`."""
     sources = {f"files.{role}": source for role, source in dataset.get("files", {}).items()}
-    return sources | {key: dataset[key] for key in BESIDE if dataset.get(key)}
+    return sources | {key: dataset[key] for key in BESIDE if isinstance(dataset.get(key), dict)}
 
 
 def fetch_all(dataset: dict, folder: Path, mirror: Path | None = None) -> dict[str, Path | str]:

@@ -7,15 +7,17 @@ import logging
 import numpy as np
 from scipy import sparse
 
+from jamie.data.linked import FEWEST
 from jamie.matching import evidence
 from jamie.matching.confidence import TRUSTED_FROM, TRUSTED_FROM_PAIRS
-from jamie.matching.linked import FEWEST_LINKS, LinkedFeatures
+from jamie.matching.linked import LinkedFeatures
 from jamie.matching.problem import Estimate, Problem
 
 log = logging.getLogger(__name__)
 
 METHODS = ("auto", "landmarks", "unioncom")
 MIN_CELLS = 10
+K, K_LINKED = 10, 30
 
 
 def estimate(
@@ -25,7 +27,7 @@ def estimate(
     method: str = "auto",
     seed: int = 0,
     groups=None,
-    k: int = 10,
+    k: int | None = None,
     neighbours=(10, 30),
     n_landmarks: int = 150,
     restarts: int = 12,
@@ -49,7 +51,7 @@ def estimate(
     groups
         Pair of string arrays (n_1,), (n_2,): only cells of one group match; "" is free. None: any cells.
     k
-        Entries of F~ a row holds at most.
+        Entries of F~ a row holds at most; None: 30 by linked features, 10 by geometry.
     neighbours
         Sizes of the neighbour graphs whose geodesics are averaged.
     n_landmarks
@@ -80,7 +82,8 @@ def estimate(
     if not unpaired:
         validate.some_pair(known)
     sizes, notes = validate.neighbours(neighbours, min(map(len, x)))
-    enough = linked if linked is not None and len(linked) >= FEWEST_LINKS else None
+    enough = linked if linked is not None and len(linked) >= FEWEST else None
+    k = k or (K_LINKED if enough and method == "auto" else K)
     problem = Problem(x, known, groups, k, sizes, n_landmarks, restarts, max_cells, seed, enough)
     order, back = _own_order(x)
     result = _by_method(method, problem.of(*order))

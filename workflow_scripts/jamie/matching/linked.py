@@ -11,7 +11,6 @@ from scipy import sparse
 from jamie import contract as c
 from jamie.linear.canonical import Moments
 
-FEWEST_LINKS = 10
 POWER = 0.4  # of the products of loadings: these weigh an axis by about the square of what is shared
 
 

@@ -16,7 +16,7 @@ from jamie.linear.projection import Projection
 from jamie.matching import compare
 from jamie.matching.by_features import WIDTHS
 from jamie.matching.estimate import estimate
-from jamie.matching.linked import FEWEST_LINKS, LinkedFeatures
+from jamie.matching.linked import LinkedFeatures
 
 
 @dataclass
@@ -99,7 +99,7 @@ def estimate_prepared(
     names = [a.obs_names for a in sides]
     table = linked_features.find(*sides).table if linked is None else linked
     by_links = LinkedFeatures.of(*sides, table) if method == "auto" else None
-    if by_links is not None and len(by_links) >= FEWEST_LINKS:
+    if by_links is not None and len(by_links) >= linked_features.FEWEST:
         n = max(FEW_COMPONENTS, min(WIDTHS[-1], min(map(len, sides)) // 5))  # a fifth of the cells at most
     else:
         n = FEW_COMPONENTS

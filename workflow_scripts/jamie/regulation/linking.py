@@ -10,7 +10,7 @@ import pandas as pd
 
 from jamie import contract as c
 from jamie.data import linked_table, places
-from jamie.data.linked import MOST, Linked, find
+from jamie.data.linked import COLUMNS, MOST, Linked, find
 from jamie.errors import InputError
 from jamie.regulation import annotation, coordinates, genome_build
 
@@ -92,6 +92,11 @@ def _other_case(genes: pd.DataFrame) -> list[str]:
         f"genes are in `genes:` in another case alone ({own[apart].iloc[0]}, there {symbol[apart].iloc[0]}): "
         "is it of the same species?"
     ]
+
+
+def not_linked() -> Linked:
+    """Where the config says that no feature is linked."""
+    return Linked(pd.DataFrame(columns=list(COLUMNS)), "no features, as `linked_features: none` says")
 
 
 def account(linked: Linked, modalities: tuple[str, str]) -> dict:
