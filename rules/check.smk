@@ -26,6 +26,7 @@ rule compare_modalities:
 
 rule check_dataset:
     input:
+        unpack(lambda wildcards: linking(wildcards) if ESTIMATED else {}),
         data=f"{DATASET}/ingested.h5mu",
         pairs=f"{DATASET}/pairs.npz",
         notices=f"{DATASET}/notices.tsv",
@@ -33,11 +34,12 @@ rule check_dataset:
         text=f"{DATASET}/check.txt",
     params:
         entry=dataset_entry,
+        linked=bool(ESTIMATED),
         needs_pairs=NEEDS_PAIRS,
         from_file=has_correspondence,
         needs=lambda wildcards: expected(),
         snakefile=f"{HERE}/Snakefile",
-        code=f"{FIT_CODE}.{code_digest('report/doctor.py')}",
+        code=f"{FIT_CODE}.{LINK_CODE}.{code_digest('report/doctor.py')}",
     log:
         "logs/check_dataset/{dataset}.log",
     benchmark:

@@ -1,24 +1,4 @@
 # F: the pairs a scenario shows; and F~: what linked features, geometry and these pairs say about the other cells.
-LINKING = "genes", "linked_features"
-
-
-def has_linking(dataset):
-    """Whether a file says which features are linked, or where the genes lie."""
-    return any(isinstance(CONFIG["datasets"][dataset][key], dict) for key in LINKING)
-
-
-WITH_LINKING = [name for name in RUN["datasets"] if ESTIMATED and RUN["scenarios"] and has_linking(name)]
-
-
-def linking(wildcards):
-    """The list of files that say which features are linked, and those that were not fetched.
-
-    What else comes on the list later, for other rules, changes nothing here.
-    """
-    if not has_linking(wildcards.dataset):
-        return {}
-    listed = {"files": ancient(fetched(f"resources/{wildcards.dataset}/annotation.json"))}
-    return listed | given_files(wildcards.dataset, LINKING)
 
 
 rule link_features:

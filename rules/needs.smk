@@ -28,7 +28,7 @@ STAGES = {
         "preprocess": Need(190, 4.6, 2, 0.05, RAW),
     },
     "correspondence": {
-        "link_features": Need(215, 0.15, 3, 0.01, RAW),
+        "link_features": Need(240, 0.4, 3, 0.01, RAW),
         "make_correspondence": Need(90, 30, 1, 0.5, ("pairs",)),
         "estimate_correspondence": Need(340, 1.7, 3, 0.075, PREPARED),
     },

@@ -45,3 +45,25 @@ def folders_read(wildcards):
     """Digest of what is in each folder that ingest reads: the time of a folder does not tell of a file in it."""
     given = raw_input(wildcards).get("local", [])
     return {path: content_digest(path) for path in given if os.path.isdir(path)}
+
+
+LINKING = "genes", "linked_features"
+
+
+def has_linking(dataset):
+    """Whether a file says which features are linked, or where the genes lie."""
+    return any(isinstance(CONFIG["datasets"][dataset][key], dict) for key in LINKING)
+
+
+WITH_LINKING = [name for name in RUN["datasets"] if ESTIMATED and RUN["scenarios"] and has_linking(name)]
+
+
+def linking(wildcards):
+    """The list of files that say which features are linked, and those that were not fetched.
+
+    What else comes on the list later, for other rules, changes nothing here.
+    """
+    if not has_linking(wildcards.dataset):
+        return {}
+    listed = {"files": ancient(fetched(f"resources/{wildcards.dataset}/annotation.json"))}
+    return listed | given_files(wildcards.dataset, LINKING)

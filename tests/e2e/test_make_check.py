@@ -31,6 +31,9 @@ def test_the_default_config_is_found_good(tmp_path):
     assert "Cells in both: 700; 150 in rna alone; 150 in atac alone" in text
     assert "Paired cells: more alike than strangers" in text and "Nothing to find fault with." in text
     assert "cell_type: 6 in rna, 6 in atac; 6 of one name" in text
+    assert re.search(
+        r"^Linked, to match cells without a known pair: \d+ of \d+,?\d* features of ", text, re.M
+    )
     assert re.search(r"^A run as configured: \d+ jobs, about \d+ min of CPU time; the largest, ", text, re.M)
     assert re.search(r"^  train_jamie: 3 x \d+ s, 0\.\d GB$", text, re.M)
     written = {path.name for path in (tmp_path / "results").rglob("*") if path.is_file()}
@@ -99,3 +102,21 @@ def test_a_warning_is_no_stop_and_stands_in_the_findings(tmp_path):
     overlay["run"]["scenarios"] = ["paired_50", "paired_25"]
     again = snakemake(tmp_path, "-n", "results/mine/findings.tsv", overlay=overlay)
     assert "Nothing to be done" in again.stdout  # one more scenario must not set all others in motion
+
+
+def test_links_that_do_not_fit_are_refused_beside_all_the_rest(tmp_path):
+    mdata, _ = simulate_multiome(n_cells=60, n_genes=40, n_peaks=80, n_types=3, paired_fraction=1, seed=0)
+    mudata.MuData(mdata.mod).write(tmp_path / "data.h5mu")
+    (tmp_path / "links.tsv").write_text("gene\tpeak\ngene_nn\tpeak_nn\n")
+    entry = {
+        "reader": "h5mu",
+        "files": {"data": {"path": "data.h5mu"}},
+        "modalities": {"rna": {"kind": "rna"}, "atac": {"kind": "atac"}},
+        "linked_features": {"path": "links.tsv"},
+    }
+    done = check(tmp_path, overlay={"run": {"datasets": ["mine"], "seeds": [0]}, "datasets": {"mine": entry}})
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    assert re.search(
+        r"^refused: links.tsv names features that atac does not have: 1: gene_nn", done.stdout, re.M
+    )
+    assert "Cells in both: 60" in done.stdout and "A run as configured" in done.stdout

@@ -92,13 +92,16 @@ def sources(snakemake) -> tuple[dict, dict[str, Path]]:
     return dataset, fetched(snakemake)
 
 
-def fetched(snakemake) -> dict[str, Path]:
+def fetched(snakemake, *keys: str) -> dict[str, Path]:
     """Role to path of the files on a job's list, wherever Snakemake put those that are in a storage.
+
+    ``keys`` are those of the dataset's entry whose files the job reads; none: all that its parameter has.
 
     A download is still what it was when it was fetched.
     """
-    listed = snakemake.input.files
-    files = brought(snakemake.params.entry, read_json(listed), snakemake.input.get("stored", []))
+    listed, dataset = snakemake.input.files, snakemake.params.entry
+    dataset = {key: dataset[key] for key in keys} if keys else dataset
+    files = brought(dataset, read_json(listed), snakemake.input.get("stored", []))
     checksums.check(files.values(), together_with=[listed])
     return files
 

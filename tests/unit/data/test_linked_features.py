@@ -175,7 +175,7 @@ def test_of_several_features_of_one_symbol_the_first_is_linked():
 def test_without_coordinates_and_names_nothing_is_linked_and_the_reason_is_told():
     found = linked.find(features(c.RNA, ["A", "B"]), features(c.ATAC, ["p1", "p2"]))
     assert found.table.empty and found.n == 0
-    assert "no features are linked" in found.reason and "geometry" in found.reason
+    assert "no features are linked" in found.reason and "without known pairs is never used" in found.reason
     assert "genes and the sites have no coordinates" in found.notes[0]
 
 

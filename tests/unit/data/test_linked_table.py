@@ -94,6 +94,7 @@ def test_rows_of_features_that_hold_nothing_are_passed_over(tmp_path):
         ("g1\tp1\t\n", "has weights that are none", "1: g1 / p1 / "),
         ("g1\tp1\t1\ng2\tp1\t1\ng1\tp1\t2\n", "names a pair more than once", "1: g1 / p1"),
         ("g1\tp1\nCD3E\tp1\n", "names a pair more than once", "1: g1 / p1"),
+        ("gene\tprotein\n", "names no feature of the dataset", "one row"),
         ("", "cannot be read", ""),
         ("g1\tp1\ng2\tp1\t1\t3\n", "cannot be read", ""),
     ],

@@ -127,6 +127,14 @@ def test_a_table_takes_the_place_of_everything_and_genes_are_not_used_then(tmp_p
     assert "names features of atac first" in found.notes[0] and "`genes:` is not used" in found.notes[1]
 
 
+def test_the_config_may_say_that_nothing_is_linked(multiome):
+    entry = {"linked_features": "none", "genes": None}
+    found = linking.of_dataset(multiome, entry, {})
+    assert found.table.empty and "`linked_features: none`" in found.how and found.reason
+    by_places = linking.of_dataset(multiome, entry | {"linked_features": None}, {})
+    assert by_places.n > 100
+
+
 def test_genes_are_not_used_without_rna(tmp_path):
     mdata = dataset(a=features(c.PROTEIN, ["x", "y"]), b=features(c.CONTINUOUS, ["y"]))
     found = linking.link(mdata, tmp_path / "no.bed")

@@ -1,12 +1,14 @@
 """What `make check` prints of a dataset: what it is, what is wrong with it, and what a run takes."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from anndata import AnnData
 
 from jamie import contract as c
 from jamie.data.correspondence import Correspondence, from_names
 from jamie.data.findings import Finding
+from jamie.data.linked import Linked, find
 from jamie.io import together
 from jamie.report import doctor
 
@@ -61,6 +63,35 @@ def test_the_page_of_good_data(multiome):
     assert "Nothing to find fault with." in text
     assert "2 jobs, about 30 s of CPU time; the largest, knn, takes about 0.4 GB" in text
     assert text.endswith("\n  knn: 2 x 15 s, 0.4 GB\n")
+
+
+def test_linked_features_are_told_with_those_that_are_not(multiome):
+    page = ("mine", ENTRY, multiome, from_names(multiome), [], {})
+    linked = find(*multiome.mod.values())
+    n_genes, n_peaks = linked.table["first"].nunique(), linked.table["second"].nunique()
+    told = doctor.text(*page, linked)
+    assert (
+        f"\n\nLinked, to match cells without a known pair: {n_genes} of 60 features of rna, {n_peaks} of "
+        f"150 features of atac; {len(linked.table)} links: genes and the peaks in or within 50 kb of them\n"
+    ) in told
+    assert "Linked" not in doctor.text(*page)
+
+
+@pytest.mark.parametrize(
+    ("kind", "n", "some"), [(c.PROTEIN, 30, 30), (c.PROTEIN, 31, 5), (c.CONTINUOUS, 6, 5), (c.ATAC, 5, 5)]
+)
+def test_of_what_is_not_linked_some_is_named_and_few_proteins_all(kind, n, some):
+    names = [f"x{i}" for i in range(n)]
+    rna, other = modality(np.ones((2, 1)), c.RNA), modality(np.ones((2, n)), kind)
+    table = pd.DataFrame([("0", "x0", 1.0)], columns=["first", "second", "weight"])
+    linked = Linked(table, "features of the same name", {"no feature of the same name": tuple(names)})
+    text = doctor.linked_in_words(linked, together({"rna": rna, "other": other}))
+    more = f" and {n - some} more" if n > some else ""
+    assert text.splitlines() == [
+        f"Linked, to match cells without a known pair: 1 of 1 features of rna, 1 of {n} features of other; "
+        "1 link: features of the same name",
+        f"  not linked, no feature of the same name ({n}): {', '.join(names[:some])}{more}",
+    ]
 
 
 def test_findings_stand_by_weight(multiome):

@@ -66,6 +66,11 @@ def of_notices(table: pd.DataFrame) -> list[Finding]:
     return told
 
 
+def of_error(error: InputError) -> Finding:
+    """What stops a job, as a finding beside others."""
+    return Finding(c.REFUSED, error.problem, error.found, error.expected, error.change)
+
+
 def refused(findings: Iterable[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.severity == c.REFUSED]
 

@@ -70,7 +70,10 @@ class Linked:
         if self.n >= FEWEST:
             return ""
         found = f"only {self.n} features are linked" if self.n else "no features are linked"
-        return f"{found}, and fewer than {FEWEST} say nothing: the match is of geometry and known pairs alone"
+        return (
+            f"{found}, and fewer than {FEWEST} say nothing: cells are matched by geometry and known pairs, "
+            "which without known pairs is never used"
+        )
 
 
 @dataclass(frozen=True)

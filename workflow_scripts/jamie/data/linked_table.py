@@ -55,6 +55,8 @@ def read(path: Path, first, second, modalities: tuple[str, str] = ("first", "sec
         notes.append(f"{path.name} names features of {modalities[1]} first: its columns were exchanged")
     if not any(table.iloc[0, i] in names for i, names in enumerate(known)) and not _is_number(table.iloc[0]):
         table = table.iloc[1:]
+    if table.empty:
+        raise _bad(path, "names no feature of the dataset", EXPECTED, ["one row, and no more"])
     weight = _weights(path, table)
     features, kept = _features(path, table, known, modalities)
     links = pd.DataFrame(dict(zip(COLUMNS, (*features, weight), strict=True)))

@@ -10,11 +10,21 @@ import pandas as pd
 
 from jamie import contract as c
 from jamie.data import linked_table, places
+from jamie.data.findings import Finding
 from jamie.data.linked import COLUMNS, MOST, Linked, find
 from jamie.errors import InputError
 from jamie.regulation import annotation, coordinates, genome_build
 
 log = logging.getLogger(__name__)
+
+NONE = "none"  # of `linked_features:`, where nothing is to be linked
+
+
+def of_dataset(mdata, entry: dict, files: dict[str, Path]) -> Linked:
+    """Linked features as the config asks for them: ``entry`` of the dataset, and its ``files`` by their keys."""
+    if entry["linked_features"] == NONE:
+        return Linked(pd.DataFrame(columns=list(COLUMNS)), f"no features, as `linked_features: {NONE}` says")
+    return link(mdata, files.get("genes"), files.get("linked_features"))
 
 
 def link(mdata, genes_file: Path | None = None, table_file: Path | None = None) -> Linked:
@@ -94,11 +104,6 @@ def _other_case(genes: pd.DataFrame) -> list[str]:
     ]
 
 
-def not_linked() -> Linked:
-    """Where the config says that no feature is linked."""
-    return Linked(pd.DataFrame(columns=list(COLUMNS)), "no features, as `linked_features: none` says")
-
-
 def account(linked: Linked, modalities: tuple[str, str]) -> dict:
     """The content of ``linked_features.json``: how features are linked, how many, which are not and why."""
     n = linked.table[["first", "second"]].nunique()
@@ -111,6 +116,12 @@ def account(linked: Linked, modalities: tuple[str, str]) -> dict:
         "reason": linked.reason,
         "notes": list(linked.notes),
     }
+
+
+def findings_of(linked: Linked) -> list[Finding]:
+    """What should be known of the links, as notices."""
+    told = filter(None, (linked.reason, *linked.notes))
+    return [Finding(c.NOTICE, f"linked features: {sentence}", "") for sentence in told]
 
 
 def speak(linked: Linked) -> None:

@@ -13,11 +13,13 @@ from jamie import contract as c
 from jamie.data import fit_together, places, related
 from jamie.data.correspondence import Correspondence
 from jamie.data.findings import Finding, refused
+from jamie.data.linked import Linked
 from jamie.data.preprocess import DEFAULT_TOP_FEATURES
 from jamie.data.source_sizes import PREPARED_PER_MB
 from jamie.linear.blocks import BLOCK_VALUES, count_nonzero
 
 LONGEST = 5  # rules that are told one by one
+SOME, MOST_PROTEINS = 5, 30  # names that are told: of each reason, and of proteins where there are no more
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ def text(
     pairs: Correspondence,
     found: list[Finding],
     costs: Mapping[str, Cost],
+    linked: Linked | None = None,
 ) -> str:
     """Everything about one dataset.
 
@@ -59,6 +62,8 @@ def text(
         What was noticed, warned of or refused.
     costs
         By rule, what the run that the config asks for will take.
+    linked
+        Linked features, where the run makes F~ and nothing stands against them.
     """
     modalities = [["modality", "kind", "cells", "features", "values"]]
     for modality, adata in mdata.mod.items():
@@ -68,6 +73,7 @@ def text(
         f"{name}: {entry['description'] or 'no description'}",
         _aligned(modalities),
         "\n".join(_pairs_in_words(mdata, pairs) + _labels_in_words(mdata) + _places_in_words(mdata, entry)),
+        *([linked_in_words(linked, mdata)] if linked else []),
         _findings_in_words(found),
         costs_in_words(costs),
     ]
@@ -157,6 +163,20 @@ def _places_in_words(mdata, entry: dict) -> list[str]:
         said.append(f"{places.is_placed(places.place(var)).sum():,} of {len(var):,} {what}")
     file = "; genes also by the file under `genes:`" if entry["genes"] else ""
     return [f"With coordinates: {', '.join(said)}{file}"]
+
+
+def linked_in_words(linked: Linked, mdata) -> str:
+    """How features of the two modalities are linked, how many, and which are not and why."""
+    sides = zip(mdata.mod.items(), linked.table[["first", "second"]].nunique(), strict=True)
+    said = [f"{n:,} of {adata.n_vars:,} features of {name}" for (name, adata), n in sides]
+    links = f"{len(linked.table):,} link{'' if len(linked.table) == 1 else 's'}"
+    lines = [f"Linked, to match cells without a known pair: {', '.join(said)}; {links}: {linked.how}"]
+    proteins = c.PROTEIN in [adata.uns[c.KIND] for adata in mdata.mod.values()]
+    for reason, names in linked.why.items():
+        n = len(names) if proteins and len(names) <= MOST_PROTEINS else SOME
+        more = f" and {len(names) - n:,} more" if len(names) > n else ""
+        lines.append(f"  not linked, {reason} ({len(names):,}): {', '.join(names[:n])}{more}")
+    return "\n".join(lines)
 
 
 def _findings_in_words(found: list[Finding]) -> str:
