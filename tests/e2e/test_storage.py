@@ -130,14 +130,21 @@ def test_an_input_behind_http(cells, tmp_path):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        address = f"http://127.0.0.1:{server.server_port}/{cells.name}"
-        done = snakemake(tmp_path, "results/stored/ingested.h5mu", overlay=config(address, cells))
+        host = f"http://127.0.0.1:{server.server_port}"
+        address, overlay = f"{host}/{cells.name}", config(f"{host}/{cells.name}", cells)
+        for key in ("linked_features", "known_links"):  # the last for others, which do not run
+            (cells.parent / f"{key}.tsv").write_text("gene_01\tchr1:0-1\n")
+            overlay["datasets"]["stored"][key] = {"path": f"{host}/{key}.tsv"}
+        done = snakemake(tmp_path, "results/stored/ingested.h5mu", overlay=overlay)
+        refused = snakemake(tmp_path, "results/stored/linked_features.tsv", overlay=overlay)
     finally:
         server.shutdown()
     assert done.returncode == 0, done.stderr[-4000:]
     read = io.read_json(tmp_path / "resources/stored/inputs.json")["data"]
     assert read["source"]["path"] == address
     assert read["files"][""]["sha256"] == hashlib.sha256(cells.read_bytes()).hexdigest()
+    log = (tmp_path / "logs/link_features/stored.log").read_text()
+    assert refused.returncode != 0 and "linked_features.tsv names features that atac does not have" in log
 
 
 @plugin("fs")

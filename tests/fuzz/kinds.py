@@ -104,6 +104,7 @@ KINDS = {
     "genes.bed": Kind(made.bed, text("\t"), r.read_genes, r.plain_text, r.in_lines),
     "genes.gtf": Kind(made.gtf, text("\t"), r.read_genes, r.plain_text, r.in_lines),
     "links.tsv": Kind(made.known_links, text("\t"), r.read_links, r.plain_text, r.in_lines),
+    "linked.tsv": Kind(made.linked, text("\t"), r.read_linked, r.plain_linked, r.same_links),
     "links.bedpe": Kind(made.bedpe, text("\t"), r.read_links, r.plain_text, r.in_lines),
     "ingested.h5mu": Kind(made.h5mu, HDF5, r.read_h5mu_again, r.plain_h5mu, r.same_frames),
     "config": Kind(made.config, CONFIG, r.read_config, r.plain_config, r.keeps),

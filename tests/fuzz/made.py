@@ -151,6 +151,14 @@ def known_links(folder: Path) -> Path:
     return path
 
 
+def linked(folder: Path) -> Path:
+    """Linked features, with weights."""
+    path = folder / "linked.tsv"
+    rows = [f"{gene}\t{GENES[-1 - j]}\t{0.5 + j}" for j, gene in enumerate(GENES)]
+    path.write_text("first\tsecond\tweight\n" + "\n".join(rows) + "\n")
+    return path
+
+
 def bedpe(folder: Path) -> Path:
     path = folder / "links.bedpe"
     rows = [

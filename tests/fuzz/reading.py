@@ -262,7 +262,8 @@ def plain_mtx(path: Path):
     return scipy.io.mmread(path)
 
 
-def plain_pairs(path: Path):
+def plain_named_pairs(path: Path, names) -> pd.DataFrame:
+    """Rows of two names that are known, and a value that is 1 where there is none: columns 0, 1, 2."""
     start = path.read_bytes()[:2]
     coding = "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     form = {"header": None, "dtype": str, "keep_default_na": False, "encoding": coding}
@@ -270,15 +271,37 @@ def plain_pairs(path: Path):
         table = pd.read_csv(path, sep=sep, **form)
         if table.shape[1] in (2, 3):
             break
-    known = pd.Index(made.CELLS)
-    table = table[(known.get_indexer(table[0]) >= 0) & (known.get_indexer(table[1]) >= 0)]
-    values = table[2].astype(float) if table.shape[1] == 3 else np.ones(len(table))
+    table = table[table[0].isin(names) & table[1].isin(names)]
+    return table if table.shape[1] == 3 else table.assign(**{"2": 1.0}).set_axis([0, 1, 2], axis=1)
+
+
+def plain_pairs(path: Path):
+    table, known = plain_named_pairs(path, made.CELLS), pd.Index(made.CELLS)
     places = known.get_indexer(table[0]), known.get_indexer(table[1])
-    return sparse.coo_matrix((values, places), shape=(made.N, made.N))
+    return sparse.coo_matrix((table[2].astype(float), places), shape=(made.N, made.N))
 
 
 def same_matrix(found, expected) -> bool:
     return np.array_equal(found.toarray(), expected.toarray().astype(np.float32))
+
+
+def read_linked(path: Path, folder: Path):
+    import anndata
+
+    from jamie.data import linked_table
+
+    side = anndata.AnnData(var=pd.DataFrame(index=made.GENES))
+    table = linked_table.read(path, side, side).table
+    return set(table.itertuples(index=False, name=None))
+
+
+def plain_linked(path: Path):
+    return plain_named_pairs(path, made.GENES)
+
+
+def same_links(found, expected) -> bool:
+    rows = zip(expected[0], expected[1], expected[2].astype(float), strict=True)
+    return found == set(rows)
 
 
 def read_own(path: Path, folder: Path):

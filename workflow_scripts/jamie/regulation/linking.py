@@ -21,7 +21,7 @@ NONE = "none"  # of `linked_features:`, where nothing is to be linked
 
 
 def of_dataset(mdata, entry: dict, files: dict[str, Path]) -> Linked:
-    """Linked features as the config asks for them: ``entry`` of the dataset, and its ``files`` by their keys."""
+    """Linked features as the config asks for them: ``entry`` of the dataset, ``files`` by their keys."""
     if entry["linked_features"] == NONE:
         return Linked(pd.DataFrame(columns=list(COLUMNS)), f"no features, as `linked_features: {NONE}` says")
     return link(mdata, files.get("genes"), files.get("linked_features"))
