@@ -45,6 +45,17 @@ def soft_match(z, k: int, *, known: sparse.csr_matrix | None = None, groups=None
     return sparse.csr_matrix(found, dtype=np.float32)
 
 
+def mutual(z, k: int) -> np.ndarray:
+    """Share of a cell's ``k`` nearest cells of the other modality that have it among theirs: (n_1,), 0 to 1.
+
+    A cell of a kind that the other modality lacks is nearest to cells that have nearer ones. Of more cells
+    than the other modality has, as many more count.
+    """
+    distance, index = nearest(z[0], z[1], k)
+    back, _ = nearest(z[1], z[0], int(np.ceil(k * max(1.0, len(z[0]) / len(z[1])))))
+    return (distance <= back[index, -1]).mean(axis=1)
+
+
 def top(f: sparse.csr_matrix, k: int) -> sparse.csr_matrix:
     """The ``k`` largest values of each row, scaled to the row's sum, 1 at most."""
     f = sparse.csr_matrix(f)

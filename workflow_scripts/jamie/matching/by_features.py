@@ -11,7 +11,7 @@ from jamie.linear import canonical
 from jamie.linear.canonical import Axes, Moments
 from jamie.matching import confidence as trust
 from jamie.matching import evidence, linked
-from jamie.matching.assignment import soft_match
+from jamie.matching.assignment import mutual, soft_match
 from jamie.matching.problem import Estimate, Problem
 
 MIN_JUDGED = 8  # known pairs from which leaving some out says something
@@ -51,8 +51,7 @@ def estimate(problem: Problem) -> Estimate:
     info |= {"n_components": width, "components": {}, "notes": []}
     axes = _refined(drawn, setting, _given(drawn, setting, problem.known), drawn.some.known)
     z = drawn.transform(axes, drawn.features)
-    matrix = soft_match(z, problem.k, known=problem.known, groups=problem.groups)
-    return Estimate(matrix, round(confidence, 4), info, z, judged)
+    return Estimate(_matched(z, problem), round(confidence, 4), info, z, judged)
 
 
 @dataclass(frozen=True)
@@ -120,6 +119,14 @@ def _refined(drawn: Drawn, setting: Setting, given: Moments, known) -> Axes:
         moments = given + Moments.of(matrix, *drawn.of_some).scaled(own)
         axes = canonical.fit(moments, drawn.of_all, setting.ridge, N_AXES)
     return axes
+
+
+def _matched(z, problem: Problem) -> sparse.csr_matrix:
+    """F~: certain pairs as they are, other rows by as much as their matches are mutual."""
+    matrix = soft_match(z, problem.k, known=problem.known, groups=problem.groups)
+    share = mutual(z, problem.k)
+    share[np.asarray(problem.known.sum(axis=1)).ravel() > 0] = 1
+    return sparse.csr_matrix(sparse.diags(share.astype(np.float32)) @ matrix)
 
 
 def _left_out_links(drawn: Drawn) -> evidence.OfLinks:
