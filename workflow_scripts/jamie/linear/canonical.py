@@ -96,9 +96,13 @@ class Axes:
     weights: tuple[np.ndarray, np.ndarray]
     correlation: np.ndarray
 
+    def project(self, features: np.ndarray, axis: int) -> np.ndarray:
+        """float32 (n, r) of modality ``axis``."""
+        return (features - self.centre[axis].astype(np.float32)) @ self.weights[axis].astype(np.float32)
+
     def transform(self, features: np.ndarray, axis: int) -> np.ndarray:
         """float32 (n, r) of modality ``axis``, each cell scaled to length 1: the angle tells cells apart."""
-        z = (features - self.centre[axis].astype(np.float32)) @ self.weights[axis].astype(np.float32)
+        z = self.project(features, axis)
         return z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-9)
 
 

@@ -45,15 +45,34 @@ def soft_match(z, k: int, *, known: sparse.csr_matrix | None = None, groups=None
     return sparse.csr_matrix(found, dtype=np.float32)
 
 
-def mutual(z, k: int) -> np.ndarray:
-    """Share of a cell's ``k`` nearest cells of the other modality that have it among theirs: (n_1,), 0 to 1.
+def told_apart(match: sparse.csr_matrix, z, sizes, k: int) -> np.ndarray:
+    """How far each row of a matching is to be believed, float (n_1,), 0 to 1.
 
-    A cell of a kind that the other modality lacks is nearest to cells that have nearer ones. Of more cells
-    than the other modality has, as many more count.
+    A cell of a kind that the other modality lacks still has nearest cells there. But these have nearer ones,
+    and are not as far out in its direction. So this is the share of a row that lies on cells among whose
+    ``k`` nearest it is, times how near it is to the mean of its matches (1 up to the median of all rows);
+    squared, which tells such cells of PBMC and of simulated data better from others.
+
+    Parameters
+    ----------
+    match
+        (n_1, n_2), from `soft_match`.
+    z
+        The coordinates it follows from, of unit length: (n_1, r), (n_2, r).
+    sizes
+        The same before they were brought to unit length.
+    k
+        As of `soft_match`; where the first modality has more cells, as many more count.
     """
-    distance, index = nearest(z[0], z[1], k)
-    back, _ = nearest(z[1], z[0], int(np.ceil(k * max(1.0, len(z[0]) / len(z[1])))))
-    return (distance <= back[index, -1]).mean(axis=1)
+    entries, total = match.tocoo(), np.maximum(_sums(match, 1), 1e-12)
+    distance = np.linalg.norm(z[0][entries.row] - z[1][entries.col], axis=1)
+    among = nearest(z[1], z[0], int(np.ceil(k * max(1.0, len(z[0]) / len(z[1])))))[0][:, -1]
+    is_mutual = distance <= among[entries.col] + 1e-6
+    mutual = np.bincount(entries.row, entries.data * is_mutual, match.shape[0]) / total
+    sd = [np.maximum(u.std(axis=0), 1e-12) for u in sizes]
+    own, other = (u / s * np.sqrt(sd[0] * sd[1]) for u, s in zip(sizes, sd, strict=True))
+    away = np.linalg.norm(own - sparse.diags(1 / total) @ match @ other, axis=1)
+    return (np.minimum(1, mutual) * np.minimum(1, np.median(away) / np.maximum(away, 1e-12))) ** 2
 
 
 def top(f: sparse.csr_matrix, k: int) -> sparse.csr_matrix:

@@ -11,7 +11,7 @@ from jamie.linear import canonical
 from jamie.linear.canonical import Axes, Moments
 from jamie.matching import confidence as trust
 from jamie.matching import evidence, linked
-from jamie.matching.assignment import mutual, soft_match
+from jamie.matching.assignment import soft_match, told_apart
 from jamie.matching.problem import Estimate, Problem
 
 MIN_JUDGED = 8  # known pairs from which leaving some out says something
@@ -51,7 +51,9 @@ def estimate(problem: Problem) -> Estimate:
     info |= {"n_components": width, "components": {}, "notes": []}
     axes = _refined(drawn, setting, _given(drawn, setting, problem.known), drawn.some.known)
     z = drawn.transform(axes, drawn.features)
-    return Estimate(_matched(z, problem), round(confidence, 4), info, z, judged)
+    matrix = soft_match(z, problem.k, known=problem.known, groups=problem.groups)
+    matrix = _believed(matrix, z, drawn.project(axes, drawn.features), problem.known, problem.k)
+    return Estimate(matrix, round(confidence, 4), info, z, judged)
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,9 @@ class Drawn:
         of_all = tuple(map(canonical.covariance, features))
         return replace(self, features=features, of_some=of_some, of_all=of_all)
 
+    def project(self, axes: Axes, features) -> tuple[np.ndarray, np.ndarray]:
+        return tuple(axes.project(f, i) for i, f in enumerate(features))
+
     def transform(self, axes: Axes, features) -> tuple[np.ndarray, np.ndarray]:
         return tuple(axes.transform(f, i) for i, f in enumerate(features))
 
@@ -116,17 +121,19 @@ def _refined(drawn: Drawn, setting: Setting, given: Moments, known) -> Axes:
     for _ in range(ROUNDS):
         z = drawn.transform(axes, drawn.of_some)
         matrix = soft_match(z, some.k, known=known, groups=some.groups)
+        matrix = _believed(matrix, z, drawn.project(axes, drawn.of_some), known, some.k)
+        matrix = _believed(matrix.T, z[::-1], drawn.project(axes, drawn.of_some)[::-1], known.T, some.k).T
         moments = given + Moments.of(matrix, *drawn.of_some).scaled(own)
         axes = canonical.fit(moments, drawn.of_all, setting.ridge, N_AXES)
     return axes
 
 
-def _matched(z, problem: Problem) -> sparse.csr_matrix:
-    """F~: certain pairs as they are, other rows by as much as their matches are mutual."""
-    matrix = soft_match(z, problem.k, known=problem.known, groups=problem.groups)
-    share = mutual(z, problem.k)
-    share[np.asarray(problem.known.sum(axis=1)).ravel() > 0] = 1
-    return sparse.csr_matrix(sparse.diags(share.astype(np.float32)) @ matrix)
+def _believed(matrix, z, sizes, known, k: int) -> sparse.csr_matrix:
+    """A matching whose rows are worth as much as they are to be believed; those with known values all."""
+    matrix = sparse.csr_matrix(matrix)
+    share = told_apart(matrix, z, sizes, k).astype(np.float32)
+    share[np.asarray(known.sum(axis=1)).ravel() > 0] = 1
+    return sparse.csr_matrix(sparse.diags(share) @ matrix)
 
 
 def _left_out_links(drawn: Drawn) -> evidence.OfLinks:
