@@ -169,6 +169,20 @@ def test_figure_says_what_it_shows(comparison, trusted):
     assert widths == pytest.approx([0.6, 0.2])
 
 
+def test_figure_shows_links_left_out_beside_others_at_random(comparison):
+    f, known, pairs, labels, result = comparison
+    drawn = plots.in_order(f, known, pairs, labels, (np.ones(4, bool), np.ones(4, bool)))
+    own, random = (np.linspace(low, low + 1, 101).tolist() for low in (-0.2, -0.5))
+    links = {"n": 1234, "r": 0.3, "r_random": 0.01, "sd_random": 0.02, "own": own, "random": random}
+    info = {"confidence": 0.9, "trusted": True, "reason": "r", "links": links}
+    figure = plots.known_and_estimated(drawn, result, info, modalities=("rna", "ephys"))
+    axes = {ax.get_title(loc="left"): ax for ax in figure.axes}
+    title = next(title for title in axes if title.startswith("Evidence: 1,234 linked features"))
+    assert "mean 0.300, at random 0.010" in title
+    curves = [line.get_xdata()[50] for line in axes[title].lines]
+    assert curves == pytest.approx([0.3, 0.0])
+
+
 def test_many_labels_are_shortened():
     table = pd.DataFrame({"label": [f"t{i}" for i in range(40)], "n_cells": range(40)})
     kept = plots._shortened(table)["label"].tolist()

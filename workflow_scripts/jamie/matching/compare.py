@@ -62,6 +62,7 @@ def compare(
     certain[known.certain_pairs()[:, 0]] = True
     of_row = np.asarray(f.sum(axis=1)).ravel()
     open_ = ~certain & (of_row > 0)
+    f = sparse.csr_matrix(sparse.diags(1 / np.maximum(of_row, 1e-12)) @ f)  # of what a cell is matched with
     n_candidates = int(seen[1].sum()) - int(certain.sum())
     truth = _of_truth(f, known, pairs, seen)
     truth = truth[open_[truth["row"]]]

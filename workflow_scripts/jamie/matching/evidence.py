@@ -76,11 +76,15 @@ def of_links(tables: list[np.ndarray], seed: int) -> OfLinks:
     """From what `correlations` gave of each fold of links, by draws of other partners within a fold."""
     rng = np.random.default_rng(seed)
     own = np.concatenate([np.diag(t) for t in tables])
-    draws = []
-    for _ in range(N_DRAWS):
-        drawn = [t[np.arange(len(t)), _derangement(len(t), rng)] for t in tables]
-        draws.append(np.concatenate(drawn).mean())
-    return OfLinks(len(own), float(own.mean()), float(np.mean(draws)), float(np.std(draws)))
+    draws = np.array(
+        [
+            np.concatenate([t[np.arange(len(t)), _derangement(len(t), rng)] for t in tables])
+            for _ in range(N_DRAWS)
+        ]
+    )
+    of_draws = draws.mean(axis=1)
+    percentiles = (tuple(np.percentile(r, range(101)).round(4).tolist()) for r in (own, draws))
+    return OfLinks(len(own), float(own.mean()), float(of_draws.mean()), float(of_draws.std()), *percentiles)
 
 
 def _derangement(n: int, rng) -> np.ndarray:

@@ -91,16 +91,15 @@ def known_and_estimated(drawn: Entries, result: Comparison, info: dict, *, modal
     result
         From `jamie.matching.compare.compare`.
     info
-        Of the estimate: ``confidence``, ``trusted``, ``reason``.
+        Of the estimate: ``confidence``, ``trusted``, ``reason``; ``links`` where linked features tell.
     modalities
         Names of the two modalities.
     """
-    has_labels = result.confusion is not None
+    has_labels, links = result.confusion is not None, info.get("links")
     table = _shortened(result.by_label) if has_labels else None
-    height = 4.9 + (0.9 + 0.2 * len(table) if has_labels else 0)
-    figure = Figure(figsize=(9.0, height), layout="constrained", facecolor="white")
-    ratios = [3.9, height - 4.9] if has_labels else [1]
-    grid = figure.add_gridspec(len(ratios), 2, height_ratios=ratios)
+    heights = [3.9] + ([0.9 + 0.2 * len(table)] if has_labels else []) + ([2.2] if links else [])
+    figure = Figure(figsize=(9.0, 1 + sum(heights)), layout="constrained", facecolor="white")
+    grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
     _draw_entries(figure.add_subplot(grid[0, 0]), drawn, modalities)
     ax = figure.add_subplot(grid[0, 1])
     if has_labels:
@@ -115,8 +114,27 @@ def known_and_estimated(drawn: Entries, result: Comparison, info: dict, *, modal
     else:
         ax.axis("off")
         ax.text(0.5, 0.5, "The cells have no labels.", ha="center", va="center", color=style.GREY)
+    if links:
+        _draw_links(figure.add_subplot(grid[-1, :]), links)
     style.headline(figure, _title(result, info), _about(result, modalities))
     return figure
+
+
+def _draw_links(ax: Axes, links: dict) -> None:
+    """How linked features that were left out of the match correlate over it, beside partners at random."""
+    share = np.arange(len(links["own"])) / 100
+    style.clean(ax, grid="x")
+    for name, color, of in (
+        ("with its partner", ESTIMATED, links["own"]),
+        ("with others at random", style.GREY, links["random"]),
+    ):
+        ax.plot(of, share, color=color, linewidth=1.6, label=name)
+    ax.set(ylim=(0, 1), yticks=[0, 0.5, 1])
+    ax.set_xlabel("correlation over matched cells of a linked feature that was left out")
+    ax.set_ylabel("share of features\nbelow")
+    words = f"mean {links['r']:.3f}, at random {links['r_random']:.3f} ± {links['sd_random']:.3f}"
+    ax.set_title(f"Evidence: {links['n']:,} linked features, left out in turn ({words})")
+    ax.legend(loc="lower right")
 
 
 def _title(result: Comparison, info: dict) -> str:
