@@ -31,12 +31,16 @@ class OfLinks:
     r, r_random, sd_random
         Mean correlation of a feature with its partner, over the cells it was matched to; the same of features
         with partners drawn at random, its mean and standard deviation over draws.
+    own, random
+        Percentiles 0 to 100 of the correlations of left-out features with their partners, and with others.
     """
 
     n: int
     r: float
     r_random: float
     sd_random: float
+    own: tuple[float, ...]
+    random: tuple[float, ...]
 
     @property
     def z(self) -> float:
