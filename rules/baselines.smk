@@ -4,6 +4,7 @@
 rule fit_baseline:
     input:
         unpack(tuning_of),
+        unpack(matched_for),
         prepared=f"{DATA}/prepared.h5mu",
         known=f"{DATA}/correspondence.npz",
         pairs=f"{DATASET}/pairs.npz",

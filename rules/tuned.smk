@@ -9,7 +9,7 @@ TUNING_CODE = code_digest(
 def may_be_tuned(method):
     """Whether an entry lets its settings be chosen, and leaves some open."""
     entry = CONFIG["methods"][method]
-    return entry["tune"] and bool(search_space(spec(method), entry["options"]))
+    return entry["tune"] and entry["pairs"] == "known" and bool(search_space(spec(method), entry["options"]))
 
 
 TUNED = [m for m in METHODS if RUN["tune"] and may_be_tuned(m)]

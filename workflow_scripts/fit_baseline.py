@@ -14,11 +14,15 @@ with entry.job(snakemake):
     spec = registry.specs()[snakemake.params.base]
     info = entry.RunInfo(seed=seed, code=snakemake.params.code)
     prepared = io.read_h5mu(snakemake.input.prepared, leave_out=() if spec.uses_counts else ("layers",))
-    known = Correspondence.load(snakemake.input.known, *(a.obs_names for a in prepared.mod.values()))
+    cells = [a.obs_names for a in prepared.mod.values()]
+    known, distrust = Correspondence.load(snakemake.input.known, *cells), ""
+    if snakemake.input.get("estimated"):
+        estimated = Correspondence.load(snakemake.input.estimated, *cells)
+        known, distrust = base.with_estimated(known, estimated, io.read_json(snakemake.input.info))
     n_cells = max((a.obs[ROLE] == TRAIN).sum() for a in prepared.mod.values())
     options, tuned = tuning.with_chosen(snakemake.params.options, snakemake.input.get("tuning"))
     n_types = len(base.shared_types(prepared, known)) if spec.min_types else 0
-    reason = base.reason_to_exclude(spec, known, n_cells, options, n_types)
+    reason = distrust or base.reason_to_exclude(spec, known, n_cells, options, n_types)
     latent, imputers = {}, {}
     if not reason:
         start = entry.time.perf_counter()

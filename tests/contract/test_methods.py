@@ -259,6 +259,17 @@ def test_with_fewer_pairs_it_is_excluded_with_the_numbers(name, data):
     assert reason == f"needs at least {n} known pairs, the scenario shows {n - 1}"
 
 
+def test_pairs_of_a_trusted_estimate_join_the_known_ones():
+    names = [f"c{i}" for i in range(4)]
+    known = Correspondence(sparse.csr_matrix(([1.0], ([0], [0])), (4, 4)), names, names)
+    f = np.array([[1, 0, 0, 0], [0, 0.6, 0.4, 0], [0, 0.7, 0.3, 0], [0, 0, 0, 0.2]])
+    estimated = Correspondence(sparse.csr_matrix(f), names, names)
+    both, why = base.with_estimated(known, estimated, {"trusted": True, "reason": "links agree"})
+    assert both.best_pairs().tolist() == [[0, 0], [2, 1], [3, 3]] and why == ""
+    same, why = base.with_estimated(known, estimated, {"trusted": False, "reason": "links do not"})
+    assert same is known and why == "the estimated correspondence is not trusted: links do not"
+
+
 @pytest.mark.parametrize("name", [n for n, s in SPECS.items() if s.max_cells(s.options)])
 def test_with_more_cells_it_is_excluded_with_the_numbers(name, data):
     spec, n = SPECS[name], SPECS[name].max_cells(SPECS[name].options)
@@ -481,7 +492,13 @@ def test_a_method_is_one_file(toy, data, tmp_path):
     checked = config.check(
         {"datasets": {}, "scenarios": {}, "run": {"methods": ["toy"]}, "methods": {"toy": {"options": {}}}}
     )
-    assert checked["methods"]["toy"] == {"base": "toy", "label": None, "options": {}, "tune": True}
+    assert checked["methods"]["toy"] == {
+        "base": "toy",
+        "label": None,
+        "options": {},
+        "tune": True,
+        "pairs": "known",
+    }
     with pytest.raises(InputError, match="no option 'powr'") as caught:
         config.check(
             {"datasets": {}, "scenarios": {}, "run": {}, "methods": {"toy": {"options": {"powr": 3}}}}

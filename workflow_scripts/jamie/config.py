@@ -45,7 +45,7 @@ def check(config: dict) -> dict:
     _select_rows(config["run"], rows)
     for name in config["run"]["methods"]:
         _check_known(name, {**registry.specs(), **config["methods"]}, "run: methods")
-        config["methods"].setdefault(name, {"base": None, "label": None, "options": {}, "tune": True})
+        config["methods"].setdefault(name, with_defaults({}, schema["$defs"]["method"], schema))
     for name, entry in config["methods"].items():
         entry["base"] = entry["base"] or name
         _check_method(name, entry)
@@ -108,6 +108,20 @@ def _check_method(name: str, entry: dict) -> None:
     _check_known(entry["base"], specs, f"methods: {name}: base")
     types, place = registry.option_types(entry["base"]), f"methods: {name}: options"
     _check_options(f"Method {name!r}", entry["options"], types, place)
+    if entry["pairs"] == "estimated" and not specs[entry["base"]].uses_pairs:
+        raise InputError(
+            f"Method {name!r} learns from no pair",
+            expected="`pairs: estimated` for a method that does",
+            found=f"base {entry['base']}",
+            change=f"methods: {name}: pairs",
+        )
+    if entry["pairs"] == "estimated" and specs[entry["base"]].trains:
+        raise InputError(
+            f"Method {name!r} weighs the estimated correspondence itself",
+            expected="its option `estimated`, `auto`, `always` or `never`",
+            found="`pairs: estimated`",
+            change=f"methods: {name}: pairs",
+        )
     specs[entry["base"]].check(entry["options"])
 
 

@@ -87,6 +87,7 @@ def test_the_shipped_config_passes():
         "label": "JAMIE (paper)",
         "options": {"preset": "paper"},
         "tune": False,
+        "pairs": "known",
     }
     assert checked["datasets"]["simulated_multiome"]["drop_empty"] is True
 
@@ -168,7 +169,9 @@ def test_defaults_are_filled_in_at_every_depth():
     }
     nowhere = {"url": None, "pypi": None, "member": None, "sha256": None}
     assert dataset["files"]["data"] == {"path": "mine.h5mu", **nowhere}
-    assert checked["methods"] == {"knn": {"base": "knn", "label": None, "options": {}, "tune": True}}
+    assert checked["methods"] == {
+        "knn": {"base": "knn", "label": None, "options": {}, "tune": True, "pairs": "known"}
+    }
     assert checked["run"]["tune"] is False and checked["run"]["trials"] == 12
 
 
@@ -520,3 +523,13 @@ def test_a_label_is_words_in_one_line(label):
     wrong = copy.deepcopy(SMALL)
     wrong["methods"] = {"odd": {"base": "knn", "label": label}}
     assert refusal(wrong).change == "`methods: odd: label`"
+
+
+@pytest.mark.parametrize(
+    ("base", "says"), [("unioncom", "learns from no pair"), ("jamie", "weighs the estimated")]
+)
+def test_only_a_method_that_learns_from_pairs_takes_those_of_the_estimate(base, says):
+    with pytest.raises(InputError, match=says):
+        config.check(
+            {"datasets": {}, "scenarios": {}, "methods": {"toy": {"base": base, "pairs": "estimated"}}}
+        )

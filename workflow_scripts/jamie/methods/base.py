@@ -16,6 +16,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
 
 from jamie import contract as c
 from jamie import io
@@ -31,6 +32,24 @@ def training_part(prepared, known: Correspondence):
     train = training_cells(prepared)
     first, second = train.mod.values()
     return train, known.align(first.obs_names, second.obs_names)
+
+
+def with_estimated(
+    known: Correspondence, estimated: Correspondence, info: dict
+) -> tuple[Correspondence, str]:
+    """Known pairs, and of cells without one the mutual best pairs of F~, as if they were known.
+
+    Returns
+    -------
+    F of the same cells; and why F~ is not used, empty if it is: then F is ``known``.
+    """
+    if not info["trusted"]:
+        return known, f"the estimated correspondence is not trusted: {info['reason']}"
+    pairs = estimated.best_pairs()
+    free = [np.asarray(known.matrix.sum(axis)).ravel() == 0 for axis in (1, 0)]
+    pairs = pairs[free[0][pairs[:, 0]] & free[1][pairs[:, 1]]]
+    added = sparse.csr_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), known.matrix.shape)
+    return Correspondence(known.matrix + added, known.row_names, known.col_names), ""
 
 
 def n_components(train, known: Correspondence | None, wanted: int | None) -> int:
