@@ -529,7 +529,6 @@ def test_a_label_is_words_in_one_line(label):
     ("base", "says"), [("unioncom", "learns from no pair"), ("jamie", "weighs the estimated")]
 )
 def test_only_a_method_that_learns_from_pairs_takes_those_of_the_estimate(base, says):
+    methods = {"toy": {"base": base, "pairs": "estimated"}}
     with pytest.raises(InputError, match=says):
-        config.check(
-            {"datasets": {}, "scenarios": {}, "methods": {"toy": {"base": base, "pairs": "estimated"}}}
-        )
+        config.check({"datasets": {}, "scenarios": {}, "run": {}, "methods": methods})
