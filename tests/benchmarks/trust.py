@@ -89,6 +89,17 @@ def without_most_frequent(a, b):
     return a, b[b.obs[LABELS] != a.obs[LABELS].value_counts().index[0]].copy()
 
 
+def placed_as(var: pd.DataFrame) -> Callable:
+    """Genes of the first lie where another table has them."""
+
+    def change(a, b):
+        where = var.reindex(a.var_names)
+        a.var = a.var.assign(**{column: where[column] for column in ("chrom", "start", "end", "strand")})
+        return a, b
+
+    return change
+
+
 def unlabelled(a, b):
     for side in (a, b):
         side.obs = side.obs.drop(columns=LABELS, errors="ignore")
@@ -151,7 +162,8 @@ def true_matches(data: Datasets) -> Iterator[Case]:
     yield data.case("SNARE-seq, no labels", *snareseq, True, unlabelled)
     yield data.case("SNARE-seq, 800 cells, no labels", *snareseq, True, drawn(800), unlabelled)
     yield data.case("SNARE-seq, other cells of either, no labels", *snareseq, True, apart, unlabelled)
-    yield data.case("RNA of Patch-seq, ATAC of SNARE-seq", ("patchseq_m1", "rna"), snareseq[1], True)
+    placed = placed_as(data.side(*snareseq[0])[0].var)
+    yield data.case("RNA of Patch-seq, ATAC of SNARE-seq", ("patchseq_m1", "rna"), snareseq[1], True, placed)
     yield data.case("scGEM, by labels alone", ("scgem", "rna"), ("scgem", "methylation"), True)
 
 

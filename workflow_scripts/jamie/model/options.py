@@ -129,7 +129,7 @@ class Options:
     contrastive: float = 2.0
     temperature: float = 0.3
     estimated: str = "auto"
-    estimated_in: tuple[str, ...] = ("alignment",)
+    estimated_in: tuple[str, ...] = ("alignment", "aggregation", "pairs")
     faults: tuple[str, ...] = ()
     folds: int = 3
     device: str = "auto"
