@@ -50,8 +50,7 @@ def told_apart(match: sparse.csr_matrix, z, sizes, k: int) -> np.ndarray:
 
     A cell of a kind that the other modality lacks still has nearest cells there. But these have nearer ones,
     and are not as far out in its direction. So this is the share of a row that lies on cells among whose
-    ``k`` nearest it is, times how near it is to the mean of its matches (1 up to the median of all rows);
-    squared, which tells such cells of PBMC and of simulated data better from others.
+    ``k`` nearest it is, times how near it is to the mean of its matches; 1 from the median of all rows on.
 
     Parameters
     ----------
@@ -72,7 +71,8 @@ def told_apart(match: sparse.csr_matrix, z, sizes, k: int) -> np.ndarray:
     sd = [np.maximum(u.std(axis=0), 1e-12) for u in sizes]
     own, other = (u / s * np.sqrt(sd[0] * sd[1]) for u, s in zip(sizes, sd, strict=True))
     away = np.linalg.norm(own - sparse.diags(1 / total) @ match @ other, axis=1)
-    return (np.minimum(1, mutual) * np.minimum(1, np.median(away) / np.maximum(away, 1e-12))) ** 2
+    share = mutual * np.minimum(1, np.median(away) / np.maximum(away, 1e-12))
+    return np.minimum(1, share / max(np.median(share), 1e-12))
 
 
 def top(f: sparse.csr_matrix, k: int) -> sparse.csr_matrix:

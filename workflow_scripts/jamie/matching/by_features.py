@@ -121,8 +121,6 @@ def _refined(drawn: Drawn, setting: Setting, given: Moments, known) -> Axes:
     for _ in range(ROUNDS):
         z = drawn.transform(axes, drawn.of_some)
         matrix = soft_match(z, some.k, known=known, groups=some.groups)
-        matrix = _believed(matrix, z, drawn.project(axes, drawn.of_some), known, some.k)
-        matrix = _believed(matrix.T, z[::-1], drawn.project(axes, drawn.of_some)[::-1], known.T, some.k).T
         moments = given + Moments.of(matrix, *drawn.of_some).scaled(own)
         axes = canonical.fit(moments, drawn.of_all, setting.ridge, N_AXES)
     return axes
