@@ -62,7 +62,7 @@ rule ingest_dataset:
         notices=f"{DATASET}/notices.tsv",
         inputs="resources/{dataset}/inputs.json",
     params:
-        entry=dataset_entry,
+        entry=sources_of(*READ),
         folders=folders_read,
         code=code_digest("data"),
     log:

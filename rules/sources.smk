@@ -3,6 +3,9 @@ from jamie import datasets_table
 from jamie.data.sources import content_digest, located, of_dataset
 from jamie.data.stored import in_storage, roles_in_storage
 
+# what ingest goes by: what a dataset says of annotation, of figures and of matching must not read it anew
+READ = "reader", "files", "options", "modalities", "cell_type", "batch", "correspondence", "drop_empty"
+
 
 def as_given(path):
     """A path as it is, whatever storage or prefix (of a module) the workflow's own files go to."""

@@ -123,3 +123,4 @@ def test_they_are_made_anew_where_their_sources_change_and_not_where_more_is_exp
         done = snakemake(linked_run, "-n", "results/by_file/linked_features.tsv", overlay=changed)
         assert done.returncode == 0, done.stderr
         assert ("rule link_features" in done.stdout + done.stderr) == again
+        assert "rule ingest_dataset" not in done.stdout + done.stderr
