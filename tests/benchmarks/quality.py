@@ -49,7 +49,7 @@ TARGETS = {
         ("pearson", "rna"): 0.105,
         ("pearson", "atac"): 0.017,
     },
-    # no pair, or a tenth of them: by linked features; CCA of the same pairs reaches the targets of paired_10 and _50
+    # by linked features, or in spite of none; the targets of paired_10 and paired_50 are what CCA reaches
     ("snareseq_mop", "paired_0"): {
         ("foscttm", ""): 0.155,
         ("lta", ""): 0.53,

@@ -27,6 +27,9 @@ def fit(x, f, options: Options, estimated: EstimatedCorrespondence | None, *, se
     FOSCTTM of the left-out pairs with and without it. Other arguments are those of
     `jamie.model.trainer.train`.
     """
+    if estimated is not None and estimated.info.get("regime") == "geometry":
+        # geometry tells where a kind of cell lies, not which cell is which: no partners to learn from
+        options = replace(options, estimated_in=tuple(t for t in options.estimated_in if t != "pairs"))
     use, said = _decide(x, f, options, estimated, seed)
     result = train(x, f, options, f_estimated=weighted(estimated) if use else None, seed=seed, **arguments)
     confidence = None if estimated is None else estimated.confidence
