@@ -81,8 +81,8 @@ class Options:
         or, without enough of these, where its own checks trust it), "always" or "never".
     estimated_in
         Where F~ enters, scaled by its confidence: "alignment" (the alignment term), "aggregation" (latents
-        are mixed over it), "pairs" (the two extra terms take its partners as pairs, unless geometry alone gives
-        them).
+        are mixed over it), "pairs" (the two extra terms take its partners as pairs, unless geometry alone
+        gives them).
     faults
         Faults of the reference to reproduce, for ablations: "pair_sampling" (batches of few distinct known
         pairs), "shared_logvar" (one cell's log variance in the KL term of all), "one_batch_stop" (early
