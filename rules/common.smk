@@ -63,16 +63,6 @@ def estimate_of(wildcards):
     return {role: f"{DATA}/estimated_{name}" for role, name in files.items()}
 
 
-def matched_for(wildcards):
-    """The estimated correspondence, where a method that is no JAMIE takes its pairs from it."""
-    if CONFIG["methods"][wildcards.method]["pairs"] == "known":
-        return {}
-    return {
-        "estimated": f"{DATA}/estimated_correspondence.npz",
-        "info": f"{DATA}/estimated_correspondence.json",
-    }
-
-
 ESTIMATED = [m for m in TRAINED if may_use_estimate(m)]
 ESTIMATED += [m for m in BASELINES if CONFIG["methods"][m]["pairs"] == "estimated"]
 # the method whose embedding the figures show and which completes the dataset

@@ -24,3 +24,13 @@ def tuning_code(wildcards):
     """Digest of how settings are chosen, and of the method's own code."""
     own = JAMIE_CODE if wildcards.method in TRAINED else baseline_code(wildcards)
     return f"{TUNING_CODE}.{own}"
+
+
+def matched_for(wildcards):
+    """The estimated correspondence, where a method that is no JAMIE takes its pairs from it."""
+    if CONFIG["methods"][wildcards.method]["pairs"] == "known":
+        return {}
+    return {
+        "estimated": f"{DATA}/estimated_correspondence.npz",
+        "info": f"{DATA}/estimated_correspondence.json",
+    }

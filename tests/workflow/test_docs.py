@@ -175,7 +175,7 @@ def test_example_is_a_valid_overlay(path):
     overlay = yaml.safe_load(path.read_text())
     checked = config.check(merged(overlay))
     three = ("seeds", "pairing_sweep", "ablation", "benchmark", "tuned", "cis_regulation", "wrong_pairs")
-    seeds = 3 if path.stem in three else 1
+    seeds = 5 if path.stem == "unpaired" else 3 if path.stem in three else 1
     assert checked["run"]["seeds"] == list(range(seeds))
     with_datasets = ("own_data", "cis_regulation", "wrong_pairs", "whole_genome", "hundred_thousand")
     more = {"ablation": {"methods"}, "many_datasets": {"datasets_table"}}

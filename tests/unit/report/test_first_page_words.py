@@ -196,12 +196,12 @@ SENTENCES = [
         {"facts": with_facts(n_known=200)},
     ),
     (
-        "matched by their geometry alone, which its own checks trust here",
+        "That cells are matched better than at random is all this says",
         {"facts": with_facts(n_known=0, estimates=[NEVER[0] | {"used": True}])},
         {"facts": with_facts(n_known=0, estimates=NEVER)},
     ),
     (
-        "the geometry of the two modalities does not say how they match",
+        "nothing shows that the modalities were matched rightly",
         {"facts": with_facts(n_known=0, estimates=NEVER)},
         {"facts": with_facts(n_known=300, estimates=NEVER)},
     ),
