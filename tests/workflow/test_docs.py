@@ -178,7 +178,7 @@ def test_example_is_a_valid_overlay(path):
     seeds = 5 if path.stem == "unpaired" else 3 if path.stem in three else 1
     assert checked["run"]["seeds"] == list(range(seeds))
     with_datasets = ("own_data", "cis_regulation", "wrong_pairs", "whole_genome", "hundred_thousand")
-    more = {"ablation": {"methods"}, "many_datasets": {"datasets_table"}}
+    more = {"ablation": {"methods"}, "many_datasets": {"datasets_table"}, "unpaired": {"datasets", "methods"}}
     more |= {name: {"datasets"} for name in with_datasets}
     assert set(overlay) == {"run"} | more.get(path.stem, set())
 
