@@ -1,5 +1,7 @@
 """Matching by linked features: known answers, and evidence that tells true links from wrong ones."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -165,6 +167,24 @@ def test_of_many_cells_some_are_drawn(multiome, monkeypatch):
     result = matched(rna, atac, table)
     assert result.matrix.shape == (N, N) and (np.asarray(result.matrix.sum(axis=1)) > 0).mean() > 0.9
     assert foscttm(result.coordinates, truth) < 0.15
+
+
+@pytest.mark.parametrize(("best", "n_cells"), [(30, N), (120, N), (240, N), (240, 600)])
+def test_left_out_links_choose_how_many_cells_take_part_in_the_rounds(best, n_cells, monkeypatch):
+    rounds, found = [], by_features._left_out_links
+    monkeypatch.setattr(
+        by_features,
+        "_left_out_links",
+        lambda drawn: replace(found(drawn), r={30: 0.8, best: 1.0}.get(drawn.reach, 0.5)),
+    )
+    monkeypatch.setattr(
+        by_features, "soft_match", lambda z, k, **more: rounds.append(k) or soft_match(z, k, **more)
+    )
+    rna, atac, table, _ = pair(n=n_cells)
+    result = matched(rna, atac, table)
+    tried = best if 2 * best <= n_cells else 30  # of cells, each could be matched with half at most
+    assert result.info["reach"] == tried and rounds[-3:] == [tried, tried, 30]
+    assert max(np.diff(result.matrix.indptr)) <= 30
 
 
 def test_evidence_of_links_by_hand():

@@ -19,6 +19,8 @@ WIDTHS = (30, 100, 400)  # components; left-out links choose
 N_AXES = 30
 WORTH = (0.0, 20.0, 100.0)  # pairs that the links count as; left-out pairs choose
 ROUNDS = 2  # of matching cells and fitting the coordinates anew; more drift away from the links
+REACH = (120, 240)  # cells that each is matched with in the rounds, where not as in F~; left-out links choose
+FEWEST_BEYOND = 2  # so many times as many cells there have to be
 SELF = 1.0, 0.3  # what matches count in the next round, of the links' worth; of each open cell beside pairs
 N_FOLDS = 3
 N_REFINED = 5000  # cells of a modality that tell of links and take part in the rounds
@@ -41,14 +43,18 @@ def estimate(problem: Problem) -> Estimate:
     widest = max(side.shape[1] for side in problem.x)
     widths = [w for w in WIDTHS if w < widest] + [min(widest, WIDTHS[-1])]
     found = {width: _left_out_links(drawn.wide(width)) for width in widths}
-    width = max(widths, key=lambda w: found[w].r - found[w].r_random)
-    drawn, judged = drawn.wide(width), found[width]
+    width = max(widths, key=lambda w: found[w].stands_out)
+    drawn = drawn.wide(width)
+    wider = [k for k in REACH if problem.k < k <= min(drawn.some.shape) // FEWEST_BEYOND]
+    found = {problem.k: found[width]} | {k: _left_out_links(replace(drawn, reach=k)) for k in wider}
+    reach = max(found, key=lambda k: found[k].stands_out)
+    drawn, judged = replace(drawn, reach=reach), found[reach]
     if len(problem.pairs) >= MIN_JUDGED:
         setting, confidence, info = _by_pairs(drawn)
     else:
         setting, confidence = UNPAIRED, evidence.probability([judged])
         info = {"regime": "links", "parts": {"left_out_links": confidence}, "reason": judged.in_words()}
-    info |= {"n_components": width, "components": {}, "notes": []}
+    info |= {"n_components": width, "reach": reach, "components": {}, "notes": []}
     axes = _refined(drawn, setting, _given(drawn, setting, problem.known), drawn.some.known)
     z = drawn.transform(axes, drawn.features)
     matrix = soft_match(z, problem.k, known=problem.known, groups=problem.groups)
@@ -68,6 +74,8 @@ class Drawn:
         Of those drawn, at most N_REFINED of a modality.
     values
         float32 (m_1, L), (m_2, L): of the linked features of those drawn.
+    reach
+        Cells that each is matched with in the rounds.
     features, of_some
         (n_1, d_1), (n_2, d_2) and (m_1, d_1), (m_2, d_2): the first components, of mean 0 over all cells.
     of_all
@@ -78,6 +86,7 @@ class Drawn:
     rows: tuple[np.ndarray, np.ndarray]
     some: Problem
     values: tuple[np.ndarray, np.ndarray]
+    reach: int
     features: tuple[np.ndarray, ...] = ()
     of_some: tuple[np.ndarray, ...] = ()
     of_all: tuple[np.ndarray, ...] = ()
@@ -87,7 +96,7 @@ class Drawn:
         rng = np.random.default_rng(problem.seed)
         rows = tuple(np.sort(rng.permutation(n)[:N_REFINED]) for n in problem.shape)
         some = problem.of(*rows)
-        return cls(problem, rows, some, some.linked.values())
+        return cls(problem, rows, some, some.linked.values(), problem.k)
 
     def wide(self, width: int) -> Drawn:
         """The same with so many components."""
@@ -120,7 +129,7 @@ def _refined(drawn: Drawn, setting: Setting, given: Moments, known) -> Axes:
     axes = canonical.fit(given, drawn.of_all, setting.ridge, N_AXES)
     for _ in range(ROUNDS):
         z = drawn.transform(axes, drawn.of_some)
-        matrix = soft_match(z, some.k, known=known, groups=some.groups)
+        matrix = soft_match(z, drawn.reach, known=known, groups=some.groups)
         moments = given + Moments.of(matrix, *drawn.of_some).scaled(own)
         axes = canonical.fit(moments, drawn.of_all, setting.ridge, N_AXES)
     return axes

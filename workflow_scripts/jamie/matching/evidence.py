@@ -43,8 +43,12 @@ class OfLinks:
     random: tuple[float, ...]
 
     @property
+    def stands_out(self) -> float:
+        return self.r - self.r_random
+
+    @property
     def z(self) -> float:
-        return (self.r - self.r_random) / max(self.sd_random, 1e-9)
+        return self.stands_out / max(self.sd_random, 1e-9)
 
     @property
     def log_odds(self) -> float:
