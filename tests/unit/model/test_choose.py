@@ -63,6 +63,16 @@ def test_left_out_pairs_decide(small_options, truth):
     assert ("brings 10 left-out pairs closer" in said["reason"]) == truth
 
 
+@pytest.mark.parametrize(("gains", "used"), [([0.1, 0.3], True), ([-0.1, 0.3], False), ([0, 0], False)])
+def test_a_gain_within_its_standard_error_is_none(small_options, monkeypatch, gains, used):
+    without = np.full(len(gains), 0.5)
+    monkeypatch.setattr(choose, "_trials", lambda *_: (without - gains, without))
+    matrix = identity(110, 95, 0, 80)
+    said = fit(small_options, identity(110, 95, 0, 50), estimated(matrix, check=matrix))
+    assert said["used"] == used and said["standard_error"] == pytest.approx(abs(gains[1] - gains[0]) / 2)
+    assert f"difference {0 - np.mean(gains):+.4f}, standard error" in said["reason"]
+
+
 @pytest.mark.parametrize(("confidence", "used"), [(0.7, True), (0.7, False)])
 def test_without_enough_pairs_the_estimates_own_evidence_decides(small_options, confidence, used):
     f_estimated = estimated(identity(110, 95, 0, 80), confidence, used)

@@ -78,7 +78,8 @@ class Options:
         latent means of known pairs.
     estimated
         Whether the estimated correspondence F~ is used: "auto" (where it brings left-out known pairs closer
-        or, without enough of these, where its own checks trust it), "always" or "never".
+        by more than a standard error or, without enough of these, where other evidence trusts it), "always"
+        or "never".
     estimated_in
         Where F~ enters, scaled by its confidence: "alignment" (the alignment term), "aggregation" (latents
         are mixed over it), "pairs" (the two extra terms take its partners as pairs, unless geometry alone
