@@ -169,6 +169,17 @@ def test_of_many_cells_some_are_drawn(multiome, monkeypatch):
     assert foscttm(result.coordinates, truth) < 0.15
 
 
+def test_what_links_chose_once_is_not_chosen_again(multiome, monkeypatch):
+    """It hangs on no known pair, so that of F~ without the left-out pairs is that of F~."""
+    rna, atac, table, truth = multiome
+    order = truth[np.argsort(truth[:, 0])][:60]
+    known = sparse.csr_matrix((np.ones(60, np.float32), (order[:, 0], order[:, 1])), (N, N))
+    first, fewer = matched(rna, atac, table), matched(rna, atac, table, known=known)
+    monkeypatch.setattr(by_features, "_left_out_links", None)
+    again = matched(rna, atac, table, known=known, chosen=first.chosen)
+    assert again.info == fewer.info and (again.matrix != fewer.matrix).nnz == 0
+
+
 @pytest.mark.parametrize(("best", "n_cells"), [(30, N), (120, N), (240, N), (240, 600)])
 def test_left_out_links_choose_how_many_cells_take_part_in_the_rounds(best, n_cells, monkeypatch):
     rounds, found = [], by_features._left_out_links

@@ -12,7 +12,7 @@ from jamie.linear.canonical import Axes, Moments
 from jamie.matching import confidence as trust
 from jamie.matching import evidence, linked
 from jamie.matching.assignment import soft_match, told_apart
-from jamie.matching.problem import Estimate, Problem
+from jamie.matching.problem import Chosen, Estimate, Problem
 
 MIN_JUDGED = 8  # known pairs from which leaving some out says something
 WIDTHS = (30, 100, 400)  # components; left-out links choose
@@ -40,26 +40,19 @@ UNPAIRED = Setting(ridge=1.0, worth=20.0)
 def estimate(problem: Problem) -> Estimate:
     """See `jamie.matching.estimate`; the problem has linked features, and components ordered by variance."""
     drawn = Drawn.of(problem)
-    widest = max(side.shape[1] for side in problem.x)
-    widths = [w for w in WIDTHS if w < widest] + [min(widest, WIDTHS[-1])]
-    found = {width: _left_out_links(drawn.wide(width)) for width in widths}
-    width = max(widths, key=lambda w: found[w].stands_out)
-    drawn = drawn.wide(width)
-    wider = [k for k in REACH if problem.k < k <= min(drawn.some.shape) // FEWEST_BEYOND]
-    found = {problem.k: found[width]} | {k: _left_out_links(replace(drawn, reach=k)) for k in wider}
-    reach = max(found, key=lambda k: found[k].stands_out)
-    drawn, judged = replace(drawn, reach=reach), found[reach]
+    chosen = problem.chosen or _by_left_out_links(drawn)
+    drawn, judged = replace(drawn.wide(chosen.n_components), reach=chosen.reach), chosen.of_links
     if len(problem.pairs) >= MIN_JUDGED:
         setting, confidence, info = _by_pairs(drawn)
     else:
         setting, confidence = UNPAIRED, evidence.probability([judged])
         info = {"regime": "links", "parts": {"left_out_links": confidence}, "reason": judged.in_words()}
-    info |= {"n_components": width, "reach": reach, "components": {}, "notes": []}
+    info |= {"n_components": chosen.n_components, "reach": chosen.reach, "components": {}, "notes": []}
     axes = _refined(drawn, setting, _given(drawn, setting, problem.known), drawn.some.known)
     z = drawn.transform(axes, drawn.features)
     matrix = soft_match(z, problem.k, known=problem.known, groups=problem.groups)
     matrix = _believed(matrix, z, drawn.project(axes, drawn.features), problem.known, problem.k)
-    return Estimate(matrix, round(confidence, 4), info, z, judged)
+    return Estimate(matrix, round(confidence, 4), info, z, chosen)
 
 
 @dataclass(frozen=True)
@@ -141,6 +134,19 @@ def _believed(matrix, z, sizes, known, k: int) -> sparse.csr_matrix:
     share = told_apart(matrix, z, sizes, k).astype(np.float32)
     share[np.asarray(known.sum(axis=1)).ravel() > 0] = 1
     return sparse.csr_matrix(sparse.diags(share) @ matrix)
+
+
+def _by_left_out_links(drawn: Drawn) -> Chosen:
+    """Components first, then how many cells each is matched with in the rounds."""
+    widest = max(side.shape[1] for side in drawn.problem.x)
+    widths = [w for w in WIDTHS if w < widest] + [min(widest, WIDTHS[-1])]
+    found = {width: _left_out_links(drawn.wide(width)) for width in widths}
+    width = max(widths, key=lambda w: found[w].stands_out)
+    drawn, k = drawn.wide(width), drawn.problem.k
+    wider = [more for more in REACH if k < more <= min(drawn.some.shape) // FEWEST_BEYOND]
+    found = {k: found[width]} | {more: _left_out_links(replace(drawn, reach=more)) for more in wider}
+    reach = max(found, key=lambda k: found[k].stands_out)
+    return Chosen(width, reach, found[reach])
 
 
 def _left_out_links(drawn: Drawn) -> evidence.OfLinks:

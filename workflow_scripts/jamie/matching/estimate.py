@@ -11,7 +11,7 @@ from jamie.data.linked import FEWEST
 from jamie.matching import evidence
 from jamie.matching.confidence import TRUSTED_FROM, TRUSTED_FROM_PAIRS
 from jamie.matching.linked import LinkedFeatures
-from jamie.matching.problem import Estimate, Problem
+from jamie.matching.problem import Chosen, Estimate, Problem
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ def estimate(
     max_cells: int = 3000,
     linked: LinkedFeatures | None = None,
     labels=None,
+    chosen: Chosen | None = None,
 ) -> Estimate:
     """Estimate F~.
 
@@ -67,6 +68,8 @@ def estimate(
     labels
         Pair of string arrays (n_1,), (n_2,), "" where none, or None: cell types, by which matches are judged
         where fewer than 8 pairs are known. They are not used to match.
+    chosen
+        Of an earlier estimate of the same cells and links, whatever pairs were known: chosen once, it holds.
 
     Raises
     ------
@@ -84,7 +87,7 @@ def estimate(
     sizes, notes = validate.neighbours(neighbours, min(map(len, x)))
     enough = linked if linked is not None and len(linked) >= FEWEST else None
     k = k or (K_LINKED if enough and method == "auto" else K)
-    problem = Problem(x, known, groups, k, sizes, n_landmarks, restarts, max_cells, seed, enough)
+    problem = Problem(x, known, groups, k, sizes, n_landmarks, restarts, max_cells, seed, enough, chosen)
     order, back = _own_order(x)
     result = _by_method(method, problem.of(*order))
     result.matrix = sparse.csr_matrix(result.matrix[back[0]][:, back[1]], dtype=np.float32)
@@ -111,9 +114,10 @@ def estimate(
 
 def _judge(result: Estimate, labels, seed: int) -> None:
     """Confidence and reason where too few pairs are known to tell: by left-out links, and by labels."""
+    of_links = result.chosen and result.chosen.of_links
     of_labels = evidence.of_labels(result.matrix, labels, seed)
-    found = [one for one in (result.of_links, of_labels) if one is not None]
-    for name, one in (("links", result.of_links), ("labels", of_labels)):
+    found = [one for one in (of_links, of_labels) if one is not None]
+    for name, one in (("links", of_links), ("labels", of_labels)):
         if one is not None:
             result.info[name] = one.to_dict()
     if found:

@@ -111,7 +111,7 @@ def estimate_prepared(
     pairs = left_out_pairs(f, seed)
     # with no pair left out, or none to find a partner for, F~ without the left-out pairs is F~
     if len(pairs) and result.info["regime"] != "known":
-        check = estimate(x, without_pairs(f, pairs), **options)
+        check = estimate(x, without_pairs(f, pairs), chosen=result.chosen, **options)
     everyone = [a.obs_names for a in mdata.mod.values()]
     f, check = (Correspondence(e.matrix, *names).align(*everyone) for e in (result, check))
     return EstimatedCorrespondence(f, result.confidence, result.info["trusted"], check, result.info)

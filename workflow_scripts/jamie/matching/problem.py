@@ -14,6 +14,15 @@ from jamie.matching.linked import LinkedFeatures
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """What left-out links chose: components, and cells matched with each in the rounds; how they fared."""
+
+    n_components: int
+    reach: int
+    of_links: OfLinks
+
+
+@dataclass(frozen=True)
 class Problem:
     """Two modalities to match, what is known of it, and how: every step takes this one thing.
 
@@ -29,6 +38,8 @@ class Problem:
         As of `jamie.matching.estimate`; ``neighbours`` are below the number of cells.
     linked
         Linked features of the same cells, None where there are too few.
+    chosen
+        What left-out links chose in an earlier estimate of the same cells, which hangs on no known pair.
     """
 
     x: tuple[np.ndarray, np.ndarray]
@@ -41,6 +52,7 @@ class Problem:
     max_cells: int
     seed: int
     linked: LinkedFeatures | None = None
+    chosen: Chosen | None = None
 
     @cached_property
     def pairs(self) -> np.ndarray:
@@ -76,12 +88,12 @@ class Estimate:
         confidence), ``components`` (of the neighbour graphs), ``notes``.
     coordinates
         The shared coordinates F~ follows from: float32 (n_1, r), (n_2, r) of unit length, or None.
-    of_links
-        How links left out of it fare, where it follows from links.
+    chosen
+        What links left out of it chose and how they fare, where it follows from links.
     """
 
     matrix: sparse.csr_matrix
     confidence: float
     info: dict = field(default_factory=dict)
     coordinates: tuple[np.ndarray, np.ndarray] | None = None
-    of_links: OfLinks | None = None
+    chosen: Chosen | None = None
