@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
+from jamie.data.correspondence import without_pairs
 from jamie.linear import canonical
 from jamie.linear.canonical import Axes, Moments
 from jamie.matching import confidence as trust
@@ -23,6 +24,7 @@ REACH = (120, 240)  # cells that each is matched with in the rounds, where not a
 FEWEST_BEYOND = 2  # so many times as many cells there have to be
 SELF = 1.0, 0.3  # what matches count in the next round, of the links' worth; of each open cell beside pairs
 N_FOLDS = 3
+N_JUDGED = 2000  # pairs left out at a time that are looked for
 N_REFINED = 5000  # cells of a modality that tell of links and take part in the rounds
 
 
@@ -48,7 +50,9 @@ def estimate(problem: Problem) -> Estimate:
         setting, confidence = UNPAIRED, evidence.probability([judged])
         info = {"regime": "links", "parts": {"left_out_links": confidence}, "reason": judged.in_words()}
     info |= {"n_components": chosen.n_components, "reach": chosen.reach, "components": {}, "notes": []}
-    axes = _refined(drawn, setting, _given(drawn, setting, problem.known), drawn.some.known)
+    of_pairs = Moments.of(problem.known, *drawn.features) if problem.known.nnz else None
+    given = _given(of_pairs, _of_links(drawn, setting.ridge), setting.worth)
+    axes = _refined(drawn, setting, given, drawn.some.known)
     z = drawn.transform(axes, drawn.features)
     matrix = soft_match(z, problem.k, known=problem.known, groups=problem.groups)
     matrix = _believed(matrix, z, drawn.project(axes, drawn.features), problem.known, problem.k)
@@ -105,13 +109,16 @@ class Drawn:
         return tuple(axes.transform(f, i) for i, f in enumerate(features))
 
 
-def _given(drawn: Drawn, setting: Setting, known, links=slice(None)) -> Moments:
-    """What known pairs (n_1, n_2) and links, some of them, say."""
-    parts = [Moments.of(known, *drawn.features)] if known.nnz else []
-    if setting.worth or not parts:
-        of_links = linked.moments(drawn.of_some, drawn.values, drawn.of_all, setting.ridge, links)
-        parts.append(of_links.scaled(setting.worth or UNPAIRED.worth))
-    return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+def _of_links(drawn: Drawn, ridge: float, which=slice(None)) -> Moments:
+    """What links, some of them, say."""
+    return linked.moments(drawn.of_some, drawn.values, drawn.of_all, ridge, which)
+
+
+def _given(of_pairs: Moments | None, of_links: Moments, worth: float) -> Moments:
+    """What known pairs and links say together; without pairs, the links alone."""
+    if of_pairs is None:
+        return of_links.scaled(worth or UNPAIRED.worth)
+    return of_pairs + of_links.scaled(worth) if worth else of_pairs
 
 
 def _refined(drawn: Drawn, setting: Setting, given: Moments, known) -> Axes:
@@ -153,10 +160,11 @@ def _left_out_links(drawn: Drawn) -> evidence.OfLinks:
     """Links left out in turn: are the partners of a cell's features high where the features are?"""
     n = len(drawn.some.linked)
     fold = np.arange(n) * N_FOLDS // n  # neighbours on the genome, which share peaks, are left out together
-    none, nobody = (sparse.csr_matrix(p.shape, dtype=np.float32) for p in (drawn.problem, drawn.some))
+    nobody = sparse.csr_matrix(drawn.some.shape, dtype=np.float32)
     tables = []
     for part in range(N_FOLDS):
-        given = _given(drawn, UNPAIRED, none, np.flatnonzero(fold != part))
+        of_links = _of_links(drawn, UNPAIRED.ridge, np.flatnonzero(fold != part))
+        given = _given(None, of_links, UNPAIRED.worth)
         z = drawn.transform(_refined(drawn, UNPAIRED, given, nobody), drawn.of_some)
         matrix = soft_match(z, drawn.some.k, groups=drawn.some.groups)
         tables.append(evidence.correlations(matrix, drawn.values, np.flatnonzero(fold == part)))
@@ -167,17 +175,20 @@ def _by_pairs(drawn: Drawn) -> tuple[Setting, float, dict]:
     """Ridge, and what the links are worth, by leaving known pairs out in turn."""
     problem = drawn.problem
     pairs, seed = problem.pairs, problem.seed
-    fold = np.random.default_rng(seed).permutation(len(pairs)) % min(N_FOLDS, len(pairs))
+    place = np.random.default_rng(seed).permutation(len(pairs))
+    pairs, fold = pairs[np.argsort(place)], np.arange(len(pairs)) % N_FOLDS
     settings = [Setting(ridge, worth) for ridge in canonical.RIDGES for worth in WORTH]
     found = {setting: [] for setting in settings}
-    for part in np.unique(fold):
-        shown = problem.known.tolil()
-        shown[pairs[fold == part, 0], pairs[fold == part, 1]] = 0
-        shown = shown.tocsr()
+    of_links = {ridge: _of_links(drawn, ridge) for ridge in canonical.RIDGES}
+    for part in range(N_FOLDS):
+        left_out = pairs[fold == part]
+        shown = without_pairs(problem.known, left_out)
+        of_pairs = Moments.of(shown, *drawn.features) if shown.nnz else None
         for setting in settings:
-            axes = canonical.fit(_given(drawn, setting, shown), drawn.of_all, setting.ridge, N_AXES)
+            given = _given(of_pairs, of_links[setting.ridge], setting.worth)
+            axes = canonical.fit(given, drawn.of_all, setting.ridge, N_AXES)
             z = drawn.transform(axes, drawn.features)
-            found[setting].append(trust.recovery(z, pairs[fold == part], seed))
+            found[setting].append(trust.recovery(z, left_out[:N_JUDGED], seed))
     found = {setting: np.concatenate(parts) for setting, parts in found.items()}
     best = min(settings, key=lambda setting: found[setting].mean())
     mean, confidence = float(found[best].mean()), trust.from_recovery(found[best])
