@@ -74,6 +74,9 @@ def main() -> None:
     table = pd.concat(tables)
     if table.empty:
         raise SystemExit("no results/*/*/*/seed*/values.tsv in these folders: run the workflow first")
+    table = table[table["status"] == "ok"]
+    if table.empty:
+        raise SystemExit("none of these models is calibrated: run without `folds: 0`")
     n_seeds = table.groupby(["dataset", "scenario"])["seed"].nunique()
     print(f"{n_seeds.min()} to {n_seeds.max()} seeds; lowest and highest of seeds, or of types\n")
     print(pd.DataFrame(rows_of(table)).to_markdown(index=False, floatfmt=".3f"))
