@@ -30,7 +30,7 @@ STAGES = {
     "correspondence": {
         "link_features": Need(240, 0.4, 3, 0.01, RAW),
         "make_correspondence": Need(90, 30, 1, 0.5, ("pairs",)),
-        "estimate_correspondence": Need(340, 1.7, 3, 0.075, PREPARED),
+        "estimate_correspondence": Need(270, 3.0, 3, 0.21, PREPARED),
     },
     "fits": {
         "tune_method": Need(440, 2.7, 2, 0.12, PREPARED),
