@@ -69,7 +69,7 @@ def ingest(folder: Path, **entry) -> dict:
         log=[str(about / "log")],
         input=Named(files=about / "files.json"),
         output=Outputs(folder),
-        params=Named(about={}, entry=ENTRY | {"files": {}} | entry),
+        params=Named(about={}, entry=ENTRY | {"files": {role: {"path": ""} for role in files}} | entry),
         wildcards=SimpleNamespace(dataset="fuzzed"),
         resources={},
     )

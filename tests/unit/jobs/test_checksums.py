@@ -133,7 +133,8 @@ def test_a_job_that_fails_leaves_no_record_of_what_it_would_have_written(outputs
 def test_a_download_that_was_spoilt_is_fetched_anew_by_deleting_its_list_too(outputs):
     io.write_json("files.json", {"rna": "results/d/a.tsv", "atac": "own.tsv"})
     Path("own.tsv").write_text("a file of the user")
-    job = SimpleNamespace(input=Input(files="files.json"), params=SimpleNamespace(entry={"files": {}}))
+    dataset = {"files": {"rna": {"url": "http://host/a.tsv"}, "atac": {"path": "own.tsv"}}}
+    job = SimpleNamespace(input=Input(files="files.json"), params=SimpleNamespace(entry=dataset))
     assert entry.fetched(job) == {"rna": Path("results/d/a.tsv"), "atac": Path("own.tsv")}
     Path("results/d/a.tsv").write_text("")
     with pytest.raises(InputError, match=r"rm results/d/a\.tsv files\.json;"):

@@ -34,7 +34,7 @@ def listed(indices):
 
 
 def test_indices_of_a_batch_by_hand():
-    batch = fed()
+    batch = fed(estimated_in=["alignment", "aggregation"])
     assert listed(batch.rows) == [[0, 1, 2, 3], [0, 1, 2]] and batch.n_own == N_OWN
     assert listed(batch.with_mass) == [[1], [0, 1]]
     assert listed(batch.pairs) == [[0, 0, 1], [0, 1, 0]]  # own cells only
