@@ -62,6 +62,7 @@ def allow_attempts():
 
 
 onstart:
+    look_when_jobs_end()
     allow_attempts()
     for notice in runs.cancel_earlier():
         logger.warning(notice)
