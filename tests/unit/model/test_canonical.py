@@ -1,11 +1,11 @@
-"""What the encoders see: the axes the known pairs share, the rest shrunk."""
+"""What the encoders see and latents start from: the axes the known pairs share, the rest shrunk."""
 
 import numpy as np
 import pytest
 import torch
 from scipy import sparse
 
-from jamie.model.canonical import input_axes
+from jamie.model.canonical import SharedAxes
 from jamie.model.network import JointVAE
 from jamie.model.options import Options
 from jamie.model.trainer import train
@@ -27,13 +27,17 @@ def pairs(n: int = N_CELLS, shown: int | None = None) -> sparse.csr_matrix:
     return sparse.diags((np.arange(n) < (n if shown is None else shown)).astype(np.float32)).tocsr()
 
 
+def maps(x, f, strength=STRENGTH):
+    return SharedAxes.of(x, f, strength).maps
+
+
 def strength_of_inputs(axes: np.ndarray) -> np.ndarray:
     return np.linalg.norm(axes, axis=1)
 
 
 def test_what_is_shared_comes_first_and_noise_is_small():
     x = two_views()
-    for side, axes in zip(x, input_axes(x, pairs(), STRENGTH), strict=True):
+    for side, axes in zip(x, maps(x, pairs()), strict=True):
         assert axes.shape == (side.shape[1],) * 2 and axes.dtype == np.float32
         spread = (side @ axes).std(axis=0)
         assert spread[0] > 4 * spread[1:].max()
@@ -43,7 +47,7 @@ def test_what_is_shared_comes_first_and_noise_is_small():
 
 def test_both_modalities_come_to_lie_side_by_side():
     x = two_views()
-    first, second = (side @ axes for side, axes in zip(x, input_axes(x, pairs(), STRENGTH), strict=True))
+    first, second = (side @ axes for side, axes in zip(x, maps(x, pairs()), strict=True))
     assert np.corrcoef(first[:, 0], second[:, 0])[0, 1] > 0.95
 
 
@@ -53,21 +57,21 @@ def test_more_ridge_shrinks_more():
     x = x[0], x[0] @ rotation * np.linspace(1, 0.2, 6).astype(np.float32)
     ratios = []
     for strength in (10.0, 1000.0):
-        spread = (x[1] @ input_axes(x, pairs(), strength)[1]).std(axis=0)
+        spread = (x[1] @ maps(x, pairs(), strength)[1]).std(axis=0)
         ratios.append(spread[0] / spread[-1])
     assert ratios[1] > 2 * ratios[0]
 
 
 def test_fewer_pairs_than_inputs_leave_the_input_as_it_is():
     x = two_views()
-    assert input_axes(x, pairs(shown=5), STRENGTH) is None
-    assert input_axes(x, pairs(shown=6), STRENGTH) is not None
+    assert SharedAxes.of(x, pairs(shown=5), STRENGTH) is None
+    assert SharedAxes.of(x, pairs(shown=6), STRENGTH) is not None
 
 
 def test_a_soft_pair_counts_by_its_value():
     x = two_views()
-    assert input_axes(x, pairs(shown=10) * 0.5, STRENGTH) is None
-    certain, soft = input_axes(x, pairs(), STRENGTH), input_axes(x, pairs() * 0.5, STRENGTH / 2)
+    assert SharedAxes.of(x, pairs(shown=10) * 0.5, STRENGTH) is None
+    certain, soft = maps(x, pairs()), maps(x, pairs() * 0.5, STRENGTH / 2)
     for a, b in zip(certain, soft, strict=True):
         np.testing.assert_allclose(np.abs(a), np.abs(b), atol=1e-5)
 
@@ -85,22 +89,49 @@ def test_a_fit_learns_its_axes_from_fitted_cells_only():
     before = train(x, f, options, progress=False).model
     after = train(other, f, options, progress=False).model
     of_fit = tuple(side[rows] for side, rows in zip(x, fit_rows, strict=True))
-    expected = input_axes(of_fit, f[fit_rows[0]][:, fit_rows[1]], options.canonical_ridge)
-    for a, b, axes in zip(before.vaes, after.vaes, expected, strict=True):
+    expected = SharedAxes.of(of_fit, f[fit_rows[0]][:, fit_rows[1]], options.canonical_ridge)
+    for a, b, axes in zip(before.vaes, after.vaes, expected.maps, strict=True):
         torch.testing.assert_close(a.axes, b.axes)
         torch.testing.assert_close(a.axes, torch.as_tensor(axes))
+        torch.testing.assert_close(a.shared, b.shared)
+        torch.testing.assert_close(a.shared.diag(), torch.as_tensor(expected.latent[:4]))
 
 
-def test_the_encoder_sees_the_input_along_the_axes():
+def test_latents_start_from_what_is_shared_beyond_chance():
+    x = two_views()
+    latent = SharedAxes.of(x, pairs(), STRENGTH).latent
+    assert latent.shape == (5,) and latent.dtype == np.float32
+    assert 0.9 < latent[0] <= 1
+    assert not latent[1:].any()
+
+
+def test_where_nothing_is_shared_latents_start_at_nothing():
+    views = ((two_views(seed=seed)[0], two_views(seed=100 + seed)[1]) for seed in range(40))
+    starts = np.array([SharedAxes.of(x, pairs(), STRENGTH).latent for x in views])
+    assert (starts.any(axis=1)).sum() <= 6  # one in 20 by chance: more than 6 of 40 at p < 0.005
+    assert (starts < 0.6).all()
+
+
+@pytest.mark.parametrize("beyond", [[1.0, 0.5], [0.0, 0.0]])
+def test_the_encoder_sees_the_input_along_the_axes_and_adds_to_them(beyond):
     model = JointVAE((3, 2), small()).eval()
     x = torch.randn(7, 3)
-    before = model.vaes[0].encode(x)[0]
+    mu, log_var = model.vaes[0].encode(x)
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0].astype(np.float32)
-    model.set_axes((turn, np.eye(2, dtype=np.float32)))
-    torch.testing.assert_close(model.vaes[0].encode(x @ torch.as_tensor(turn).T)[0], before)
+    model.set_axes(SharedAxes((turn, np.eye(2, dtype=np.float32)), np.array(beyond, np.float32)))
+    found = model.vaes[0].encode(x @ torch.as_tensor(turn).T)
+    torch.testing.assert_close(found[0][:, :2], mu[:, :2] + x[:, :2] * torch.tensor(beyond))
+    torch.testing.assert_close(found[0][:, 2:], mu[:, 2:])
+    torch.testing.assert_close(found[1], log_var)
+
+
+def test_a_latent_of_fewer_dimensions_takes_the_first_coordinates():
+    model = JointVAE((6, 5), Options.of(hidden_layers=[8], n_latent=3, device="cpu"))
+    model.set_axes(SharedAxes.of(two_views(), pairs(), STRENGTH))
+    assert model.vaes[0].shared.shape == (6, 3) and model.vaes[1].shared.shape == (5, 3)
 
 
 def test_without_the_option_there_are_no_axes():
     fitted = train(two_views(), pairs(), small(canonical_ridge=None), progress=False).model
-    assert not any("axes" in name for name in fitted.state_dict())
+    assert not any("axes" in name or "shared" in name for name in fitted.state_dict())
     assert Options.of("paper").canonical_ridge is None

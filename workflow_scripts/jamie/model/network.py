@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from jamie.model.canonical import SharedAxes
 from jamie.model.options import Options
 
 CHUNK = 8192  # cells encoded at once
@@ -42,7 +43,9 @@ def _stack(widths: list[int], dropout: float) -> nn.Sequential:
 class VAE(nn.Module):
     """Encoder to (mu, log variance) and decoder, with BatchNorm, LeakyReLU and dropout.
 
-    With the option ``canonical_ridge`` the encoder sees x @ axes, a fixed map (see `jamie.model.canonical`).
+    With the option ``canonical_ridge`` the encoder sees x @ axes, a fixed map, and the latent mean is what
+    known pairs share along these axes beyond chance, plus what the network adds: where pairs are few, it has
+    little to add that holds. See `jamie.model.canonical`.
 
     Parameters
     ----------
@@ -55,7 +58,9 @@ class VAE(nn.Module):
         unit = n_input if options.hidden_relative else 1
         self.mixed = options.precision == "mixed"
         hidden = [max(2, round(width * unit)) for width in options.hidden_layers]
-        self.register_buffer("axes", None if options.canonical_ridge is None else torch.eye(n_input))
+        plain = options.canonical_ridge is None
+        self.register_buffer("axes", None if plain else torch.eye(n_input))
+        self.register_buffer("shared", None if plain else torch.zeros(n_input, options.n_latent))
         self.input_dropout = Dropout(options.input_dropout)
         self.encoder = _stack([n_input, *hidden], options.dropout)
         self.mu = nn.Linear(hidden[-1], options.n_latent)
@@ -66,9 +71,11 @@ class VAE(nn.Module):
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """x (b, p) to mu (b, d) and log variance (b, d)."""
         with self._precision(x):
-            turned = x if self.axes is None else x @ self.axes
-            h = self.encoder(self.input_dropout(turned))
+            turned = self.input_dropout(x if self.axes is None else x @ self.axes)
+            h = self.encoder(turned)
             mu, log_var = self.mu(h), self.log_var(h)
+            if self.shared is not None:
+                mu = mu + turned @ self.shared
         return mu.float(), log_var.float().clamp(-10, 10)
 
     @torch.no_grad()
@@ -98,10 +105,12 @@ class JointVAE(nn.Module):
         self.vaes = nn.ModuleList([VAE(n, options) for n in n_inputs])
         self.log_delta = nn.Parameter(torch.zeros(()))
 
-    def set_axes(self, axes: tuple[np.ndarray, np.ndarray]) -> None:
-        """The maps (p_1, p_1), (p_2, p_2) through which the encoders see their input, at first as it is."""
-        for vae, values in zip(self.vaes, axes, strict=True):
+    def set_axes(self, shared: SharedAxes) -> None:
+        """How the encoders see their input, and where their latents start; at first as it is, and at 0."""
+        for vae, values in zip(self.vaes, shared.maps, strict=True):
+            n = min(len(shared.latent), vae.shared.shape[1])
             vae.axes.copy_(torch.as_tensor(values))
+            vae.shared[:n, :n] = torch.diag(torch.as_tensor(shared.latent[:n]))
 
     def encode(self, axis: int, x: np.ndarray) -> np.ndarray:
         """Latent means of cells x (n, p) of the first or the second modality: float32 (n, d)."""

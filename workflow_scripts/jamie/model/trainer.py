@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from jamie.contract import HISTORY_COLUMNS
 from jamie.device import choose_device
-from jamie.model.canonical import input_axes
+from jamie.model.canonical import SharedAxes
 from jamie.model.checkpoint import Checkpoint, digest_of
 from jamie.model.feed import DeviceBatch, Feed
 from jamie.model.graphs import Graphs
@@ -137,9 +137,9 @@ class Trainer:
     def _network(self, x: tuple[np.ndarray, np.ndarray], f: sparse.csr_matrix) -> JointVAE:
         model = JointVAE(tuple(v.shape[1] for v in x), self.options).to(self.device)
         if self.options.canonical_ridge is not None:
-            axes = input_axes(x, f, self.options.canonical_ridge)
-            if axes is not None:
-                model.set_axes(axes)
+            shared = SharedAxes.of(x, f, self.options.canonical_ridge)
+            if shared is not None:
+                model.set_axes(shared)
         if self.options.compile:
             model.compile_networks()
         return model
