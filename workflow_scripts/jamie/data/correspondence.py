@@ -62,12 +62,7 @@ class Correspondence:
 
     def best_pairs(self) -> np.ndarray:
         """Rows and columns that are each other's strongest partner: int (n_pairs, 2)."""
-        rows, cols, _ = strongest_partners(self.matrix)
-        by_col, by_row, _ = strongest_partners(self.matrix.T)
-        back = np.full(self.matrix.shape[1], -1)
-        back[by_col] = by_row
-        mutual = back[cols] == rows
-        return np.column_stack([rows[mutual], cols[mutual]]).astype(np.int64)
+        return best_pairs(self.matrix)
 
     def align(self, row_names, col_names) -> Correspondence:
         """The same F for other cells or another order; cells it does not know get no partner."""
@@ -121,6 +116,16 @@ class Correspondence:
                     change="delete the file and run the workflow again",
                 )
         return result
+
+
+def best_pairs(matrix: sparse.csr_matrix) -> np.ndarray:
+    """Rows and columns that are each other's strongest partner: int (n_pairs, 2)."""
+    rows, cols, _ = strongest_partners(matrix)
+    by_col, by_row, _ = strongest_partners(matrix.T)
+    back = np.full(matrix.shape[1], -1)
+    back[by_col] = by_row
+    mutual = back[cols] == rows
+    return np.column_stack([rows[mutual], cols[mutual]]).astype(np.int64)
 
 
 def strongest_partners(f: sparse.spmatrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -94,8 +94,9 @@ class _Check:
         self.model, self.target, self.state = model, target, model.states[target]
         self.is_count = self.state["values"] == c.COUNTS
         adata, given = prepared.mod[target], prepared.mod[source]
-        self.latent = model.encode(model.model_input(prepared, source), source)[source_rows]
-        self.group = model.calibration.grouping(given.obs.iloc[source_rows], self.latent)
+        inputs = model.model_input(prepared, source)[source_rows]
+        self.imputed = model.imputed(inputs, source)
+        self.group = model.calibration.grouping(given.obs.iloc[source_rows], model.encode(inputs, source))
         names, n_cells = np.unique(self.group.astype(str), return_counts=True)
         self.names = names[(n_cells >= MIN_CELLS) & (names != EVERYONE)].tolist()
         score, threshold = model.unlikeness(prepared, source)
@@ -123,7 +124,8 @@ class _Check:
             y = dense(adata.layers[c.COUNTS][rows]).astype(float)
         else:
             y = preprocess.invert(x, self.state)
-        v, group = self.model.decode(self.latent[part], self.target), self.group[part]
+        v = self.model.projections[self.target].inverse(self.imputed[part])
+        group = self.group[part]
         native = self.model.to_native(v, self.target)
         for total, values in (
             (self.n, ~missing),

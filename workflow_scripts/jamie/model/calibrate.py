@@ -134,7 +134,7 @@ def calibrate(model, train, crossfit: CrossFit) -> Calibration:
     groups = {m: grouping(train.mod[m].obs, latents[m]) for m in model.modalities}
     found = Calibration({}, {}, crossfit.reference, grouping, n_pairs)
     for name in model.modalities:
-        target = _Target(model, train.mod[name], name, crossfit, latents, groups, grouping.names)
+        target = _Target(model, train, name, crossfit, groups, grouping.names)
         found.native[name], found.intervals[name] = target.fit()
     return found
 
@@ -142,8 +142,8 @@ def calibrate(model, train, crossfit: CrossFit) -> Calibration:
 class _Target:
     """Calibration of one modality as it is imputed from the other, in blocks of features."""
 
-    def __init__(self, model, adata, name: str, crossfit: CrossFit, latents, groups, names: list[str]):
-        source = next(m for m in model.modalities if m != name)
+    def __init__(self, model, train, name: str, crossfit: CrossFit, groups, names: list[str]):
+        adata, source = train.mod[name], next(m for m in model.modalities if m != name)
         self.state, self.name, self.crossfit = model.states[name], name, crossfit
         self.projection, self.names = model.projections[name], [EVERYONE, *names]
         rows = crossfit.pairs(name)
@@ -156,8 +156,8 @@ class _Target:
         low, high = (_flat(end) for end in (adata.X.min(axis=0), adata.X.max(axis=0)))
         self.widest = high - low
         self.means = _Means(adata, _places(groups[name], self.names), rows, len(self.names))
-        some = latents[source][_some(len(latents[source]), model.seed)]
-        self.population = model.components(some, name)
+        some = train.mod[source].X[_some(train.mod[source].n_obs, model.seed)]
+        self.population = model.imputed(model.projections[source].transform(some), source)
         self.size_weights = np.zeros(1)
         if self.state["values"] == "counts":
             size = adata.obs[preprocess.SIZE].to_numpy(float)

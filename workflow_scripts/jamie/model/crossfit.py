@@ -46,6 +46,8 @@ class Fold:
         (n_pairs, k).
     imputed_alone
         The same of all cells of the other modality without a known partner: float32 (n_alone, k).
+    regressed, regressed_alone
+        What the direct regression of that fit adds to either, until `CrossFit.weigh`; empty without one.
     projections
         What these components are, by modality.
     """
@@ -55,6 +57,8 @@ class Fold:
     imputed: dict[str, np.ndarray]
     imputed_alone: dict[str, np.ndarray]
     projections: dict[str, Projection]
+    regressed: dict[str, np.ndarray] = field(default_factory=dict)
+    regressed_alone: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass
@@ -71,12 +75,34 @@ class CrossFit:
         At most as many as were asked for.
     reference
         By modality, the first fit, as new cells are compared with it; not saved here, but with the model.
+    shares
+        By target, what the decoder weighs beside the direct regression, of all folds together; empty where
+        there is none. Not saved here, but with the model.
     """
 
     modalities: tuple[str, str]
     alone: dict[str, np.ndarray]
     folds: list[Fold] = field(default_factory=list)
     reference: dict[str, Reference] = field(default_factory=dict)
+    shares: dict[str, float] = field(default_factory=dict)
+
+    def weigh(self, train) -> None:
+        """Put together what decoders and regressions say, as they predict the left-out pairs best."""
+        from jamie.model.direct import share
+
+        folds = [fold for fold in self.folds if fold.regressed]
+        for axis, name in enumerate(self.modalities if folds else ()):
+            x, parts = train.mod[name].X, []
+            for fold in folds:
+                measured = fold.projections[name].transform(x[fold.rows[axis][: fold.n_pairs]])
+                parts.append((measured, fold.imputed[name], fold.regressed[name]))
+            self.shares[name] = own = share(*map(np.concatenate, zip(*parts, strict=True)))
+            for fold in folds:
+                for said, regressed in (
+                    (fold.imputed, fold.regressed),
+                    (fold.imputed_alone, fold.regressed_alone),
+                ):
+                    said[name] = (own * said[name] + (1 - own) * regressed.pop(name)).astype(np.float32)
 
     def save(self, folder: str | Path) -> None:
         """Write ``folds.safetensors`` and ``folds.json``; the folder appears whole or not at all."""
@@ -166,6 +192,7 @@ def cross_fit(train, f: sparse.csr_matrix, f_estimated, options: Options, n_comp
         n_done += n_pairs or min(map(len, rows))
         if n_done >= ENOUGH:
             break
+    found.weigh(train)
     return found
 
 
@@ -201,6 +228,9 @@ def deal(f: sparse.csr_matrix, n_folds: int, seed: int) -> list[tuple[tuple[np.n
 def _fit_fold(
     train, f, f_estimated, options: Options, n_components: int, seed: int, rows, n_pairs: int, alone
 ) -> tuple[Fold, list[_Part], object]:
+    import torch
+
+    from jamie.model import direct
     from jamie.model.trainer import train as fit
     from jamie.model.watch import submatrix
 
@@ -217,16 +247,23 @@ def _fit_fold(
         seed=seed,
         progress=False,
     ).model
-    names, imputed, imputed_alone = list(train.mod), {}, {}
+    names = list(train.mod)
+    projections = {name: part.projection for name, part in zip(names, parts, strict=True)}
+    fold = Fold(rows, n_pairs, {}, {}, projections)
+    ways = (
+        direct.fit(tuple(part.fitted for part in parts), submatrix(f, keep), seed) if options.direct else []
+    )
     for i, part in enumerate(parts):
         target = names[1 - i]
-        pairs, others = (
-            model.encode(i, part.projection.transform(cells))
-            for cells in (part.left[:n_pairs], train.mod[names[i]].X[alone[i]])
-        )
-        imputed[target], imputed_alone[target] = model.decode(1 - i, pairs), model.decode(1 - i, others)
-    projections = {name: part.projection for name, part in zip(names, parts, strict=True)}
-    return Fold(rows, n_pairs, imputed, imputed_alone, projections), parts, model
+        for cells, decoded, regressed in (
+            (part.left[:n_pairs], fold.imputed, fold.regressed),
+            (train.mod[names[i]].X[alone[i]], fold.imputed_alone, fold.regressed_alone),
+        ):
+            x = part.projection.transform(cells)
+            decoded[target] = model.decode(1 - i, model.encode(i, x))
+            if ways:
+                regressed[target] = ways[i](torch.as_tensor(x)).numpy()
+    return fold, parts, model
 
 
 @dataclass

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FORMAT = 4  # of the saved model
+FORMAT = 5  # of the saved model
 
 
 class JAMIE:
@@ -90,7 +90,7 @@ class JAMIE:
             end.
         """
         from jamie.matching.prepared import estimate_prepared
-        from jamie.model import choose
+        from jamie.model import choose, direct
         from jamie.model.reference import pieces_for
 
         prepared = self._prepared(mdata)
@@ -112,16 +112,12 @@ class JAMIE:
             m: Projection.fit(seen.mod[m].X, self.states[m]["sd"], n_components) for m in self.modalities
         }
         f, estimated = known.matrix, estimated.align(*names) if estimated else None
-        result = choose.fit(
-            tuple(self.projections[m].transform(mdata.mod[m].X) for m in self.modalities),
-            f,
-            self.options,
-            estimated,
-            seed=self.seed,
-            progress=self.progress,
-            checkpoint=checkpoint,
-        )
+        inputs = tuple(self.projections[m].transform(mdata.mod[m].X) for m in self.modalities)
+        told = {"seed": self.seed, "progress": self.progress, "checkpoint": checkpoint}
+        result = choose.fit(inputs, f, self.options, estimated, **told)
         self.model, self.history_, self.fit_info_ = result.model, result.history, result.info
+        if self.options.direct:
+            self.model.set_direct(direct.fit(inputs, f, self.seed))
         self._calibrate(mdata, f, choose.weighted(estimated) if result.info["estimated"]["used"] else None)
         if checkpoint is not None:
             Path(checkpoint).unlink(missing_ok=True)
@@ -138,10 +134,12 @@ class JAMIE:
         start = time.perf_counter()
         n_components = max(len(p.components) for p in self.projections.values())  # fewer of few features
         self.crossfit_ = cross_fit(train, f, f_estimated, self.options, n_components, self.seed)
+        self.model.weigh(list(self.crossfit_.shares.values())[::-1])
         self.calibration = calibrate(self, train, self.crossfit_)
         self.fit_info_["calibration"] = {
             "n_folds": len(self.crossfit_.folds),
             "n_pairs": self.calibration.n_pairs,
+            "shares": self.crossfit_.shares,
             "seconds": round(time.perf_counter() - start, 3),
         }
 
@@ -175,8 +173,10 @@ class JAMIE:
         """The same for a slice of cells at a time, for outputs that do not fit in memory."""
         self._check_modality(source)
         self._check_modality(target)
-        latent = self.encode(self.model_input(mdata, source), source)
-        return lambda rows: self.decode(latent[rows], target)
+        x = self.model_input(mdata, source)
+        if source == target:
+            return lambda rows: self.decode(self.encode(x[rows], source), target)
+        return lambda rows: self.projections[target].inverse(self.imputed(x[rows], source))
 
     def feature_names(self, modality: str) -> np.ndarray:
         """Names of the features the model knows, in the order of its columns."""
@@ -293,6 +293,7 @@ class JAMIE:
         from safetensors.numpy import load_file
 
         from jamie.device import choose_device
+        from jamie.model import direct
         from jamie.model.calibrate import Calibration
         from jamie.model.network import JointVAE
 
@@ -327,9 +328,9 @@ class JAMIE:
             saved.check_sound(self.states, self.projections, _with_prefix(arrays, "network."))
             n_inputs = tuple(len(self.projections[m].components) for m in self.modalities)
             self.model = JointVAE(n_inputs, self.options)
-            self.model.load_state_dict(
-                {k: torch.as_tensor(v) for k, v in _with_prefix(arrays, "network.").items()}
-            )
+            network = {k: torch.as_tensor(v) for k, v in _with_prefix(arrays, "network.").items()}
+            self.model.set_direct(direct.empty(network))
+            self.model.load_state_dict(network)
             self.model.to(choose_device(device)).eval()
             self.fit_info_ = config["fit_info"]
             if config["calibration"] is not None:
@@ -377,6 +378,10 @@ class JAMIE:
     def encode(self, x: np.ndarray, modality: str) -> np.ndarray:
         """Latent means, float32 (n, d), from scaled principal components (n, k) as of `model_input`."""
         return self.model.encode(self.modalities.index(modality), x)
+
+    def imputed(self, x: np.ndarray, source: str) -> np.ndarray:
+        """Model input of the other modality, float32 (n, k), from that of ``source`` (n, k)."""
+        return self.model.impute(self.modalities.index(source), x)
 
     def components(self, latent: np.ndarray, target: str) -> np.ndarray:
         """Principal components of modality ``target`` from latents (n, d): float32 (n, k)."""

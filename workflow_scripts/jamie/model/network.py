@@ -98,12 +98,31 @@ class VAE(nn.Module):
 
 
 class JointVAE(nn.Module):
-    """Two VAEs and the learned delta > 0 that balances the two sides of the aggregation."""
+    """Two VAEs and the learned delta > 0 that balances the two sides of the aggregation.
+
+    Attributes
+    ----------
+    direct
+        By source, how it is imputed from beside the decoder (`jamie.model.direct`), once a fit has learned
+        it; or nothing.
+    """
 
     def __init__(self, n_inputs: tuple[int, int], options: Options):
         super().__init__()
         self.vaes = nn.ModuleList([VAE(n, options) for n in n_inputs])
         self.log_delta = nn.Parameter(torch.zeros(()))
+        self.direct = nn.ModuleList()
+
+    def set_direct(self, ways: nn.ModuleList) -> None:
+        """How to impute from either modality beside the decoder."""
+        self.direct = ways.to(self.log_delta.device)
+
+    def weigh(self, shares: list[float]) -> None:
+        """What the decoder weighs beside the direct way, by source; none: the decoder is all there is."""
+        if not shares:
+            self.direct = nn.ModuleList()
+        for way, share in zip(self.direct, shares, strict=True):
+            way.share.fill_(share)
 
     def set_axes(self, shared: SharedAxes) -> None:
         """How the encoders see their input, and where their latents start; at first as it is, and at 0."""
@@ -120,6 +139,22 @@ class JointVAE(nn.Module):
     def decode(self, axis: int, z: np.ndarray) -> np.ndarray:
         """Latents (n, d) decoded as the first or the second modality: float32 (n, p)."""
         return self.vaes[axis].decode(self._tensor(z)).cpu().numpy()
+
+    def imputed(self, axis: int, x: torch.Tensor) -> torch.Tensor:
+        """Model input of the first or the second modality (b, p) to that of the other (b, q)."""
+        decoded = self.vaes[1 - axis].decode(self.vaes[axis].encode(x)[0])
+        if not self.direct:
+            return decoded
+        direct = self.direct[axis]
+        return direct.share * decoded + (1 - direct.share) * direct(x)
+
+    @torch.no_grad()
+    def impute(self, axis: int, x: np.ndarray) -> np.ndarray:
+        """The same of any number of cells: float32 (n, p) to float32 (n, q)."""
+        starts = range(0, max(len(x), 1), CHUNK)
+        return np.concatenate(
+            [self.imputed(axis, self._tensor(x[i : i + CHUNK])).cpu().numpy() for i in starts]
+        )
 
     def _tensor(self, values: np.ndarray) -> torch.Tensor:
         return torch.as_tensor(values, device=self.log_delta.device)

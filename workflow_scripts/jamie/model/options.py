@@ -84,6 +84,9 @@ class Options:
         Where F~ enters, scaled by its confidence: "alignment" (the alignment term), "aggregation" (latents
         are mixed over it), "pairs" (the two extra terms take its partners as pairs, unless geometry alone
         gives them).
+    direct
+        What is imputed is the mean of what the decoder says and of what a kernel ridge regression does,
+        weighted by how either predicts left-out known pairs (`jamie.model.direct`). Latents stay as they are.
     faults
         Faults of the reference to reproduce, for ablations: "pair_sampling" (batches of few distinct known
         pairs), "shared_logvar" (one cell's log variance in the KL term of all), "one_batch_stop" (early
@@ -132,6 +135,7 @@ class Options:
     temperature: float = 0.3
     estimated: str = "auto"
     estimated_in: tuple[str, ...] = ("alignment", "aggregation", "pairs")
+    direct: bool = True
     faults: tuple[str, ...] = ()
     folds: int = 3
     device: str = "auto"
@@ -236,6 +240,7 @@ PRESETS = {
         gamma=1.0,
         cross_reconstruction=0.0,
         contrastive=0.0,
+        direct=False,
         estimated="always",
         estimated_in=("alignment",),
     ),

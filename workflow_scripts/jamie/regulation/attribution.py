@@ -1,10 +1,10 @@
 """Which features of one modality drive the imputation of the other: attributions of JAMIE, for every pair.
 
-An imputed value is f_g(x) = h(x W) . c_g + constant: principal components of the source, encoder, the other
-decoder, inverse principal components of the target. Only h, between a few dozen components on either side,
-is not linear. So integrated gradients (Sundararajan et al., ICML 2017) need its Jacobian alone, once per cell
-for all features: with J_i its mean over the straight path from the mean training cell to cell i, source
-feature p moves target feature g by
+An imputed value is f_g(x) = h(x W) . c_g + constant: principal components of the source, encoder and the
+other decoder beside a kernel regression, inverse principal components of the target. Only h, between a few
+dozen components on either side, is not linear. So integrated gradients (Sundararajan et al., ICML 2017) need
+its Jacobian alone, once per cell for all features: with J_i its mean over the straight path from the mean
+training cell to cell i, source feature p moves target feature g by
 
     phi_pg(i) = (x_ip - mean x_p) (w_p . J_i' c_g),        sum over p = f_g(x_i) - f_g(mean x)
 
@@ -61,7 +61,9 @@ class Imputation(nn.Module):
     def __init__(self, model, source: str, target: str):
         super().__init__()
         first, second = (model.modalities.index(name) for name in (source, target))
+        self.networks, self.axis = model.model, first
         self.encoder, self.decoder = model.model.vaes[first], model.model.vaes[second]
+        self.direct = model.model.direct[first] if model.model.direct else None
         into, back = linear_in(model.projections[source]), linear_out(model.projections[target])
         device = next(self.encoder.parameters()).device
         for name, values in zip(("w_in", "b_in", "w_out", "b_out"), (*into, *back), strict=True):
@@ -77,7 +79,7 @@ class Imputation(nn.Module):
 
     def core(self, scores: torch.Tensor) -> torch.Tensor:
         """Components of the source (b, k_source) to components of the target (b, k_target)."""
-        return self.decode(self.encode(scores))
+        return self.networks.imputed(self.axis, scores)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.core(x @ self.w_in + self.b_in) @ self.w_out + self.b_out
@@ -205,15 +207,20 @@ def path_jacobians(imputation: Imputation, scores: torch.Tensor) -> np.ndarray:
     encoder = torch.func.vmap(torch.func.jacrev(lambda s: imputation.encode(s[None])[0]))
     decoder = torch.func.vmap(torch.func.jacfwd(lambda z: imputation.decode(z[None])[0]))
     total = np.empty((len(scores), k_target, k_source), dtype=np.float32)
+    steps = (np.arange(POINTS, dtype=np.float32) + 0.5) / POINTS
     for start in range(0, len(scores), _AT_ONCE):
         rows = slice(start, start + _AT_ONCE)
         end, found = scores[rows].to(device), 0
-        for step in (np.arange(POINTS, dtype=np.float32) + 0.5) / POINTS:
+        for step in steps:
             point = end * step
             with torch.no_grad():
                 latent = imputation.encode(point)
             found = found + torch.bmm(decoder(latent), encoder(point)).detach()
-        total[rows] = (found / POINTS).cpu().numpy()
+        found = found / len(steps)
+        if imputation.direct is not None:
+            share = imputation.direct.share
+            found = share * found + (1 - share) * imputation.direct.path_jacobians(end, steps)
+        total[rows] = found.cpu().numpy()
     return total
 
 

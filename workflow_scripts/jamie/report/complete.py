@@ -105,8 +105,9 @@ def write_completed(
     with io.atomic(path) as temporary:
         completed.write(str(temporary), compression="lzf")
         for m, (other, partners) in sides.items():
-            guess = _latent_of_partners(latent[m], latent[other], partners)
-            lacking = latent[other][_without_partner(partners.T)]
+            imputed = model.imputed(inputs[other], other)
+            guess = _of_partners(model.components(latent[m], m), imputed, partners)
+            lacking = imputed[_without_partner(partners.T)]
             CompletedValues(mdata.mod[m], model, m, guess, lacking).write(temporary)
         joined.carry_over(temporary, mdata, originals)
 
@@ -129,8 +130,8 @@ def _without_partner(f) -> np.ndarray:
     return np.flatnonzero(np.diff(f.tocsr().indptr) == 0)
 
 
-def _latent_of_partners(own: np.ndarray, other: np.ndarray, partners) -> np.ndarray:
-    """Latents (n, d) to impute what a cell misses from: of its partners, else its own."""
+def _of_partners(own: np.ndarray, other: np.ndarray, partners) -> np.ndarray:
+    """Components (n, k) of what a cell misses: as imputed from its partners, else from its own latent."""
     weight = np.asarray(partners.sum(axis=1))
     return np.where(weight > 0, (partners @ other) / np.maximum(weight, 1e-12), own).astype(np.float32)
 

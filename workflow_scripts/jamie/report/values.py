@@ -27,9 +27,9 @@ class CompletedValues:
     modality
         Its name.
     guess
-        float32 (n_measured, d), latents from which a value that a measured cell misses is imputed.
+        float32 (n_measured, k), principal components from which a value is taken that a measured cell misses.
     lacking
-        float32 (n_lacking, d), latents of the cells that lack the modality.
+        float32 (n_lacking, k), imputed principal components of the cells that lack the modality.
     """
 
     def __init__(self, adata, model, modality: str, guess: np.ndarray, lacking: np.ndarray):
@@ -62,16 +62,16 @@ class CompletedValues:
     def native(self, part: slice):
         """In native units: as measured; imputed, what `JAMIE.to_native` says."""
 
-        def imputed(latent):
-            return self.model.to_native(self._impute(latent), self.modality)
+        def imputed(components):
+            return self.model.to_native(self._impute(components), self.modality)
 
         return self._joined(part, lambda rows: self.raw.X[rows][:, self.where], imputed)
 
     def open(self, part: slice):
         """Of peaks: 1 or 0 as measured; imputed, the chance that there is a count."""
 
-        def imputed(latent):
-            return self.model.to_open(self._impute(latent), self.modality)
+        def imputed(components):
+            return self.model.to_open(self._impute(components), self.modality)
 
         return self._joined(part, lambda rows: (self.raw.X[rows][:, self.where] > 0).astype(float), imputed)
 
@@ -81,14 +81,14 @@ class CompletedValues:
         return self._joined(
             part,
             lambda rows: np.zeros((rows.stop - rows.start, *shape), bool),
-            lambda latent: np.ones((len(latent), *shape), bool),
+            lambda components: np.ones((len(components), *shape), bool),
         )
 
-    def _impute(self, latent: np.ndarray) -> np.ndarray:
-        return self.model.decode(latent, self.modality)
+    def _impute(self, components: np.ndarray) -> np.ndarray:
+        return self.model.projections[self.modality].inverse(components)
 
     def _joined(self, part: slice, measured, imputed):
-        """``measured(rows)``, what is missing there imputed, above ``imputed(latents)`` of other cells."""
+        """``measured(rows)``, what is missing there imputed, above ``imputed(components)`` of others."""
         n, parts = self.raw.n_obs, []
         if part.start < n:
             rows = slice(part.start, min(part.stop, n))

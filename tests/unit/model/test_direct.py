@@ -1,0 +1,78 @@
+"""The direct way of imputation: the regression it is, its Jacobian, its weight, and where it has no part."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+from jamie import JAMIE
+from jamie.linear.kernel import KernelRidge
+from jamie.model import direct
+
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
+
+def sides(n: int = 80, seed: int = 0):
+    """Components (n, 3) and (n, 2): the second is a curve of the first."""
+    x = np.random.default_rng(seed).normal(size=(n, 3)).astype(np.float32)
+    return x, np.column_stack([np.cos(x[:, 0]), x[:, 1] * x[:, 2]]).astype(np.float32)
+
+
+def pairs(n: int = 80, known: int = 60) -> sparse.csr_matrix:
+    return sparse.diags((np.arange(n) < known).astype(np.float32)).tocsr()
+
+
+def test_it_is_the_regression_of_the_known_pairs():
+    x, y = sides()
+    there, back = direct.fit((x, y), pairs(), seed=0)
+    for way, a, b in ((there, x, y), (back, y, x)):
+        of_pairs = KernelRidge.fit(a[:60].astype(float), b[:60].astype(float), 0)
+        np.testing.assert_allclose(way(torch.as_tensor(a)), of_pairs.predict(a), atol=1e-5)
+
+
+@pytest.mark.parametrize(("known", "n_ways"), [(19, 0), (20, 2)])
+def test_few_pairs_are_no_regression(known, n_ways):
+    assert len(direct.fit(sides(), pairs(known=known), seed=0)) == n_ways
+
+
+def test_jacobians_are_those_of_autograd():
+    x, y = sides()
+    way = direct.fit((x, y), pairs(), seed=0)[0]
+    steps = (np.arange(4) + 0.5) / 4
+    found = way.path_jacobians(torch.as_tensor(x[:5]), steps)
+    jacobian = torch.func.vmap(torch.func.jacrev(lambda cell: way(cell[None])[0]))
+    expected = sum(jacobian(torch.as_tensor(x[:5]) * step) for step in steps) / len(steps)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_the_better_of_both_weighs_more_and_few_pairs_weigh_both_alike():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(1000, 4))
+    good, bad = (truth + sd * rng.normal(size=truth.shape) for sd in (0.1, 3.0))
+    assert direct.share(truth, good, bad) > 0.9
+    assert direct.share(truth, bad, good) < 0.1
+    assert direct.share(truth[:10], good[:10], bad[:10]) == pytest.approx((10 + 50) / 110, abs=0.01)
+    assert direct.share(truth[:0], good[:0], bad[:0]) == 0.5
+    alike = truth + 0.5 * rng.normal(size=truth.shape)
+    assert direct.share(truth, alike, truth + 0.5 * rng.normal(size=truth.shape)) == pytest.approx(
+        0.5, abs=0.05
+    )
+    assert direct.share(truth, alike, alike) == pytest.approx(
+        50 / 1100
+    )  # they say the same: any weight will do
+
+
+def test_latents_have_no_part_in_it(prepared_multiome):
+    options = {"max_epochs": 2, "min_steps": 2, "folds": 0, "device": "cpu", "progress": False}
+    model, alone = (JAMIE(direct=on, **options).fit(prepared_multiome) for on in (True, False))
+    for a, b in zip(
+        model.embed(prepared_multiome).values(), alone.embed(prepared_multiome).values(), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+    x = model.model_input(prepared_multiome, "rna")
+    both = model.imputed(x, "rna")
+    decoded = model.components(model.encode(x, "rna"), "atac")
+    regressed = model.model.direct[0](torch.as_tensor(x)).numpy()
+    np.testing.assert_allclose(both, (decoded + regressed) / 2, atol=1e-5)
+    np.testing.assert_array_equal(alone.imputed(x, "rna"), decoded)
+    assert not JAMIE("paper").options.direct
