@@ -28,7 +28,7 @@ def pairs(n: int = N_CELLS, shown: int | None = None) -> sparse.csr_matrix:
 
 
 def maps(x, f, strength=STRENGTH):
-    return SharedAxes.of(x, f, strength).maps
+    return SharedAxes.of(x, f, strength, start=False).maps
 
 
 def strength_of_inputs(axes: np.ndarray) -> np.ndarray:
@@ -64,13 +64,13 @@ def test_more_ridge_shrinks_more():
 
 def test_fewer_pairs_than_inputs_leave_the_input_as_it_is():
     x = two_views()
-    assert SharedAxes.of(x, pairs(shown=5), STRENGTH) is None
-    assert SharedAxes.of(x, pairs(shown=6), STRENGTH) is not None
+    assert SharedAxes.of(x, pairs(shown=5), STRENGTH, start=True) is None
+    assert SharedAxes.of(x, pairs(shown=6), STRENGTH, start=True) is not None
 
 
 def test_a_soft_pair_counts_by_its_value():
     x = two_views()
-    assert SharedAxes.of(x, pairs(shown=10) * 0.5, STRENGTH) is None
+    assert SharedAxes.of(x, pairs(shown=10) * 0.5, STRENGTH, start=True) is None
     certain, soft = maps(x, pairs()), maps(x, pairs() * 0.5, STRENGTH / 2)
     for a, b in zip(certain, soft, strict=True):
         np.testing.assert_allclose(np.abs(a), np.abs(b), atol=1e-5)
@@ -81,7 +81,7 @@ def small(**options) -> Options:
 
 
 def test_a_fit_learns_its_axes_from_fitted_cells_only():
-    x, f, options = two_views(), pairs(), small(validation_fraction=0.2)
+    x, f, options = two_views(), pairs(), small(validation_fraction=0.2, residual=True)
     fit_rows, watched = validation_split(f, options.validation_fraction, 0)
     other = tuple(side.copy() for side in x)
     for side, rows in zip(other, watched, strict=True):
@@ -89,7 +89,7 @@ def test_a_fit_learns_its_axes_from_fitted_cells_only():
     before = train(x, f, options, progress=False).model
     after = train(other, f, options, progress=False).model
     of_fit = tuple(side[rows] for side, rows in zip(x, fit_rows, strict=True))
-    expected = SharedAxes.of(of_fit, f[fit_rows[0]][:, fit_rows[1]], options.canonical_ridge)
+    expected = SharedAxes.of(of_fit, f[fit_rows[0]][:, fit_rows[1]], options.canonical_ridge, start=True)
     for a, b, axes in zip(before.vaes, after.vaes, expected.maps, strict=True):
         torch.testing.assert_close(a.axes, b.axes)
         torch.testing.assert_close(a.axes, torch.as_tensor(axes))
@@ -99,22 +99,23 @@ def test_a_fit_learns_its_axes_from_fitted_cells_only():
 
 def test_latents_start_from_what_is_shared_beyond_chance():
     x = two_views()
-    latent = SharedAxes.of(x, pairs(), STRENGTH).latent
+    latent = SharedAxes.of(x, pairs(), STRENGTH, start=True).latent
     assert latent.shape == (5,) and latent.dtype == np.float32
     assert 0.9 < latent[0] <= 1
     assert not latent[1:].any()
+    assert not SharedAxes.of(x, pairs(), STRENGTH, start=False).latent.any()
 
 
 def test_where_nothing_is_shared_latents_start_at_nothing():
     views = ((two_views(seed=seed)[0], two_views(seed=100 + seed)[1]) for seed in range(40))
-    starts = np.array([SharedAxes.of(x, pairs(), STRENGTH).latent for x in views])
+    starts = np.array([SharedAxes.of(x, pairs(), STRENGTH, start=True).latent for x in views])
     assert (starts.any(axis=1)).sum() <= 6  # one in 20 by chance: more than 6 of 40 at p < 0.005
     assert (starts < 0.6).all()
 
 
 @pytest.mark.parametrize("beyond", [[1.0, 0.5], [0.0, 0.0]])
 def test_the_encoder_sees_the_input_along_the_axes_and_adds_to_them(beyond):
-    model = JointVAE((3, 2), small()).eval()
+    model = JointVAE((3, 2), small(residual=True)).eval()
     x = torch.randn(7, 3)
     mu, log_var = model.vaes[0].encode(x)
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0].astype(np.float32)
@@ -126,12 +127,13 @@ def test_the_encoder_sees_the_input_along_the_axes_and_adds_to_them(beyond):
 
 
 def test_a_latent_of_fewer_dimensions_takes_the_first_coordinates():
-    model = JointVAE((6, 5), Options.of(hidden_layers=[8], n_latent=3, device="cpu"))
-    model.set_axes(SharedAxes.of(two_views(), pairs(), STRENGTH))
+    model = JointVAE((6, 5), Options.of(hidden_layers=[8], n_latent=3, residual=True, device="cpu"))
+    model.set_axes(SharedAxes.of(two_views(), pairs(), STRENGTH, start=True))
     assert model.vaes[0].shared.shape == (6, 3) and model.vaes[1].shared.shape == (5, 3)
 
 
 def test_without_the_option_there_are_no_axes():
-    fitted = train(two_views(), pairs(), small(canonical_ridge=None), progress=False).model
+    options = small(canonical_ridge=None, residual=True)
+    fitted = train(two_views(), pairs(), options, progress=False).model
     assert not any("axes" in name or "shared" in name for name in fitted.state_dict())
     assert Options.of("paper").canonical_ridge is None

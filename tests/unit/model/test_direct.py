@@ -76,3 +76,36 @@ def test_latents_have_no_part_in_it(prepared_multiome):
     np.testing.assert_allclose(both, (decoded + regressed) / 2, atol=1e-5)
     np.testing.assert_array_equal(alone.imputed(x, "rna"), decoded)
     assert not JAMIE("paper").options.direct
+
+
+@pytest.fixture(scope="module")
+def calibrated(prepared_multiome):
+    options = {"max_epochs": 3, "min_steps": 3, "folds": 2, "device": "cpu", "progress": False}
+    return JAMIE(direct=True, residual=True, **options).fit(prepared_multiome)
+
+
+def test_what_calibrates_is_weighted_as_what_is_imputed(calibrated):
+    shares = calibrated.fit_info_["calibration"]["shares"]
+    assert set(shares) == set(calibrated.modalities)
+    first, second = calibrated.modalities
+    for axis, target in enumerate((second, first)):
+        assert 0 <= shares[target] < 1
+        assert calibrated.model.direct[axis].share.item() == pytest.approx(shares[target])
+    assert not any(fold.regressed or fold.regressed_alone for fold in calibrated.crossfit_.folds)
+
+
+def test_it_is_saved_with_the_model(calibrated, prepared_multiome, tmp_path):
+    calibrated.save(tmp_path / "model")
+    again = JAMIE.load(tmp_path / "model", device="cpu")
+    for source, target in (calibrated.modalities, calibrated.modalities[::-1]):
+        found = again.impute(prepared_multiome, source, target)
+        np.testing.assert_array_equal(found, calibrated.impute(prepared_multiome, source, target))
+        assert again.model.direct[0].share.item() == calibrated.model.direct[0].share.item()
+
+
+def test_few_pairs_leave_the_decoder_alone(prepared_multiome):
+    options = {"max_epochs": 2, "min_steps": 2, "folds": 2, "device": "cpu", "progress": False}
+    names = [a.obs_names for a in prepared_multiome.mod.values()]
+    known = sparse.csr_matrix((np.ones(25), (np.arange(25), np.arange(25))), tuple(map(len, names)))
+    model = JAMIE(direct=True, **options).fit(prepared_multiome, known)
+    assert not len(model.model.direct)  # 25 pairs, but the cross-fits have 12 each, too few to weigh it by

@@ -13,9 +13,10 @@ from jamie.regulation.attribution import Explained, Imputation, Influence, measu
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
-@pytest.fixture(scope="module")
-def model(prepared_multiome, small_options):
-    return JAMIE(seed=0, progress=False, **small_options | {"max_epochs": 30}).fit(prepared_multiome)
+@pytest.fixture(scope="module", params=[{}, {"direct": True, "residual": True}], ids=["decoder", "both"])
+def model(request, prepared_multiome, small_options):
+    options = small_options | {"max_epochs": 30} | request.param
+    return JAMIE(seed=0, progress=False, **options).fit(prepared_multiome)
 
 
 @pytest.fixture(scope="module", params=["atac", "rna"])

@@ -25,9 +25,9 @@ class SharedAxes:
         but small, so that a network fitted to few cells has less noise to learn by heart.
     latent
         float32 (min(p_1, p_2),): what the first coordinates, x @ map, are multiplied with as the start of the
-        latent. Correlation beyond chance over correlation: 0 from the first coordinate on that correlates by
-        no more than the first does in some of 19 draws of pairs at random (parallel analysis; Horn,
-        Psychometrika 30, 179-185, 1965).
+        latent; all 0 where that is not asked for. Correlation beyond chance over correlation: 0 from the one
+        on that correlates by no more than the first does in some of 19 draws of pairs at random (parallel
+        analysis; Horn, Psychometrika 30, 179-185, 1965).
     """
 
     maps: tuple[np.ndarray, np.ndarray]
@@ -35,7 +35,13 @@ class SharedAxes:
 
     @classmethod
     def of(
-        cls, x: tuple[np.ndarray, np.ndarray], f: sparse.csr_matrix, strength: float, seed: int = 0
+        cls,
+        x: tuple[np.ndarray, np.ndarray],
+        f: sparse.csr_matrix,
+        strength: float,
+        *,
+        start: bool,
+        seed: int = 0,
     ) -> SharedAxes | None:
         """Axes of known pairs; None with fewer than inputs, which cannot tell the axes apart.
 
@@ -47,13 +53,17 @@ class SharedAxes:
             Their known correspondence (n_1, n_2); a soft pair counts by its value.
         strength
             Ridge of the canonical correlation times the number of pairs: fewer pairs, more shrinkage.
+        start
+            Whether ``latent`` is asked for.
+        seed
+            Of the draws for it.
         """
         n_pairs = float(f.sum())
         if n_pairs < max(side.shape[1] for side in x):
             return None
         of_all = tuple(canonical.covariance(side) for side in x)
         _, axes, correlation = canonical.canonical(Moments.of(f, *x), of_all, strength / n_pairs)
-        chance = _by_chance(x, f, of_all, strength / n_pairs, seed)
+        chance = _by_chance(x, f, of_all, strength / n_pairs, seed) if start else np.inf
         beyond = np.sqrt(np.maximum(correlation**2 - chance**2, 0)) / np.maximum(correlation, 1e-12)
         # the wider modality has axes without a counterpart, which count as the last one that has
         scaled = [a * np.pad(correlation, (0, a.shape[1] - len(correlation)), mode="edge") for a in axes]

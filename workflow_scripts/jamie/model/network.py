@@ -43,9 +43,9 @@ def _stack(widths: list[int], dropout: float) -> nn.Sequential:
 class VAE(nn.Module):
     """Encoder to (mu, log variance) and decoder, with BatchNorm, LeakyReLU and dropout.
 
-    With the option ``canonical_ridge`` the encoder sees x @ axes, a fixed map, and the latent mean is what
-    known pairs share along these axes beyond chance, plus what the network adds: where pairs are few, it has
-    little to add that holds. See `jamie.model.canonical`.
+    With the option ``canonical_ridge`` the encoder sees x @ axes, a fixed map; with ``residual``, too, the
+    latent mean is what known pairs share along these axes beyond chance, plus what the network adds: where
+    pairs are few, it has little to add that holds. See `jamie.model.canonical`.
 
     Parameters
     ----------
@@ -59,8 +59,9 @@ class VAE(nn.Module):
         self.mixed = options.precision == "mixed"
         hidden = [max(2, round(width * unit)) for width in options.hidden_layers]
         plain = options.canonical_ridge is None
+        shared = None if plain or not options.residual else torch.zeros(n_input, options.n_latent)
         self.register_buffer("axes", None if plain else torch.eye(n_input))
-        self.register_buffer("shared", None if plain else torch.zeros(n_input, options.n_latent))
+        self.register_buffer("shared", shared)
         self.input_dropout = Dropout(options.input_dropout)
         self.encoder = _stack([n_input, *hidden], options.dropout)
         self.mu = nn.Linear(hidden[-1], options.n_latent)
@@ -127,9 +128,10 @@ class JointVAE(nn.Module):
     def set_axes(self, shared: SharedAxes) -> None:
         """How the encoders see their input, and where their latents start; at first as it is, and at 0."""
         for vae, values in zip(self.vaes, shared.maps, strict=True):
-            n = min(len(shared.latent), vae.shared.shape[1])
             vae.axes.copy_(torch.as_tensor(values))
-            vae.shared[:n, :n] = torch.diag(torch.as_tensor(shared.latent[:n]))
+            if vae.shared is not None:
+                n = min(len(shared.latent), vae.shared.shape[1])
+                vae.shared[:n, :n] = torch.diag(torch.as_tensor(shared.latent[:n]))
 
     def encode(self, axis: int, x: np.ndarray) -> np.ndarray:
         """Latent means of cells x (n, p) of the first or the second modality: float32 (n, d)."""

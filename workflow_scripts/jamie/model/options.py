@@ -35,6 +35,9 @@ class Options:
         The encoders see their input along the canonical axes of the known pairs, each scaled by its
         correlation; this over the number of pairs is the ridge of that correlation. None: the components as
         they are, as with fewer known pairs than components.
+    residual
+        With ``canonical_ridge``: latents are what known pairs share beyond chance along these axes, plus what
+        the network adds to it, instead of all that the network makes (`jamie.model.canonical`).
     n_latent
         Dimensions of the latent space, d.
     hidden_layers
@@ -107,6 +110,7 @@ class Options:
 
     n_components: int | None = None
     canonical_ridge: float | None = 100.0
+    residual: bool = False
     n_latent: int = 32
     hidden_layers: tuple[float, ...] = (256, 128)
     hidden_relative: bool = False
@@ -135,7 +139,7 @@ class Options:
     temperature: float = 0.3
     estimated: str = "auto"
     estimated_in: tuple[str, ...] = ("alignment", "aggregation", "pairs")
-    direct: bool = True
+    direct: bool = False
     faults: tuple[str, ...] = ()
     folds: int = 3
     device: str = "auto"
@@ -216,6 +220,7 @@ PRESETS = {
     "paper": Options(
         n_components=512,
         canonical_ridge=None,
+        residual=False,
         n_latent=32,
         hidden_layers=(2, 1),
         hidden_relative=True,

@@ -137,7 +137,7 @@ class Trainer:
     def _network(self, x: tuple[np.ndarray, np.ndarray], f: sparse.csr_matrix) -> JointVAE:
         model = JointVAE(tuple(v.shape[1] for v in x), self.options).to(self.device)
         if self.options.canonical_ridge is not None:
-            shared = SharedAxes.of(x, f, self.options.canonical_ridge)
+            shared = SharedAxes.of(x, f, self.options.canonical_ridge, start=self.options.residual)
             if shared is not None:
                 model.set_axes(shared)
         if self.options.compile:
