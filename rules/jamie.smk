@@ -6,6 +6,7 @@ JAMIE_CODE = code_digest(
     "matching/prepared.py",
     "device.py",
     "linear/canonical.py",
+    "linear/kernel.py",
     "data/correspondence.py",
     *PROJECTION_CODE,
 )

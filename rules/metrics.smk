@@ -79,6 +79,7 @@ rule summarise_run:
             "evaluation/calibration.py",
             "evaluation/tuning.py",
             "regulation/collect.py",
+            "regulation/linking.py",
             "plots/drivers.py",
         ),
     log:

@@ -40,6 +40,7 @@ def summary_input(datasets):
         "known": every(f"{DATA}/correspondence.npz", **first),
         "pairs": every(f"{DATASET}/pairs.npz", dataset=datasets),
         "findings": every(f"{DATASET}/findings.tsv", dataset=datasets),
+        "linked": every(f"{DATASET}/linked_features.json", dataset=datasets) if ESTIMATED else [],
         "pairing": every(f"{DATASET}/pairing.tsv", dataset=datasets) if PAIRING else [],
         "checked": every(f"{METHOD}/values.tsv", dataset=datasets, method=CALIBRATED),
         "drivers": every(f"{DATASET}/drivers.tsv", dataset=datasets) if EXPLAINED else [],

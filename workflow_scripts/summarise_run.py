@@ -7,20 +7,22 @@ from jamie.data import findings
 from jamie.data.correspondence import Correspondence
 from jamie.evaluation import planner
 from jamie.plots.drivers import driver_words
-from jamie.regulation import collect
+from jamie.regulation import collect, linking
 from jamie.report import failures, first_page
 
 with entry.job(snakemake, judges=("run_info", "checked", "drivers", "links", "near")):
     p = snakemake.params
-    runs = [(dataset, scenario) for dataset in p.datasets for scenario in p.scenarios]
+    noticed = [findings.from_table(io.read_table(path)) for path in snakemake.input.findings]
+    for found, path in zip(noticed, snakemake.input.linked, strict=False):  # none, where nothing is estimated
+        found += linking.as_notices(io.read_json(path)["notes"])
     facts = {}
-    for i, run in enumerate(runs):
+    for i, run in enumerate((dataset, scenario) for dataset in p.datasets for scenario in p.scenarios):
         split = io.read_table(snakemake.input.split[i], dtype=str)
         known = Correspondence.load(snakemake.input.known[i])
-        pairs = Correspondence.load(snakemake.input.pairs[list(p.datasets).index(run[0])])
+        place = list(p.datasets).index(run[0])
+        pairs = Correspondence.load(snakemake.input.pairs[place])
         facts[run] = first_page.Facts.of(split, known, pairs)
-        told = snakemake.input.findings[list(p.datasets).index(run[0])]
-        facts[run].findings = findings.from_table(io.read_table(told))
+        facts[run].findings = noticed[place]
     infos = {path: io.read_json(path) for path in snakemake.input.run_info if not unmade.read(path)}
     for (dataset, scenario), fact in facts.items():
         # not where a path starts: a module of another workflow may have a prefix, and a storage has its own
@@ -30,8 +32,7 @@ with entry.job(snakemake, judges=("run_info", "checked", "drivers", "links", "ne
         checked = [io.read_table(path) for path in own if not unmade.read(path)]
         fact.values = pd.concat(checked) if checked else None
     tables = zip(p.datasets, snakemake.input.pairing, strict=False)  # none, where that was not tried
-    method = [*p.shown, *p.bases][0]
-    enough = {dataset: planner.in_words(io.read_table(path), method) for dataset, path in tables}
+    enough = {d: planner.in_words(io.read_table(path), [*p.shown, *p.bases][0]) for d, path in tables}
     tables = zip(p.datasets, snakemake.input.drivers, strict=False)  # none, where nothing is explained
     explained, failed = {}, set()
     for dataset, path in tables:

@@ -1,7 +1,7 @@
 """The figures JAMIE must reach: target, reached, spread over seeds, met or not.
 
     python tests/benchmarks/quality.py DATA
-    python tests/benchmarks/quality.py DATA --datasets scgem --seeds 0 1
+    python tests/benchmarks/quality.py DATA --datasets scgem --seeds 0 1 --options residual=true direct=true
 
 DATA is a folder with the files of the datasets, told by their sha256 in config/config.yaml. Splits, pairs,
 options and scores are those of the workflow, so a seed gives here what it gives in results/metrics.tsv; with
@@ -16,6 +16,7 @@ import sys
 import cases
 import numpy as np
 import pandas as pd
+import yaml
 
 # (dataset, scenario): {(metric, modality): target}; a target is the largest value where lower is better
 TARGETS = {
@@ -82,6 +83,9 @@ def main() -> None:
     parser.add_argument("--datasets", nargs="+", default=DATASETS, choices=DATASETS)
     parser.add_argument("--scenarios", nargs="+", help="default: all that have a target")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument(
+        "--options", nargs="+", default=[], metavar="NAME=VALUE", help="of JAMIE, where it is fitted"
+    )
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     if (arguments.data is None) == (arguments.metrics is None):
@@ -97,7 +101,10 @@ def main() -> None:
         import torch
 
         torch.set_num_threads(arguments.threads)
-        values = pd.concat([by_fitting(arguments.data, *case, arguments.seeds) for case in wanted])
+        options = {
+            name: yaml.safe_load(value) for name, value in (o.split("=", 1) for o in arguments.options)
+        }
+        values = pd.concat([by_fitting(arguments.data, *case, arguments.seeds, options) for case in wanted])
     table = against_targets(values, wanted)
     print(table.to_string(index=False, na_rep="-", float_format=lambda v: f"{v:.4g}"))
     print(f"\n{(table['met'] == 'yes').sum()} of {len(table)} targets met")
@@ -108,7 +115,9 @@ def group_of(scenario: str) -> str:
     return "test" if cases.catalogue()["scenarios"][scenario]["held_out"] > 0 else "hidden"
 
 
-def by_fitting(folder: str, dataset: str, scenario: str, seeds: list[int]) -> pd.DataFrame:
+def by_fitting(
+    folder: str, dataset: str, scenario: str, seeds: list[int], options: dict | None = None
+) -> pd.DataFrame:
     """Values of every metric: dataset, scenario, metric, modality, seed, value."""
     mdata, pairs, n_top = cases.dataset(dataset, folder)
     scenarios = cases.catalogue()["scenarios"]
@@ -116,7 +125,7 @@ def by_fitting(folder: str, dataset: str, scenario: str, seeds: list[int]) -> pd
     rows = []
     for seed in seeds:
         prepared, known = cases.prepare(mdata, pairs, n_top, seed=seed, **shown)
-        model, seconds = cases.fit(prepared, known, {}, seed)
+        model, seconds = cases.fit(prepared, known, options or {}, seed)
         found = cases.scores(prepared, pairs, known, model, group_of(scenario)) | {("fit_s", ""): seconds}
         rows += [(dataset, scenario, *key, seed, value) for key, value in found.items()]
         print(f"{dataset} {scenario} seed {seed}: foscttm {found['foscttm', '']:.4f}", file=sys.stderr)

@@ -157,3 +157,14 @@ def test_the_account_and_the_log_say_what_is_linked_and_why_not(caplog):
         linking.speak(found)
     assert caplog.messages[0] == "Linked: proteins and their genes; 1 and 1 features, 1 links"
     assert caplog.messages[1].startswith("Only 1 features are linked")
+
+
+def test_what_a_page_is_told_of_links():
+    proteins = features(c.PROTEIN, ["CD3", "CD19", "IgG1"])
+    mdata = dataset(rna=features(c.RNA, ["Cd3e", "Cd19", "x"]), adt=proteins)
+    linked = linking.of_dataset(mdata, {"linked_features": None}, {})
+    few, case = linking.findings_of(linked)
+    assert few.sentence().startswith("linked features: only 2 features are linked")
+    assert "those of mouse or rat" in case.sentence()
+    assert linking.as_notices(linking.account(linked, ("rna", "adt"))["notes"]) == [case]
+    assert case.severity == c.NOTICE

@@ -14,6 +14,7 @@ SPEC = Spec(
     citation="Saunders, Gammerman & Vovk, ICML (1998); Williams & Seeger, NeurIPS (2000); scikit-learn's "
     "Nystroem and RidgeCV",
     embeds=False,
+    builds_on=("linear/kernel.py",),
     min_pairs=20,
     cost="linear in cells",
     options={"n_components": None},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,8 +121,12 @@ def account(linked: Linked, modalities: tuple[str, str]) -> dict:
 
 def findings_of(linked: Linked) -> list[Finding]:
     """What should be known of the links, as notices."""
-    told = filter(None, (linked.reason, *linked.notes))
-    return [Finding(c.NOTICE, f"linked features: {sentence}", "") for sentence in told]
+    return as_notices(filter(None, (linked.reason, *linked.notes)))
+
+
+def as_notices(sentences: Iterable[str]) -> list[Finding]:
+    """Sentences about links, as ``reason`` and ``notes`` of `account`."""
+    return [Finding(c.NOTICE, f"linked features: {sentence}", "") for sentence in sentences]
 
 
 def speak(linked: Linked) -> None:
