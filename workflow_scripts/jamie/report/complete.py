@@ -92,6 +92,7 @@ def write_completed(
     originals = originals or Originals()
     inputs = model.inputs(mdata)
     latent = {name: model.encode(x, name) for name, x in inputs.items()}
+    imputed = {name: model.imputed(x, name) for name, x in inputs.items()}  # of the other modality
     first, second = c.check_two_modalities(mdata)
     f = pairs.align(mdata.mod[first].obs_names, mdata.mod[second].obs_names).matrix
     sides = {first: (second, f), second: (first, f.T.tocsr())}
@@ -105,9 +106,8 @@ def write_completed(
     with io.atomic(path) as temporary:
         completed.write(str(temporary), compression="lzf")
         for m, (other, partners) in sides.items():
-            imputed = model.imputed(inputs[other], other)
-            guess = _of_partners(model.components(latent[m], m), imputed, partners)
-            lacking = imputed[_without_partner(partners.T)]
+            guess = _of_partners(model.components(latent[m], m), imputed[other], partners)
+            lacking = imputed[other][_without_partner(partners.T)]
             CompletedValues(mdata.mod[m], model, m, guess, lacking).write(temporary)
         joined.carry_over(temporary, mdata, originals)
 
