@@ -27,7 +27,16 @@ def test_it_is_the_regression_of_the_known_pairs():
     there, back = direct.fit((x, y), pairs(), seed=0)
     for way, a, b in ((there, x, y), (back, y, x)):
         of_pairs = KernelRidge.fit(a[:60].astype(float), b[:60].astype(float), 0)
-        np.testing.assert_allclose(way(torch.as_tensor(a)), of_pairs.predict(a), atol=1e-5)
+        np.testing.assert_allclose(way.predict(a), of_pairs.predict(a), atol=1e-5)
+
+
+def test_many_cells_are_taken_in_parts(monkeypatch):
+    x, y = sides()
+    way = direct.fit((x, y), pairs(), seed=0)[0]
+    whole = way.predict(x)
+    monkeypatch.setattr(direct, "AT_ONCE", 7)
+    np.testing.assert_allclose(way.predict(x), whole, atol=1e-6)
+    assert way.predict(x[:0]).shape == (0, 2)
 
 
 @pytest.mark.parametrize(("known", "n_ways"), [(19, 0), (20, 2)])

@@ -228,8 +228,6 @@ def deal(f: sparse.csr_matrix, n_folds: int, seed: int) -> list[tuple[tuple[np.n
 def _fit_fold(
     train, f, f_estimated, options: Options, n_components: int, seed: int, rows, n_pairs: int, alone
 ) -> tuple[Fold, list[_Part], object]:
-    import torch
-
     from jamie.model import direct
     from jamie.model.trainer import train as fit
     from jamie.model.watch import submatrix
@@ -262,7 +260,7 @@ def _fit_fold(
             x = part.projection.transform(cells)
             decoded[target] = model.decode(1 - i, model.encode(i, x))
             if ways:
-                regressed[target] = ways[i](torch.as_tensor(x)).numpy()
+                regressed[target] = ways[i].predict(x)
     return fold, parts, model
 
 

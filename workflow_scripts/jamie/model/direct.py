@@ -15,6 +15,7 @@ from jamie.data.correspondence import best_pairs
 from jamie.linear.kernel import KernelRidge
 
 MIN_PAIRS = 20  # fewer tell no regression from a mean
+AT_ONCE = 8192  # cells, each against all landmarks
 EVEN_PAIRS = 100  # left-out pairs that the weight 1/2 counts as
 
 
@@ -55,6 +56,12 @@ class Direct(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Components of the source (b, k_source) to those of the target: float32 (b, k_target)."""
         return (self.kernel(x) @ self.weights + self.intercept).float()
+
+    @torch.no_grad()
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """The same of any number of cells: float32 (n, k_source) to float32 (n, k_target)."""
+        parts = torch.as_tensor(x).split(AT_ONCE)
+        return torch.cat([self(part.to(self.landmarks.device)) for part in parts]).cpu().numpy()
 
     def path_jacobians(self, end: torch.Tensor, steps: np.ndarray) -> torch.Tensor:
         """Mean Jacobian at ``end`` (b, k_source) times each of ``steps``: float32 (b, k_target, k_source)."""

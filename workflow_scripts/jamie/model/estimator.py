@@ -134,7 +134,8 @@ class JAMIE:
         start = time.perf_counter()
         n_components = max(len(p.components) for p in self.projections.values())  # fewer of few features
         self.crossfit_ = cross_fit(train, f, f_estimated, self.options, n_components, self.seed)
-        self.model.weigh(list(self.crossfit_.shares.values())[::-1])
+        shares = self.crossfit_.shares
+        self.model.weigh([shares[target] for target in self.modalities[::-1]] if shares else [])
         self.calibration = calibrate(self, train, self.crossfit_)
         self.fit_info_["calibration"] = {
             "n_folds": len(self.crossfit_.folds),
