@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import pytest
+from filelock import FileLock
 
 from shared.workflow import TINY, snakemake
 
 
 @pytest.fixture(scope="session")
-def small_run(tmp_path_factory):
-    """The default config made small: two seeds, few cells, a short fit. Returns its folder."""
-    return small(tmp_path_factory.mktemp("run"), scenarios=["paired_50"], seeds=[0, 1])
+def small_run(tmp_path_factory, worker_id):
+    """The default config made small: two seeds, few cells, a short fit. Returns its folder.
+
+    Run by the first worker that asks for it and read by all.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "small_run"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "done").exists():
+            folder.mkdir(exist_ok=True)
+            small(folder, scenarios=["paired_50"], seeds=[0, 1])
+            (folder / "done").touch()
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -276,7 +276,7 @@ def test_continuous_integration_runs_the_tests():
     assert os.access(ROOT / ".ci/run", os.X_OK)
     lines = read(".ci/run").splitlines()
     assert "set -euo pipefail" in lines
-    assert lines[-4:] == ["make lint", "make test", "make test-slow", "make test-slurm"]
+    assert lines[-3:] == ["make lint", "make test", "make test-slurm"]
 
 
 def test_one_version_everywhere():
