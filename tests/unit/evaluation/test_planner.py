@@ -299,6 +299,7 @@ def test_what_the_seeds_cannot_tell_is_said_in_table_sentence_and_figure(curves)
     noisy = curves.assign(value=curves["value"] + np.random.default_rng(0).normal(0, 0.1, len(curves)))
     words = planner.answer(planner.knees(noisy, 0.25), "jamie")
     assert words == "How many pairs are enough cannot be told with 3 seeds"
+    assert planner.in_words(planner.knees(noisy, 0.25), "jamie").startswith(f"{words} (JAMIE). ")
     some = pd.concat([noisy[noisy["metric"] == "lta"], curves[curves["metric"] == "foscttm"]])
     words = planner.answer(planner.knees(some, 0.0), "jamie")
     assert words == "About 242 paired cells are enough for 1 of 2 scores; for 1 of 2 the seeds cannot tell"
@@ -339,7 +340,7 @@ def test_the_figure_has_a_panel_per_score_and_a_row_for_wrong_pairs(curves):
         "Pearson r\nimputed ATAC\nno gain that matters",
     ]
     found = texts(figure)
-    assert "toy: held-out protocol, held-out cells, 3 seeds" in found
+    assert "toy: held-out cells, 3 seeds" in found
     assert found.count("wrong among the pairs shown") == 4 and {"0%", "10%", "25%", "50%"} <= set(found)
     assert len(draw(curves, wrong=False).axes) == 4
 

@@ -186,7 +186,7 @@ def test_the_page_shows_every_method_with_its_scores(table):
     assert rows["KNN"][2:5] == ["–", "–", "0.300 ± 0.000"]
     assert rows["ridge"][:4] == ["", "ridge", f"excluded: {TOO_FEW}", ""]
     assert "MMD-MA (no pairs)" in rows and rows["floor: feature mean"][2] == "–"
-    assert "held-out protocol, held-out cells, 2 seeds" in page
+    assert "held-out cells, 2 seeds" in page
     assert "JAMIE ranked first" in page
 
 

@@ -296,7 +296,7 @@ def test_cells_of_two_modalities_are_not_counted_as_twice_as_many():
         cells="test",
         held_out=0.2,
     )
-    assert "held-out protocol, held-out cells, 3 seeds, n = 242 cells" in texts(figure)
+    assert "held-out cells, 3 seeds, n = 242 cells" in texts(figure)
 
 
 def test_scores_show_all_panels_methods_and_controls(score_figure):
@@ -310,7 +310,7 @@ def test_scores_show_all_panels_methods_and_controls(score_figure):
     assert found.count("← better") == 3  # FOSCTTM and two Jensen-Shannon distances
     assert found.count("better →") == 11
     assert "JAMIE is best on 14, not told from the best on 0, worse on 0 of 14 scores" in found
-    assert "held-out protocol, held-out cells, 3 seeds, n = 242 cells" in found
+    assert "held-out cells, 3 seeds, n = 242 cells" in found
     rows = [t.get_text() for t in score_figure.axes[0].get_yticklabels()]
     assert rows == [
         "JAMIE",
@@ -378,7 +378,7 @@ def test_scores_say_what_one_seed_cannot_tell_and_how_many_cells_each_score_is_o
     one = one.assign(n_cells=one["n_cells"].mask(one["metric"] == "pearson", 200))
     found = texts(scores.score_panels(one, protocol="held_out", cells="test", held_out=0.2))
     assert "Scores of all methods; one seed cannot tell whether JAMIE is better" in found
-    assert "held-out protocol, held-out cells, 1 seed, n = 200 to 242 cells" in found
+    assert "held-out cells, 1 seed, n = 200 to 242 cells" in found
 
 
 def test_win_scatter_counts_features_after_averaging_seeds():

@@ -200,12 +200,13 @@ def in_words(table: pd.DataFrame, method: str) -> str:
     said = answer(table, method)
     if not said:
         return f"No score of {label(method)} applies at three numbers of known pairs."
-    parts = []
-    for row in table[table["method"] == method].fillna({"modality": ""}).itertuples():
+    own, parts, of = table[table["method"] == method].fillna({"modality": ""}), [], label(method)
+    for row in own.itertuples():
         name = score_name(row.metric, row.modality)
         parts.append(f"{name}: {verdict_in_words(row)}")
-    n_seeds = number(int(table["n_seeds"].max()), "seed")
-    return f"{said} ({label(method)}, {n_seeds}). {'; '.join(parts)}."
+    if (own["verdict"] != UNTOLD).any():  # else the answer gives the number of seeds as the reason
+        of += f", {number(int(own['n_seeds'].max()), 'seed')}"
+    return f"{said} ({of}). {'; '.join(parts)}."
 
 
 def verdict_in_words(row) -> str:
