@@ -132,7 +132,7 @@ SENTENCES = [
         {},
         {"metrics": scores("cca", foscttm=0.05)},
     ),
-    ("not told from the best on FOSCTTM", {"metrics": scores("cca", foscttm=0.05)}, {}),
+    ("cannot be told from the best other method on FOSCTTM", {"metrics": scores("cca", foscttm=0.05)}, {}),
     ("worse than another on FOSCTTM", {"metrics": scores("cca", foscttm=0.02)}, {}),
     (
         "JAMIE is worse than another method on: FOSCTTM (CCA 0.020, JAMIE 0.050).",
@@ -160,7 +160,13 @@ SENTENCES = [
         {"metrics": scores(n_seeds=1)},
         {},
     ),
-    ("is no bound", {}, None),
+    (
+        "Floors: shuffled pairs, the mean of the predicted cell type. The reference reads the truth",
+        {},
+        {"metrics": scores(without=["floor_type"])},
+    ),
+    ("Floors: shuffled pairs. The reference", {"metrics": scores(without=["floor_type"])}, {}),
+    ("The reference reads the truth", {}, {"metrics": scores(without=["ceiling"])}),
     # what to distrust: the run
     ("There is one seed, so no score has a spread", {"metrics": scores(n_seeds=1)}, {}),
     (
@@ -237,6 +243,16 @@ SENTENCES = [
         "The mean R² of RNA (-1.01) is that of some features far off; of the median feature it is 0.12.",
         {"metrics": scores(r2=-1.01, median=0.12)},
         {"metrics": scores(r2=-1.01, median=-0.12)},
+    ),
+    (
+        "RNA: imputation explains less than 1% of the variance of a median feature.",
+        {"metrics": scores(median=0.004)},
+        {"metrics": scores(median=0.04)},
+    ),
+    (
+        "no nearer to the measured values than their mean (median R² 0.00)",  # never -0.00
+        {"metrics": scores(r2=-0.2, median=-0.003)},
+        {"metrics": scores(r2=-0.2, median=-0.02)},
     ),
     (
         "RNA: imputation explains 4% of the variance of a median feature.",
@@ -383,5 +399,5 @@ def test_the_largest_sentence_of_eight_cells_stays_within_what_they_can_show():
     metrics = table({m: {LTA: values} for m, values in lta.items()}, n_seeds=3)
     text = page(metrics, LITTLE)
     assert "+0.125 (equal in all seeds): cannot tell" in text
-    assert "JAMIE is not told from the best on label transfer accuracy" in text
+    assert "JAMIE cannot be told from the best other method on label transfer accuracy" in text
     assert "better than every" not in text

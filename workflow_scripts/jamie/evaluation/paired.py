@@ -145,12 +145,18 @@ def mean_over_features(
 
 def interval_in_words(gap: Difference) -> str:
     """A difference with its interval and verdict, such as "+0.050 (0.012 to 0.088): better"."""
+    said = interval_alone(gap)
+    return f"{said}: {gap.verdict}" if np.isfinite(gap.mean) else said
+
+
+def interval_alone(gap: Difference) -> str:
+    """The same without the verdict: "+0.050 (0.012 to 0.088)"."""
     if not np.isfinite(gap.mean):
         return "no seed in common"
     if not np.isfinite(gap.low):
         why = "one seed" if gap.n_seeds < MIN_SEEDS else "equal in all seeds"
-        return f"{gap.mean:+.3f} ({why}): {gap.verdict}"
-    return f"{gap.mean:+.3f} ({gap.low:.3f} to {gap.high:.3f}): {gap.verdict}"
+        return f"{gap.mean:+z.3f} ({why})"
+    return f"{gap.mean:+z.3f} ({gap.low:z.3f} to {gap.high:z.3f})"
 
 
 def few_seeds(n_seeds: int, held_out: float) -> str:

@@ -245,7 +245,7 @@ def add_win_rates(metrics: pd.DataFrame, feature_scores: pd.DataFrame) -> pd.Dat
             run = tuple(row[column] for column in _RUN)
             try:
                 if (*run, REFERENCE) not in tables:
-                    raise NotApplicable(f"{REFERENCE} was not run")
+                    raise NotApplicable(f"there are no scores of {REFERENCE.upper()} to compare with")
                 inputs = tables[*run, row["method"]], tables[*run, REFERENCE]
                 row["value"], row["n_features"] = metric.function(*inputs)
             except NotApplicable as why:

@@ -147,26 +147,27 @@ def _explained(own: dict, modality: str) -> list[str]:
             return [words] if mean < EXPLAINS_LITTLE else []
         return [
             f"On average over features {what} imputed is no nearer to the measured values than their mean "
-            f"(R² {mean:.2f}), which a few features far off can do: see `feature_scores.tsv` before using "
+            f"(R² {mean:z.2f}), which a few features far off can do: see `feature_scores.tsv` before using "
             "them."
         ]
     median = own["r2_median", modality].mean()
     if median <= 0:
         return [
             f"At least half of the features of {what} are imputed no nearer to the measured values than "
-            f"their mean (median R² {median:.2f}): {_use_of_ranks(r)}."
+            f"their mean (median R² {median:z.2f}): {_use_of_ranks(r)}."
         ]
     found = [_little(what, median, "of the variance of a median feature")] if median < EXPLAINS_LITTLE else []
     if mean <= 0:
         found.append(
-            f"The mean R² of {what} ({mean:.2f}) is that of some features far off; of the median feature "
-            f"it is {median:.2f}. `feature_scores.tsv` names them."
+            f"The mean R² of {what} ({mean:z.2f}) is that of some features far off; of the median feature "
+            f"it is {median:z.2f}. `feature_scores.tsv` names them."
         )
     return found
 
 
 def _little(what: str, value: float, of: str) -> str:
-    return f"{what}: imputation explains {value:.0%} {of}."
+    share = f"{value:.0%}" if value >= 0.01 else "less than 1%"
+    return f"{what}: imputation explains {share} {of}."
 
 
 def _use_of_ranks(r: float) -> str:
@@ -174,7 +175,7 @@ def _use_of_ranks(r: float) -> str:
         return f"the ranking of cells may be used (r = {r:.2f}), not the values"
     if r >= RANKS_CELLS:
         return f"they rank cells weakly (r = {r:.2f}), and their values should not be used"
-    return f"use neither values nor their ranking (r = {r:.2f})"
+    return f"use neither values nor their ranking (r = {r:z.2f})"
 
 
 def _against_types(scores: pd.DataFrame, name: str, modality: str, ratio: float) -> list[str]:
@@ -188,8 +189,8 @@ def _against_types(scores: pd.DataFrame, name: str, modality: str, ratio: float)
         return []
     worse = "is worse than" if gap.verdict == WORSE else "cannot be told from"
     return [
-        f"{label(modality)} as imputed {worse} the mean of the predicted cell type by Pearson r (difference "
-        f"{paired.interval_in_words(gap)})."
+        f"{label(modality)} as imputed {worse} the mean of the predicted cell type by Pearson r "
+        f"(difference {paired.interval_alone(gap)})."
     ]
 
 

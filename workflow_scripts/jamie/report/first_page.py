@@ -33,6 +33,11 @@ GRADES_IN_WORDS = (
     "aligned the modalities poorly",
     "hardly aligned the modalities, if at all",
 )
+FLOORS = {
+    "floor_shuffled": "shuffled pairs",
+    "floor_mean": "the mean of a feature",
+    "floor_type": "the mean of the predicted cell type",
+}
 PAGE_SCORES = ("foscttm", "lta", "pearson", "pearson_within", "r2_median", "r2", "win_rate_knn")
 
 
@@ -215,14 +220,19 @@ def _how_good(
     table = [_table_row(by_score[score], score, name, ratio) for score in _page_scores(by_score)]
     head = ["score", "better", label(name), "best other method", "difference (95 % interval)"]
     head += ["best floor", "reference"]
-    about = (
-        "Floors: shuffled pairs, the mean of a feature or of the predicted cell type. The reference reads "
-        "the truth and is no bound."
-    )
+    about = _controls_in_words({m for scores in by_score.values() for m in scores})
     if any(row[3] != "n/a" for row in table):
-        about += " Differences are taken seed by seed. "
+        about += f"{' ' if about else ''}Differences are taken seed by seed. "
         about += paired.few_seeds(n_seeds, held_out if cells == c.TEST else 0.0)
     return [text, _verdict(rows, name, cells, ratio), _list_table(head, table), f"{about}\n"]
+
+
+def _controls_in_words(methods: set[str]) -> str:
+    """What the floors and the reference are that were run; empty without any."""
+    floors = [words for name, words in FLOORS.items() if name in methods]
+    said = [f"Floors: {', '.join(floors)}."] if floors else []
+    said += ["The reference reads the truth and is no bound."] if "ceiling" in methods else []
+    return " ".join(said)
 
 
 def _page_scores(by_score: dict) -> list[tuple[str, str]]:
@@ -290,8 +300,8 @@ def _correlations(values: dict) -> list[str]:
     for (metric, modality), v in values.items():
         if metric == "pearson":
             within = values.get(("pearson_within", modality))
-            left = f" ({within.mean():.2f} within cell types)" if within is not None else ""
-            words[v.mean() >= RANKS_CELLS].append(f"r = {v.mean():.2f} for {label(modality)}{left}")
+            left = f" ({within.mean():z.2f} within cell types)" if within is not None else ""
+            words[v.mean() >= RANKS_CELLS].append(f"r = {v.mean():z.2f} for {label(modality)}{left}")
     starts = {
         True: "Imputed and measured values of a feature correlate across cells with",
         False: "Imputed and measured values of a feature hardly correlate across cells:",
@@ -313,15 +323,15 @@ def _standing_in_words(rows: pd.DataFrame, name: str, ratio: float) -> list[str]
     if set(found.values()) == {paired.ONE_SEED}:
         return [f"Whether {label(name)} is better or worse than another method cannot be told from one seed"]
     kinds = {
-        paired.BEST: "better than every other method that ran on",
-        paired.LEVEL: "not told from the best on",
-        paired.BEHIND: "worse than another on",
+        paired.BEST: "is better than every other method that ran on",
+        paired.LEVEL: "cannot be told from the best other method on",
+        paired.BEHIND: "is worse than another on",
     }
     said = []
     for kind, words in kinds.items():
         if scores := [score for score, own in found.items() if own == kind]:
             said.append(f"{words} {as_it_is(score_names(scores))}")
-    return [f"{label(name)} is {'; '.join(said)}"]
+    return [f"{label(name)} {'; '.join(said)}"]
 
 
 def _first_reason(rows: pd.DataFrame) -> str:
