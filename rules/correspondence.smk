@@ -27,6 +27,7 @@ rule link_features:
 
 rule make_correspondence:
     input:
+        data=f"{DATASET}/ingested.h5mu",
         pairs=f"{DATASET}/pairs.npz",
         split=f"{DATA}/split.tsv",
     output:
@@ -34,7 +35,8 @@ rule make_correspondence:
     params:
         known_pairs=scenario_option("known_pairs"),
         wrong_pairs=scenario_option("wrong_pairs"),
-        code=code_digest("data/correspondence.py"),
+        known_in=scenario_option("known_in"),
+        code=code_digest("data/correspondence.py", "data/batches.py"),
     log:
         "logs/make_correspondence/{dataset}.{scenario}.{seed}.log",
     benchmark:

@@ -86,7 +86,8 @@ rule split_cells:
         split=f"{DATA}/split.tsv",
     params:
         held_out=scenario_option("held_out"),
-        code=code_digest("data/split.py"),
+        held_out_by=scenario_option("held_out_by"),
+        code=code_digest("data/split.py", "data/batches.py"),
     log:
         "logs/split_cells/{dataset}.{scenario}.{seed}.log",
     benchmark:

@@ -58,6 +58,8 @@ def check(config: dict) -> dict:
     for kind in ("datasets", "scenarios"):
         for name in config["run"][kind]:
             _check_known(name, config[kind], f"run: {kind}")
+    for name in config["run"]["scenarios"]:
+        _check_batches(name, config)
     for name in config["run"]["apply"]:
         _check_known(name, config["models"], "run: apply")
     return config
@@ -123,6 +125,19 @@ def _check_method(name: str, entry: dict) -> None:
             change=f"methods: {name}: pairs",
         )
     specs[entry["base"]].check(entry["options"])
+
+
+def _check_batches(scenario: str, config: dict) -> None:
+    """A scenario of batches is run on datasets that have some."""
+    needed = [key for key in ("held_out_by", "known_in") if config["scenarios"][scenario][key] is not None]
+    without = [name for name in config["run"]["datasets"] if config["datasets"][name]["batch"] is None]
+    if needed and without:
+        raise InputError(
+            f"Scenario {scenario!r} is about batches, and dataset {without[0]!r} has none",
+            expected="`batch` of the dataset: the column of `obs` with the batch",
+            found=f"`{needed[0]}` of the scenario, and `batch: null`",
+            change=f"`datasets: {without[0]}: batch`, or `run: scenarios`",
+        )
 
 
 def _keep_to_cpu(name: str, entry: dict) -> None:

@@ -476,6 +476,15 @@ def test_an_option_of_the_simulation_of_another_type_is_refused():
     assert error.problem == "The option 'n_cells' is of another type" and error.expected == "a whole number"
 
 
+@pytest.mark.parametrize("key", [{"held_out_by": "batch"}, {"known_in": 1}, {"known_in": ["a"]}])
+def test_a_scenario_of_batches_needs_datasets_that_have_some(key):
+    given = small("scenarios", "half", **key)
+    with pytest.raises(InputError, match=r"'half' is about batches(.|\n)*datasets: mine: batch"):
+        config.check(given)
+    given["datasets"]["mine"]["batch"] = "donor"
+    assert config.check(given)["scenarios"]["half"].items() >= key.items()
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), datetime.date(2020, 1, 1), b"x", {1, 2}, 1j])
 @pytest.mark.parametrize("place", [("scenarios", "half", "held_out"), ("datasets", "mine", "description")])
 def test_a_value_without_a_meaning_is_refused(place, value):

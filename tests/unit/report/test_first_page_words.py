@@ -44,13 +44,13 @@ def scores(method="jamie", cells=TEST, n_seeds=3, without=(), base=None, **chang
     return table(spread, cells, n_seeds)
 
 
-def page(metrics=None, facts=FACTS, *, held_out=0.2, known=1.0, shown=("jamie",)) -> str:
+def page(metrics=None, facts=FACTS, *, held_out=0.2, known=1.0, shown=("jamie",), **scenario) -> str:
     metrics = scores() if metrics is None else metrics
     text = first_page.first_page(
         metrics,
         {("toy_data", "paired_50"): facts},
         datasets={"toy_data": {"description": "Some cells."}},
-        scenarios={"paired_50": {"held_out": held_out, "known_pairs": known}},
+        scenarios={"paired_50": {"held_out": held_out, "known_pairs": known} | scenario},
         seeds=sorted(metrics["seed"].unique()),
         shown=list(shown),
         infos=[],
@@ -117,6 +117,15 @@ SENTENCES = [
         {"metrics": scores(foscttm=0.28, lta=0.93)},
         {"metrics": scores(foscttm=0.28, lta=0.93, without=["floor_shuffled"])},  # chance is not known
     ),
+    # batches
+    (
+        "were held out, in whole batches, with 3 cells without a partner; seeds take turns. Of the remaining",
+        {"held_out_by": "batch", "facts": with_facts(n_test_alone=3)},
+        {},
+    ),
+    ("All shown are of one batch; seeds take turns.", {"known_in": 1}, {"known_in": 2}),
+    ("All shown are of 2 batches; seeds take turns.", {"known_in": 2}, {}),
+    ("All shown are of batch p1, p2.", {"known_in": ["p1", "p2"]}, {}),
     # imputation
     (
         "correlate across cells with r = 0.51 for RNA.",

@@ -149,6 +149,14 @@ def from_names(mdata) -> Correspondence:
     return Correspondence(_selector(partner, second.n_obs), first.obs_names, second.obs_names)
 
 
+def among(pairs: Correspondence, rows: np.ndarray, columns: np.ndarray) -> Correspondence:
+    """The entries whose two cells are among some, bool (n_1,), (n_2,); all cells stay rows and columns."""
+    of_rows, of_columns = (sparse.diags(side.astype(float)) for side in (rows, columns))
+    matrix = sparse.csr_matrix(of_rows @ pairs.matrix @ of_columns)
+    matrix.eliminate_zeros()
+    return Correspondence(matrix, pairs.row_names, pairs.col_names)
+
+
 def choose_known(
     pairs: Correspondence,
     train_rows: np.ndarray,
@@ -172,9 +180,7 @@ def choose_known(
     wrong
         Share of the shown pairs that are given a wrong partner; see `misplace_partners`.
     """
-    seen_rows, seen_cols = (sparse.diags(seen.astype(float)) for seen in (train_rows, train_cols))
-    among_train = sparse.csr_matrix(seen_rows @ pairs.matrix @ seen_cols)
-    among_train.eliminate_zeros()
+    among_train = among(pairs, train_rows, train_cols).matrix
     with_partner = np.flatnonzero(np.diff(among_train.indptr))
     n_shown = round(fraction * len(with_partner))
     shown = np.zeros(len(train_rows))

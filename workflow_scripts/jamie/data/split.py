@@ -6,27 +6,37 @@ import numpy as np
 import pandas as pd
 
 from jamie.contract import ROLE, SPLIT_COLUMNS, TEST, TRAIN, check_two_modalities
+from jamie.data import batches as of_batches
 from jamie.data.correspondence import Correspondence
 from jamie.errors import InputError
 from jamie.io import together
 
 
-def split_cells(pairs: Correspondence, held_out: float, seed: int) -> dict[int, np.ndarray]:
-    """Hold out a random share of the cells measured in both modalities.
+def split_cells(
+    pairs: Correspondence, held_out: float, seed: int, batches: tuple[np.ndarray, np.ndarray] | None = None
+) -> dict[int, np.ndarray]:
+    """Hold out a random share of the cells measured in both modalities, or whole batches.
 
-    Only for these is the truth known, so holding out others would cost training cells and score nothing.
+    Only for the former is the truth known, so holding out others would cost training cells and score nothing.
+    Of a batch that is to be new to every method, they are held out nevertheless.
 
     Parameters
     ----------
     pairs
         All pairs of the dataset.
     held_out
-        Share of the certain pairs whose two sides are held out, 0-1.
+        Share of the certain pairs whose two sides are held out, 0-1; with ``batches``, share of those with
+        pairs.
+    batches
+        Of the cells, str (n_1,), (n_2,), where whole ones are held out.
 
     Returns
     -------
     Bool arrays {0: (n_1,), 1: (n_2,)}, True for cells that may be seen in training.
     """
+    if batches is not None:
+        names = of_batches.held_out(pairs, batches, held_out, seed)
+        return {axis: ~np.isin(batches[axis], names) for axis in (0, 1)}
     certain = pairs.certain_pairs()
     chosen = np.random.default_rng(seed).permutation(len(certain))[: round(held_out * len(certain))]
     roles = {}

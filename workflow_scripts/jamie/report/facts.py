@@ -16,6 +16,7 @@ from jamie.data.findings import Finding
 class Facts:
     """Numbers of cells and pairs of one dataset and scenario (first seed).
 
+    ``n_test`` counts held-out cells with a partner, which scores are of, ``n_test_alone`` those without.
     ``n_known`` counts every pair that was shown, ``n_wrong`` those among them that are no true pair;
     ``estimates`` says of each seed of the method shown what became of the estimated correspondence, and
     ``values`` what was found of its values (see `jamie.evaluation.calibration`); None: not checked.
@@ -27,6 +28,7 @@ class Facts:
     n_pairs: int
     n_known: int
     n_wrong: int = 0
+    n_test_alone: int = 0
     estimates: list[dict] = field(default_factory=list)
     values: pd.DataFrame | None = None
     findings: list[Finding] = field(default_factory=list)
@@ -34,13 +36,16 @@ class Facts:
     @classmethod
     def of(cls, split: pd.DataFrame, known, pairs) -> Facts:
         by_modality = split.groupby("modality", sort=False)[c.ROLE]
-        shown = known.best_pairs()
+        is_test = {name: (roles == c.TEST).to_numpy() for name, roles in by_modality}
+        shown, true = known.best_pairs(), pairs.best_pairs()
+        n_test = {name: int(own[true[:, i]].sum()) for i, (name, own) in enumerate(is_test.items())}
         return cls(
             by_modality.size().to_dict(),
-            by_modality.agg(lambda role: int((role == c.TEST).sum())).to_dict(),
-            len(pairs.best_pairs()),
+            n_test,
+            len(true),
             len(shown),
             len(shown) - pairs.matrix.multiply(_ones_at(shown, pairs.matrix.shape)).nnz,
+            sum(int(own.sum()) for own in is_test.values()) - sum(n_test.values()),
         )
 
     @property

@@ -88,7 +88,7 @@ def first_page(
     for (dataset, scenario), fact in facts.items():
         part = metrics[(metrics["dataset"] == dataset) & (metrics["scenario"] == scenario)]
         lines.append(_title(as_it_is(f"{dataset}, {scenario}"), "-"))
-        lines += _what_was_done(datasets[dataset], fact)
+        lines += _what_was_done(datasets[dataset], fact, scenarios[scenario])
         lines += _noticed(fact)
         lines += _estimate_in_words(fact)
         held_out = scenarios[scenario]["held_out"]
@@ -164,13 +164,22 @@ def _what_a_seed_is(scenarios: dict) -> str:
     return f"Each seed draws {', '.join(new)} and a new start." if new else "Each seed draws a new start."
 
 
-def _what_was_done(dataset: dict, fact: Facts) -> list[str]:
+def _what_was_done(dataset: dict, fact: Facts, scenario: dict) -> list[str]:
     cells = " and ".join(f"{n:,} cells with {label(m)}" for m, n in fact.n_cells.items())
     n_test = max(fact.n_test.values())
     text = f"**What was done.** {as_it_is(dataset['description'])} "
     text += f"It has {cells}; {fact.n_pairs:,} cells have both. "
-    text += f"{n_test:,} of these were held out. " if n_test else "No cell was held out. "
-    text += f"Of the remaining pairs {fact.n_known:,} were shown to the methods and {fact.n_hidden:,} hidden."
+    text += f"{n_test:,} of these were held out" if n_test else "No cell was held out"
+    if scenario.get("held_out_by"):
+        text += f", in whole batches, with {fact.n_test_alone:,} cells without a partner; seeds take turns"
+    shown = f"{fact.n_known:,} were shown to the methods and {fact.n_hidden:,} hidden"
+    text += f". Of the remaining pairs {shown}."
+    known_in = scenario.get("known_in")
+    if isinstance(known_in, int):
+        batches = "one batch" if known_in == 1 else f"{known_in} batches"
+        text += f" All shown are of {batches}; seeds take turns."
+    elif known_in:
+        text += f" All shown are of batch {as_it_is(', '.join(known_in))}."
     if fact.n_wrong:
         text += (
             f" **{fact.n_wrong:,} of the {fact.n_known:,} shown were wrong on purpose**: these cells had "
