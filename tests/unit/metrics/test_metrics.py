@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 from jamie import contract
-from jamie.metrics import comparison, imputation
+from jamie.metrics import comparison, imputation, structure
 from jamie.metrics.alignment import closer_fractions, foscttm, label_transfer_accuracy
 from jamie.metrics.attainable import pearson_over_attainable
 from jamie.metrics.base import BETTER, FEATURE_INPUTS, METRICS, NotApplicable, load_metrics, metric
 from jamie.metrics.imputation import pearson
-from jamie.metrics.structure import modality_mixing, silhouette
+from jamie.metrics.structure import batch_mixing, modality_mixing, silhouette
 from jamie.metrics.summaries import r2_median
 
 load_metrics()
@@ -21,6 +21,9 @@ LINE = np.arange(4.0)[:, None]
 PAIRS4 = np.column_stack([np.arange(4)] * 2)
 TWO_BLOBS = np.repeat([[0.0], [100.0]], 20, axis=0) + RNG.normal(scale=0.01, size=(40, 1))
 BLOB_NAMES = np.repeat(["a", "b"], 20)
+LINED = (np.arange(12) + 0.001 * np.arange(12) ** 2)[:, None]  # no two equally far
+APART = np.arange(12.0)[:, None] + 100 * (np.arange(12) > 5)[:, None]
+IN_TURN, HALVES, ONE_TYPE = np.array(list("ab" * 6)), np.repeat(["a", "b"], 6), np.full(12, "t")
 X = np.array([[1.0], [2.0], [3.0], [4.0]])
 Y = np.array([[1.0], [3.0], [2.0], [4.0]])
 TEN = np.arange(10.0)[:, None]
@@ -72,6 +75,25 @@ KNOWN_ANSWERS = {
         (((np.zeros((3, 1)), np.zeros((3, 1))),), 1.0),
         (((np.zeros((3, 1)), np.ones((3, 1))),), 0.0),
         (((np.array([[0], [0], [1.0]]), np.array([[0], [1], [1.0]])),), 1 - (4 * (1 / 4) + 2 * (2 / 3)) / 6),
+    ],
+    "batch_mixing": [
+        # batches in turn along a line: of 3 neighbours 2 are of the other one, more than by chance
+        (((LINED, LINED), (IN_TURN, IN_TURN), (ONE_TYPE, ONE_TYPE)), (1.0, 1.0)),
+        (
+            ((LINED + 100 * (HALVES == "b")[:, None], LINED), (HALVES, IN_TURN), (ONE_TYPE, ONE_TYPE)),
+            (0.0, 1.0),
+        ),
+        # one after the other along it: of cells 5, 6 and 7 one, two and one neighbours are of the other batch
+        (((LINED, LINED), (HALVES, HALVES), (ONE_TYPE, ONE_TYPE)), ((1 + 2 + 1) / 3 / (12 * 6 / 11),) * 2),
+        # types of one batch, and cells without a type, tell nothing
+        (
+            (
+                (np.concatenate([LINED, LINED, LINED]), LINED),
+                (np.concatenate([IN_TURN, ONE_TYPE, HALVES]), IN_TURN),
+                (np.repeat(["t", "u", ""], 12), ONE_TYPE),
+            ),
+            (1.0, 1.0),
+        ),
     ],
     "pearson": [
         ((X, 2 * X + 1), [1.0]),
@@ -249,6 +271,8 @@ def test_foscttm_directions_differ_where_they_should():
         (lambda: silhouette((LINE, LINE), (np.array(["a"] * 4),) * 2), "fewer than two labels"),
         (lambda: silhouette((LINE, LINE), (np.array(list("abcd")), np.array(list("efgh")))), "two cells"),
         (lambda: modality_mixing((LINE[:2], LINE)), "fewer than 3 cells"),
+        (lambda: batch_mixing((LINED,) * 2, (ONE_TYPE,) * 2, (ONE_TYPE,) * 2), "5 cells in each of two"),
+        (lambda: batch_mixing((LINED,) * 2, (HALVES,) * 2, (HALVES,) * 2), "5 cells in each of two"),
         (lambda: comparison.win_rate_knn(scores(np.nan), scores(0.5)), "no feature"),
     ],
 )
@@ -355,3 +379,14 @@ def test_js_distance_of_many_features_to_themselves_is_zero():
     truth = RNG.normal(size=(250, 1286)).astype(np.float32)
     value = imputation.js_distance(truth, truth, None, RNG.integers(0, 9, size=250))
     np.testing.assert_array_equal(value, 0)
+
+
+def test_mixing_of_many_cells_is_that_of_some_of_them_and_by_chance_near_1(monkeypatch):
+    rng = np.random.default_rng(1)
+    latent, batches = rng.normal(size=(2000, 5)), rng.choice(["a", "b"], 2000, p=[0.8, 0.2])
+    types = np.full(2000, "t")
+    whole = batch_mixing((latent, latent), (batches,) * 2, (types,) * 2)[0]
+    assert whole == pytest.approx(1, abs=0.05)
+    monkeypatch.setattr(structure, "MAX_CELLS", 1000)
+    some = batch_mixing((latent, latent), (batches,) * 2, (types,) * 2)[0]
+    assert some != whole and some == pytest.approx(whole, abs=0.1)

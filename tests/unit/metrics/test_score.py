@@ -12,7 +12,7 @@ from jamie.data.correspondence import Correspondence, from_names, misplace_partn
 from jamie.errors import InputError
 from jamie.io import together
 from jamie.metrics import score
-from jamie.metrics.base import COMPARISON_INPUTS, METRICS, load_metrics
+from jamie.metrics.base import COMPARISON_INPUTS, LATENT_INPUTS, METRICS, load_metrics
 from jamie.metrics.imputation import js_distance, pearson
 
 load_metrics()
@@ -35,6 +35,7 @@ def make_prepared(test_cells=24, labels=True, rng_seed=0):
         adata.obs["role"] = np.where(number < test_cells, "test", "train")
         if labels:
             adata.obs["cell_type"] = pd.Categorical(np.where(number % 2, "odd", "even"))
+            adata.obs["batch"] = np.where(number // 2 % 2, "second", "first")
         adata.var["mean"], adata.var["sd"] = adata.X.mean(0), adata.X.std(0)
         mods[m] = adata
     return together(mods)
@@ -282,9 +283,11 @@ IMPUTATION = ("pearson", "pearson_within", *COUNTED, "auroc", "rmse", "r2", "r2_
 def test_without_labels():
     prepared = make_prepared(labels=False)
     metrics, _ = run_score(prepared, None)
-    assert reasons(metrics, "test") == {("lta", "no labels"), ("silhouette", "no labels")} | {
-        (m, "method does not impute") for m in IMPUTATION
-    }
+    assert reasons(metrics, "test") == {
+        ("lta", "no labels"),
+        ("silhouette", "no labels"),
+        ("batch_mixing", "no batches"),
+    } | {(m, "method does not impute") for m in IMPUTATION}
     assert row_of(metrics, "test", "foscttm")["status"] == "ok"
 
 
@@ -305,12 +308,13 @@ def test_with_two_hidden_pairs(prepared, imputed):
     metrics, _ = run_score(prepared, imputed, shown=shown_pairs(prepared, 24, 68))
     hidden = metrics[metrics["cells"] == "hidden"]
     assert set(hidden["status"]) == {"not_applicable"}
-    assert all(reason.startswith("fewer than 3 cells") for reason in hidden["reason"])
+    others = hidden.loc[hidden["metric"] != "batch_mixing", "reason"]
+    assert all(reason.startswith("fewer than 3 cells") for reason in others)
 
 
 def test_a_method_that_does_not_embed(prepared, imputed):
     metrics, _ = run_score(prepared, imputed, embedding=None)
-    expected = {(m, "method does not embed") for m in ("foscttm", "lta", "silhouette", "modality_mixing")}
+    expected = {(m, "method does not embed") for m, of in METRICS.items() if of.inputs == LATENT_INPUTS}
     assert reasons(metrics, "test") == expected | {(m, score.NO_COUNTS) for m in COUNTED}
 
 

@@ -20,6 +20,7 @@ _LABELS = {
     "lta": "label transfer accuracy",
     "silhouette": "silhouette",
     "modality_mixing": "modality mixing",
+    "batch_mixing": "batch mixing",
     "pearson": "Pearson r",
     "pearson_within": "Pearson r within types",
     "pearson_attainable": "attainable Pearson r",

@@ -12,7 +12,7 @@ BETTER = ("lower", "higher")
 PER = ("modality", "both")
 
 # What a metric may ask for; `needs` are the names of its arguments.
-LATENT_INPUTS = ("latents", "pairs", "labels")
+LATENT_INPUTS = ("latents", "pairs", "labels", "batches", "types")
 FEATURE_INPUTS = ("measured", "imputed", "missing", "positive", "mean", "sd")
 FEATURE_INPUTS += ("cell_types", "groups", "attainable")
 SUMMARY_INPUTS = ("features",)

@@ -31,6 +31,8 @@ class Group:
         int (k, 2): positions within the restricted rows, of true pairs with both cells in the group.
     labels
         str (n,) per modality, already restricted, "" = not known; None if a modality has no labels.
+    batches
+        str (n,) per modality, already restricted; None if a modality has none.
     """
 
     cells: str
@@ -40,6 +42,7 @@ class Group:
     latent: dict[str, np.ndarray] | None
     pairs: np.ndarray
     labels: dict[str, np.ndarray] | None
+    batches: dict[str, np.ndarray] | None = None
 
     def paired_rows(self, modality: str) -> np.ndarray:
         """int (k,): rows of prepared.h5mu of the pairs' cells in one modality."""
@@ -87,9 +90,12 @@ def make_groups(prepared, truth, shown, latent=None) -> list[Group]:
     labels = {m: cell_types(prepared.mod[m]) for m in names}
     if any(of is None for of in labels.values()):
         labels = None
+    batches = None
+    if all(contract.BATCH in prepared.mod[m].obs for m in names):
+        batches = {m: prepared.mod[m].obs[contract.BATCH].to_numpy(str) for m in names}
 
     rows = {m: np.arange(prepared.mod[m].n_obs) for m in names}
-    whole = Group(contract.ALL, contract.TRANSDUCTIVE, names, rows, latent, pairs, labels)
+    whole = Group(contract.ALL, contract.TRANSDUCTIVE, names, rows, latent, pairs, labels, batches)
     if any(test.any() for test in is_test):
         groups = [_restrict(whole, contract.TEST, contract.HELD_OUT, is_test)]
     else:
@@ -106,8 +112,9 @@ def _restrict(whole: Group, cells: str, protocol: str, keep) -> Group:
     rows = {m: np.flatnonzero(k) for m, k in zip(whole.modalities, keep, strict=True)}
     inside = whole.pairs[keep[0][whole.pairs[:, 0]] & keep[1][whole.pairs[:, 1]]]
     positions = [np.searchsorted(of, inside[:, side]) for side, of in enumerate(rows.values())]
-    latent, labels = (x and {m: x[m][rows[m]] for m in x} for x in (whole.latent, whole.labels))
-    return Group(cells, protocol, whole.modalities, rows, latent, np.column_stack(positions), labels)
+    of_cells = whole.latent, whole.labels, whole.batches
+    latent, labels, batches = (x and {m: x[m][rows[m]] for m in x} for x in of_cells)
+    return Group(cells, protocol, whole.modalities, rows, latent, np.column_stack(positions), labels, batches)
 
 
 def _check_no_leak(known: sparse.coo_matrix, is_test) -> None:

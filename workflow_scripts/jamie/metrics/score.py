@@ -24,7 +24,7 @@ from jamie.metrics.measured import Measured
 from jamie.metrics.structure import silhouette_by_type
 
 REFERENCE = "knn"  # the method every other is compared with
-NO_PAIRS, NO_LABELS = "no pairs with known truth", "no labels"
+NO_PAIRS, NO_LABELS, NO_BATCHES = "no pairs with known truth", "no labels", "no batches"
 OF_COUNTS, NO_COUNTS = ("pearson_attainable", "pearson_over_attainable"), "no whole counts"
 BY_CLUSTER = "no labels: within clusters of the measured values"
 _RUN = ["dataset", "scenario", "seed", "protocol", "cells", "modality"]
@@ -179,13 +179,24 @@ def _latent_inputs(group: Group, metric: Metric) -> dict:
         raise NotApplicable("method does not embed")
     if "labels" in metric.needs and group.labels is None:
         raise NotApplicable(NO_LABELS)
+    if "batches" in metric.needs and (group.batches is None or len(_of_all(group.batches)) < 2):
+        raise NotApplicable(NO_BATCHES)
     if "pairs" in metric.needs and not len(group.pairs):
         raise NotApplicable(NO_PAIRS)
     sides = group.modalities
     available = {"latents": tuple(group.latent[m] for m in sides), "pairs": group.pairs}
     if group.labels is not None:
         available["labels"] = tuple(group.labels[m] for m in sides)
+    if group.batches is not None:
+        available["batches"] = tuple(group.batches[m] for m in sides)
+        alike = tuple(np.full(len(group.batches[m]), "any") for m in sides)
+        available["types"] = available.get("labels", alike)
     return {need: available[need] for need in metric.needs}
+
+
+def _of_all(labels: dict[str, np.ndarray]) -> np.ndarray:
+    """The labels there are in any modality."""
+    return np.unique(np.concatenate(list(labels.values())))
 
 
 def _imputation_rows(

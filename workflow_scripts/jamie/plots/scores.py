@@ -13,13 +13,14 @@ from jamie.contract import FAILED, METRIC_COLUMNS, OK
 from jamie.evaluation import paired, roles
 from jamie.plots import palette, style
 
-INTEGRATION = ("foscttm", "lta", "silhouette", "modality_mixing")
+INTEGRATION = ("foscttm", "lta", "silhouette", "modality_mixing", "batch_mixing")
 IMPUTATION = ("pearson", "pearson_within", "r2_median", "auroc", "js_distance")
 BETTER = {
     "foscttm": "lower",
     "lta": "higher",
     "silhouette": "higher",
     "modality_mixing": "higher",
+    "batch_mixing": "higher",
     "pearson": "higher",
     "pearson_within": "higher",
     "r2_median": "higher",
@@ -125,7 +126,8 @@ def panel_title(metric: str, modality: str) -> str:
     """Title of a score's panel, in one or two lines."""
     if not modality:
         return roles.label(metric)
-    what = "labels of" if metric == "lta" else "imputed" if metric in IMPUTATION else ""
+    what = {"lta": "labels of", "batch_mixing": "cells with"}.get(metric, "")
+    what = "imputed" if metric in IMPUTATION else what
     return f"{roles.label(metric)}\n{what} {roles.label(modality)}".replace("\n ", "\n")
 
 

@@ -11,6 +11,7 @@ from jamie.evaluation import calibration, paired
 from jamie.evaluation.phrases import as_it_is, label, ok_values, score_name, strictest_cells
 from jamie.metrics.base import load_metrics
 from jamie.metrics.comparison import BETTER, WORSE, paired_difference
+from jamie.metrics.score import NO_BATCHES
 from jamie.report.facts import Facts
 
 TYPES_ALIGNED = 0.8  # of the way from the floor of label transfer to its reference
@@ -19,6 +20,7 @@ RANKS_CELLS, RANKS_WELL = (
     0.3,
 )  # Pearson's r from which imputed values rank cells weakly, and so as to use it
 HARDLY_ALIGNED = 0.3  # FOSCTTM
+BATCHES_APART = 0.5  # batch mixing
 FEW_CELLS, FEW_PAIRS = 100, 200
 EXPLAINS_LITTLE = 0.1  # R2
 DECIDING_PAIRS = 20
@@ -121,6 +123,14 @@ def _weak_scores(rows: pd.DataFrame, name: str, ratio: float) -> list[str]:
             "tells types, not single cells."
             if types_are_aligned(rows, name)
             else f"The modalities are hardly aligned (FOSCTTM {mean:.2f}; chance is 0.5)."
+        )
+    apart = {m: v.mean() for (score, m), v in own.items() if score == "batch_mixing" and m}
+    if apart := {m: mean for m, mean in apart.items() if mean < BATCHES_APART}:
+        shares = " and ".join(f"{mean:.2f} for {label(m)}" for m, mean in apart.items())
+        found.append(
+            "**Batches lie apart in the joint space**: among the neighbours of a cell, those of its type "
+            f"from other batches are {shares} of what is expected (1: they mix). What looks like a group of "
+            "cells there may be a batch."
         )
     for modality in [modality for metric, modality in own if metric == "r2"]:
         found += _explained(own, modality)
@@ -225,6 +235,6 @@ def _what_is_missing(part: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
     found = [f"Without scores, and so compared with nothing: {'; '.join(gone)}."] if gone else []
     found += [f"With scores of some seeds only: {'; '.join(partly)}."] if partly else []
     reasons = set(rows.loc[rows["status"] == c.NOT_APPLICABLE, "reason"].dropna())
-    if reasons := sorted(reasons - {"method does not embed", "method does not impute"}):
+    if reasons := sorted(reasons - {"method does not embed", "method does not impute", NO_BATCHES}):
         found.append("Some scores do not apply: " + as_it_is("; ".join(reasons)) + ".")
     return found
