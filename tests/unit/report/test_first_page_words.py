@@ -127,9 +127,9 @@ SENTENCES = [
     ),
     # batches
     (
-        "were held out, in whole batches, with 3 cells without a partner; seeds take turns. Of the remaining",
+        "were held out, in whole batches, with 3 cells that have no partner; seeds take turns. Of the",
         {"held_out_by": "batch", "facts": with_facts(n_test_alone=3)},
-        {},
+        {"held_out_by": "batch"},
     ),
     ("All shown are of one batch; seeds take turns.", {"known_in": 1}, {"known_in": 2}),
     ("All shown are of 2 batches; seeds take turns.", {"known_in": 2}, {}),

@@ -111,13 +111,17 @@ def _n_cells(rows: pd.DataFrame) -> str:
 
 
 def _panels(rows: pd.DataFrame) -> list[list[tuple[str, str]]]:
-    """(metric, modality) with at least one score, in lines of four; imputation starts a new line."""
+    """(metric, modality) with at least one score, in lines of four; imputation starts a new line.
+
+    Mixing of batches is shown for both modalities together: they hardly differ in it.
+    """
     scored = rows[(rows["status"] == OK) & ~rows["method"].map(roles.is_control)]
     modalities = [m for m in dict.fromkeys(rows["modality"]) if m]
     present = set(zip(scored["metric"], scored["modality"], strict=True))
     lines = []
     for family in (INTEGRATION, IMPUTATION):
         found = [(k, m) for k in family for m in ("", *modalities) if (k, m) in present]
+        found = [(k, m) for k, m in found if k != "batch_mixing" or not m]
         lines += [found[i : i + N_COLUMNS] for i in range(0, len(found), N_COLUMNS)]
     return lines
 
@@ -126,8 +130,7 @@ def panel_title(metric: str, modality: str) -> str:
     """Title of a score's panel, in one or two lines."""
     if not modality:
         return roles.label(metric)
-    what = {"lta": "labels of", "batch_mixing": "cells with"}.get(metric, "")
-    what = "imputed" if metric in IMPUTATION else what
+    what = "labels of" if metric == "lta" else "imputed" if metric in IMPUTATION else ""
     return f"{roles.label(metric)}\n{what} {roles.label(modality)}".replace("\n ", "\n")
 
 

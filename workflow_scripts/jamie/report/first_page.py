@@ -180,7 +180,10 @@ def _what_was_done(dataset: dict, fact: Facts, scenario: dict) -> list[str]:
     text += f"It has {cells}; {fact.n_pairs:,} cells have both. "
     text += f"{n_test:,} of these were held out" if n_test else "No cell was held out"
     if scenario.get("held_out_by"):
-        text += f", in whole batches, with {fact.n_test_alone:,} cells without a partner; seeds take turns"
+        alone = (
+            f", with {number(fact.n_test_alone, 'cell')} that have no partner" if fact.n_test_alone else ""
+        )
+        text += f", in whole batches{alone}; seeds take turns"
     shown = f"{fact.n_known:,} were shown to the methods and {fact.n_hidden:,} hidden"
     text += f". Of the remaining pairs {shown}."
     known_in = scenario.get("known_in")
