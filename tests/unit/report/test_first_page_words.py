@@ -365,6 +365,8 @@ def test_of_methods_that_did_not_run_none_is_beaten():
     metrics = pd.concat([scores(without=["cca"]), failed("cca", "nlma", "babel", "lma")])
     text = page(metrics)
     assert "2 methods (JAMIE, KNN) and 3 controls" in text
+    alone = page(scores(without=["floor_shuffled", "floor_type", "ceiling"]))
+    assert "3 methods (JAMIE, CCA, KNN) were run on" in alone and "control" not in alone
     assert "better than every other method that ran on Pearson r (RNA)" in text
     standing = text.split("JAMIE is better")[1].split(". ")[0]
     assert "FOSCTTM" not in standing  # KNN does not embed: nothing ran that JAMIE could be better than

@@ -157,7 +157,7 @@ class Trainer:
             total=self.n_epochs,
             desc="JAMIE",
             unit="epoch",
-            disable=not progress,
+            disable=None if progress else True,  # None: where nobody watches, as in a file
             mininterval=1.0,
         )
         for epoch in bar:

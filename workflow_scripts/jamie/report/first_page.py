@@ -82,8 +82,9 @@ def first_page(
     competing, controls = (
         [m for m in methods if m in ran and roles.is_control(m) == is_one] for is_one in (0, 1)
     )
+    kinds = [(competing, "method"), *([(controls, "control")] if controls else [])]
     lines.append(
-        f"{_named(competing, 'method')} and {_named(controls, 'control')} were run on "
+        f"{' and '.join(_named(*kind) for kind in kinds)} were run on "
         f"{number(len(datasets), 'dataset')} in {number(len(scenarios), 'scenario')} with "
         f"{number(len(seeds), 'seed')}. {_what_a_seed_is(scenarios)} {_fitted_on(leaking, scenarios)} "
         + tuning.in_words(infos)
