@@ -113,15 +113,11 @@ def saved_model(wildcards):
 def trust_scores(wildcards):
     """Feature scores that say how far to trust imputed values: of held-out cells wherever there are any.
 
-    A scenario that holds nothing out takes those of one that does, at the same share of known pairs.
+    A scenario that holds nothing out takes those of one that does, and is like it in all else.
     """
     scenarios, own = CONFIG["scenarios"], wildcards.scenario
-    strict = [
-        name
-        for name in RUN["scenarios"]
-        if scenarios[name]["held_out"] > 0
-        and all(scenarios[name][key] == scenarios[own][key] for key in ("known_pairs", "wrong_pairs"))
-    ]
+    plain = {name: scenarios[name] | {"held_out": 0} for name in [*RUN["scenarios"], own]}
+    strict = [n for n in RUN["scenarios"] if scenarios[n]["held_out"] > 0 and plain[n] == plain[own]]
     scenario = own if scenarios[own]["held_out"] > 0 or not strict else strict[0]
     names = dict(wildcards.items()) | {"scenario": scenario}
     return f"{METHOD}/feature_scores.tsv".format(**names)
@@ -129,6 +125,13 @@ def trust_scores(wildcards):
 
 def scenario_option(key):
     return lambda wildcards: CONFIG["scenarios"][wildcards.scenario][key]
+
+
+def where_asked(key, path):
+    """An input of the scenarios that have an option, and of no other."""
+    return lambda wildcards: (
+        [] if CONFIG["scenarios"][wildcards.scenario][key] is None else path.format(**wildcards)
+    )
 
 
 def all_results():

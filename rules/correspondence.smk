@@ -27,7 +27,7 @@ rule link_features:
 
 rule make_correspondence:
     input:
-        data=f"{DATASET}/ingested.h5mu",
+        data=where_asked("known_in", f"{DATASET}/ingested.h5mu"),  # batches of the cells
         pairs=f"{DATASET}/pairs.npz",
         split=f"{DATA}/split.tsv",
     output:

@@ -102,8 +102,23 @@ def test_groups_are_compared_by_measured_values_and_imputed_ones(small_run):
     assert f"of {tested.sum():,} differences" in (folder / "differences.rst").read_text()
 
 
-def test_a_scenario_that_holds_nothing_out_is_trusted_as_far_as_one_that_does(tmp_path):
-    overlay = {"run": {"scenarios": ["transductive_50", "paired_50"], "seeds": [0]}}
+@pytest.mark.parametrize(
+    ("own", "others", "like_it"),
+    [
+        ("transductive_50", ["paired_50"], "paired_50"),
+        (
+            "transductive_100",
+            ["bridge", "new_batch", "paired_100"],
+            "paired_100",
+        ),  # others show or hold out others
+    ],
+)
+def test_a_scenario_that_holds_nothing_out_is_trusted_as_far_as_one_that_does(tmp_path, own, others, like_it):
+    batches = {"batch": "batch", "options": {"batch_effect": 0.5}}
+    overlay = {
+        "run": {"scenarios": [own, *others], "seeds": [0]},
+        "datasets": {"simulated_multiome": batches},
+    }
     dry = snakemake(tmp_path, "-n", overlay=overlay)
     assert dry.returncode == 0
     inputs = [
@@ -111,8 +126,8 @@ def test_a_scenario_that_holds_nothing_out_is_trusted_as_far_as_one_that_does(tm
         for line in (dry.stdout + dry.stderr).splitlines()
         if "input:" in line and "feature_scores" in line
     ]
-    asked = [line for line in inputs if "transductive_50/jamie/seed0/model" in line]
-    assert asked and all("paired_50/jamie/seed0/feature_scores.tsv" in line for line in asked)
+    asked = [line for line in inputs if f"{own}/jamie/seed0/model" in line]
+    assert asked and all(f"{like_it}/jamie/seed0/feature_scores.tsv" in line for line in asked)
 
 
 def test_a_second_run_has_nothing_to_do(small_run):

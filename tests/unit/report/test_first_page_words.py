@@ -131,9 +131,9 @@ SENTENCES = [
         {"held_out_by": "batch", "facts": with_facts(n_test_alone=3)},
         {"held_out_by": "batch"},
     ),
-    ("All shown are of one batch; seeds take turns.", {"known_in": 1}, {"known_in": 2}),
-    ("All shown are of 2 batches; seeds take turns.", {"known_in": 2}, {}),
-    ("All shown are of batch p1, p2.", {"known_in": ["p1", "p2"]}, {}),
+    ("All shown are in one batch; seeds take turns.", {"known_in": 1}, {"known_in": 2}),
+    ("All shown are in 2 batches; seeds take turns.", {"known_in": 2}, {}),
+    ("All shown are in batch p1, p2.", {"known_in": ["p1", "p2"]}, {}),
     (
         "those of its type from other batches are 0.20 for RNA of what is expected",
         {"metrics": scores(mixing=0.2)},

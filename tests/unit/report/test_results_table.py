@@ -13,9 +13,10 @@ from jamie.report import results_table
 from jamie.report.results_table import BEGIN, END, HEAD, insert
 
 ROOT = Path(__file__).parents[3]
+PLAIN = {"held_out_by": None, "known_in": None}
 SCENARIOS = {
-    "paired_100": {"held_out": 0.2, "known_pairs": 1.0, "wrong_pairs": 0.0},
-    "transductive_50": {"held_out": 0.0, "known_pairs": 0.5, "wrong_pairs": 0.25},
+    "paired_100": {"held_out": 0.2, "known_pairs": 1.0, "wrong_pairs": 0.0} | PLAIN,
+    "transductive_50": {"held_out": 0.0, "known_pairs": 0.5, "wrong_pairs": 0.25} | PLAIN,
 }
 NUMBER = r"-?\d\.\d{3}"
 CELL = rf"(\*\*)?{NUMBER}( ± {NUMBER})?(\*\*)?"
@@ -212,3 +213,16 @@ def test_a_method_that_was_excluded_says_why(metrics):
         "excluded: takes at most 10 cells, there are 99",
         *[""] * 7,
     ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({}, "all pairs known"),
+        ({"known_in": 1}, "all pairs known, in one batch only"),
+        ({"known_in": ["p1", "p2"]}, "all pairs known, in batch p1, p2 only"),
+        ({"held_out_by": "batch"}, "all pairs known, whole batches held out"),
+    ],
+)
+def test_what_a_scenario_of_batches_shows_and_holds_out_is_said(changed, words):
+    assert results_table._pairs(SCENARIOS["paired_100"] | changed) == words

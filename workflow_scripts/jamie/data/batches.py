@@ -36,6 +36,13 @@ def take_turns(names: np.ndarray, n: int, seed: int) -> np.ndarray:
     return np.take(order, np.arange(seed * n, (seed + 1) * n), mode="wrap")
 
 
+def in_words(known_in: int | list[str]) -> str:
+    """Where pairs are shown: in one batch, in 2 batches, in batch p1, p2."""
+    if isinstance(known_in, int):
+        return "in one batch" if known_in == 1 else f"in {known_in} batches"
+    return f"in batch {', '.join(known_in)}"
+
+
 def held_out(
     pairs: Correspondence, batches: tuple[np.ndarray, np.ndarray], share: float, seed: int
 ) -> np.ndarray:

@@ -214,7 +214,7 @@ def _beaten(scores: pd.DataFrame, name: str, score: tuple[str, str], ratio: floa
     if not means:
         return ""
     best = min(means, key=means.get) if better == "lower" else max(means, key=means.get)
-    said = f"{label(best)} {means[best]:.3f}, {label(name)} {scores[name].mean():.3f}"
+    said = f"{label(best)} {means[best]:z.3f}, {label(name)} {scores[name].mean():z.3f}"
     return f"{as_it_is(score_name(*score))} ({said})"
 
 

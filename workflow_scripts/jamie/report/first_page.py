@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from jamie import contract as c
+from jamie.data import batches
 from jamie.evaluation import calibration, paired, roles, tuning
 from jamie.evaluation.phrases import (
     CELLS_IN_WORDS,
@@ -169,7 +170,9 @@ def _what_a_seed_is(scenarios: dict) -> str:
     """What differs between seeds, in these scenarios."""
     new = ["a new split"] if any(s["held_out"] for s in scenarios.values()) else []
     new += (
-        ["a new choice of known pairs"] if any(0 < s["known_pairs"] < 1 for s in scenarios.values()) else []
+        ["a new choice of known pairs"]
+        if any(0 < s["known_pairs"] < 1 or isinstance(s.get("known_in"), int) for s in scenarios.values())
+        else []
     )
     return f"Each seed draws {', '.join(new)} and a new start." if new else "Each seed draws a new start."
 
@@ -187,12 +190,9 @@ def _what_was_done(dataset: dict, fact: Facts, scenario: dict) -> list[str]:
         text += f", in whole batches{alone}; seeds take turns"
     shown = f"{fact.n_known:,} were shown to the methods and {fact.n_hidden:,} hidden"
     text += f". Of the remaining pairs {shown}."
-    known_in = scenario.get("known_in")
-    if isinstance(known_in, int):
-        batches = "one batch" if known_in == 1 else f"{known_in} batches"
-        text += f" All shown are of {batches}; seeds take turns."
-    elif known_in:
-        text += f" All shown are of batch {as_it_is(', '.join(known_in))}."
+    if known_in := scenario.get("known_in"):
+        turns = "; seeds take turns" if isinstance(known_in, int) else ""
+        text += f" All shown are {as_it_is(batches.in_words(known_in))}{turns}."
     if fact.n_wrong:
         text += (
             f" **{fact.n_wrong:,} of the {fact.n_known:,} shown were wrong on purpose**: these cells had "

@@ -104,7 +104,7 @@ def _texts(table: pd.DataFrame, q: float) -> pd.DataFrame:
             "rank_score": [f"{value:.2f}" for value in table["rank_score"]],
             "share": [f"{mean:.2g} ± {sd:.1g}" for mean, sd in zip(*share, strict=True)],
             "effect": [f"{value:+.1g}" for value in table["effect"]],
-            "correlation": ["–" if pd.isna(r) else f"{r:+.2f}" for r in table["correlation"]],
+            "correlation": ["–" if pd.isna(r) else f"{r:+z.2f}" for r in table["correlation"]],
             "p_value": [f"{value:.1g}" for value in table["p_value"]],
             "group": group + f" (q ≤ {q:g})",
         }

@@ -13,6 +13,7 @@ import pandas as pd
 
 from jamie import contract as c
 from jamie import io, unmade
+from jamie.data import batches
 from jamie.errors import InputError
 from jamie.evaluation import paired, roles
 from jamie.evaluation.phrases import number, score_names, strictest_cells
@@ -159,7 +160,7 @@ def _column(scores: pd.DataFrame, better: str, ratio: float) -> dict[str, str]:
     means, sds = scores.mean() + 0.0, scores.std()  # never "-0.000"
     level, cells = paired.level_with_best(scores, better, ratio), {}
     for method in [m for m in scores if not roles.is_control(m)]:
-        text = f"{means[method]:.3f}" + (f" ± {sds[method]:.3f}" if np.isfinite(sds[method]) else "")
+        text = f"{means[method]:z.3f}" + (f" ± {sds[method]:.3f}" if np.isfinite(sds[method]) else "")
         cells[method] = f"**{text}**" if method in level else text
     floors = means[means.index.str.startswith("floor")]
     references = [f"{floors.min() if better == 'lower' else floors.max():.3f}"] if len(floors) else ["-"]
@@ -171,7 +172,9 @@ def _column(scores: pd.DataFrame, better: str, ratio: float) -> dict[str, str]:
 def _pairs(scenario: dict) -> str:
     known, wrong = scenario["known_pairs"], scenario["wrong_pairs"]
     words = {0: "no pair known", 1: "all pairs known"}.get(known, f"{known:.0%} of the pairs known")
-    return words + (f", {wrong:.0%} of them wrong" if wrong else "")
+    words += f", {wrong:.0%} of them wrong" if wrong else ""
+    words += f", {batches.in_words(scenario['known_in'])} only" if scenario["known_in"] else ""
+    return words + (", whole batches held out" if scenario["held_out_by"] else "")
 
 
 def insert(document: str, table: str) -> str:
