@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from scipy import sparse, special
+from scipy import special
 
 from jamie.metrics.base import metric
 
@@ -132,19 +132,26 @@ def pearson_within(measured, imputed, missing=None, groups=None, min_cells=MIN_W
     or the truth is constant within all of them.
     """
     groups = np.zeros(len(measured), dtype=int) if groups is None else np.asarray(groups)
-    rows = np.flatnonzero(groups >= 0)
-    codes = np.unique(groups[rows], return_inverse=True)[1]
-    valid = np.ones((len(rows), measured.shape[1]), bool) if missing is None else _valid(missing)[rows]
-    member = sparse.csr_matrix((np.ones(len(rows)), (codes, np.arange(len(rows)))))  # (group, cell)
-    n = member @ valid  # (group, p)
-    used = valid & (n >= min_cells)[codes]
+    rows = np.argsort(groups, kind="stable")[(groups < 0).sum() :]  # group after group
+    starts, sizes = np.unique(groups[rows], return_index=True, return_counts=True)[1:]
+    valid = np.ones((len(rows), 1), bool) if missing is None else _valid(missing)[rows]
+    n = np.add.reduceat(valid, starts, axis=0, dtype=int)  # (group, p), or (group, 1)
+    used = valid & np.repeat(n >= min_cells, sizes, axis=0)
+
+    def largest(values) -> np.ndarray:
+        return np.maximum(-values.min(axis=0, initial=0), values.max(axis=0, initial=0))
 
     def centred(values) -> tuple[np.ndarray, np.ndarray]:
-        values = np.where(valid, np.asarray(values)[rows], 0).astype(np.float64)
-        rounding = _FLAT * np.abs(values).max(axis=0, initial=0)
-        values -= ((member @ values) / np.maximum(n, 1))[codes]
-        values *= used
-        return values, np.abs(values).max(axis=0, initial=0) <= rounding
+        values = np.asarray(values)[rows].astype(np.float64)
+        if missing is not None:
+            values[~valid] = 0
+        rounding = _FLAT * largest(values)
+        for start, size, number in zip(starts, sizes, np.maximum(n, 1), strict=True):
+            group = values[start : start + size]
+            group -= group.sum(axis=0) / number
+        if not used.all():
+            values *= used
+        return values, largest(values) <= rounding
 
     (x, x_flat), (y, y_flat) = centred(measured), centred(imputed)
     spread = np.sqrt(np.einsum("ij,ij->j", x, x) * np.einsum("ij,ij->j", y, y))
@@ -204,29 +211,20 @@ def auroc(positive, imputed, missing=None) -> np.ndarray:
     n, n_positive = _number(positive, valid), positive.sum(axis=0)
     # missing entries take the lowest ranks, which are then taken off again
     values = np.asarray(imputed) if valid is None else np.where(valid, imputed, -np.inf)
-    ranks = _rank_sums(values.T, positive.T) - n_positive * (len(positive) - n)
-    u = ranks - n_positive * (n_positive + 1) / 2
+    by_feature = (np.ascontiguousarray(of.T) for of in (values, positive))
+    ranks = np.array([_rank_sum(*of) for of in zip(*by_feature, strict=True)])
+    u = ranks - n_positive * (len(positive) - n) - n_positive * (n_positive + 1) / 2
     return _ratio(u, n_positive * (n - n_positive), n >= MIN_VALUES)
 
 
-def _rank_sums(values, chosen) -> np.ndarray:
-    """Sum per row of the ranks (1 is the lowest, equal values share their mean) of the chosen entries.
+def _rank_sum(values, chosen) -> float:
+    """Sum of the ranks (1 is the lowest, equal values share their mean) of the chosen ones of values (n,).
 
-    One sort per row; only rows with ties need more. Both arguments (p, n); returns float (p,).
+    Values are sorted, not their order: several times faster; the chosen ones, often few, find their place.
     """
-    order = np.argsort(np.ascontiguousarray(values), axis=1)
-    chosen = np.take_along_axis(np.ascontiguousarray(chosen), order, axis=1)
-    ordered = np.take_along_axis(values, order, axis=1)
-    sums = chosen @ np.arange(1.0, chosen.shape[1] + 1)
-    starts = np.ones(ordered.shape, dtype=bool)  # of a run of equal values
-    starts[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    tied = np.flatnonzero(~starts.all(axis=1))
-    starts, (row, column) = starts[tied], np.nonzero(chosen[tied])
-    bounds = np.append(np.flatnonzero(starts), starts.size)
-    run = np.searchsorted(bounds, row * starts.shape[1] + column, side="right")
-    mean_rank = (bounds[run - 1] + bounds[run] + 1) / 2 - row * starts.shape[1]
-    sums[tied] = np.bincount(row, mean_rank, minlength=len(tied))
-    return sums
+    ordered, wanted = np.sort(values), np.sort(values[chosen])
+    below, up_to = (np.searchsorted(ordered, wanted, side) for side in ("left", "right"))
+    return (below.sum() + up_to.sum() + len(wanted)) / 2
 
 
 @metric(
