@@ -193,7 +193,7 @@ def _by_pairs(drawn: Drawn) -> tuple[Setting, float, dict]:
     best = min(settings, key=lambda setting: found[setting].mean())
     mean, confidence = float(found[best].mean()), trust.from_recovery(found[best])
     reason = (
-        f"{len(pairs)} known pairs were left out in turn: {mean:.0%} of the cells come before the "
+        f"{len(pairs):,} known pairs were left out in turn: {mean:.0%} of the cells come before the "
         "true partner on average (chance: 50%)"
     )
     info = {"regime": "pairs", "left_out_foscttm": mean, "ridge": best.ridge, "worth": best.worth}

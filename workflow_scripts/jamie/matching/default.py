@@ -204,7 +204,7 @@ def _choose(features, of_all, problem: Problem, match: Match | None) -> Choice:
     best = found[ridge, worth]
     confidence = trust.from_recovery(best)
     reason = (
-        f"{len(pairs)} known pairs were left out in turn: {best.mean():.0%} of the cells come before the "
+        f"{len(pairs):,} known pairs were left out in turn: {best.mean():.0%} of the cells come before the "
         "true partner on average (chance: 50%)"
     )
     info = {"regime": "pairs", "left_out_foscttm": float(best.mean()), "ridge": ridge, "worth": worth}

@@ -65,7 +65,7 @@ def _decide(
     said |= {"gain": gain, "standard_error": error, "n_left_out": len(pairs)}
     helps = gain > error
     said["reason"] = (
-        f"it {'brings' if helps else 'does not bring'} {len(pairs)} left-out pairs closer by more than a "
+        f"it {'brings' if helps else 'does not bring'} {len(pairs):,} left-out pairs closer by more than a "
         f"standard error (FOSCTTM {with_it.mean():.3f} with, {without.mean():.3f} without; difference "
         f"{with_it.mean() - without.mean():+z.4f}, standard error {error:.4f})"
     )

@@ -303,7 +303,7 @@ def _check_input(x: tuple[np.ndarray, np.ndarray]) -> None:
         bad = np.flatnonzero(~np.isfinite(side).all(axis=1))
         if len(bad):
             raise FloatingPointError(
-                f"the model input of modality {number} is not finite in {len(bad)} of {len(side)} cells, "
+                f"the model input of modality {number} is not finite in {len(bad):,} of {len(side):,} cells, "
                 f"first in row {bad[0]}"
             )
 
