@@ -212,8 +212,8 @@ def test_the_estimate_can_be_made_in_the_fit(prepared_multiome, small_options):
     assert inside.fit_info_["estimated"]["used"]
 
 
-def test_few_pairs_allow_few_components_unless_a_match_is_trusted(prepared_multiome, small_options):
-    """One for six known pairs; a trusted F~ joins the other cells, and cells decide."""
+def test_few_pairs_allow_few_components_unless_more_than_pairs_is_trusted(prepared_multiome, small_options):
+    """One for six known pairs; where links or geometry, not pairs alone, make F~, cells decide."""
     options = {k: v for k, v in small_options.items() if k != "n_components"} | {
         "max_epochs": 1,
         "min_steps": 1,
@@ -222,19 +222,38 @@ def test_few_pairs_allow_few_components_unless_a_match_is_trusted(prepared_multi
     n_pairs = len(
         truth.align(*(a.obs_names for a in training_cells(prepared_multiome).mod.values())).best_pairs()
     )
-    estimates = {trusted: EstimatedCorrespondence(truth, trusted=trusted) for trusted in (False, True)}
+    by_pairs, by_links = {"regime": "pairs", "worth": 0.0}, {"regime": "links"}
+    cases = {(True, "always", "links"): (True, by_links), (True, "always", "pairs"): (True, by_pairs)}
+    cases |= {(trusted, "never", "links"): (trusted, by_links) for trusted in (False, True)}
+    cases[False, "always", "links"] = (False, by_links)
     found = {
-        (trusted, use): len(
-            estimator(options | {"estimated": use})
-            .fit(prepared_multiome, truth, estimates[trusted])
+        case: len(
+            estimator(options | {"estimated": case[1]})
+            .fit(prepared_multiome, truth, EstimatedCorrespondence(truth, trusted=trusted, info=info))
             .projections["rna"]
             .components
         )
-        for trusted in (False, True)
-        for use in ("never", "always")
+        for case, (trusted, info) in cases.items()
     }
-    assert found.pop((True, "always")) == 30
+    assert found.pop((True, "always", "links")) == 30
     assert set(found.values()) == {n_pairs // 6} and 10 < n_pairs // 6 < 30
+
+
+@pytest.mark.parametrize(
+    ("info", "beyond"),
+    [
+        ({"regime": "links"}, True),
+        ({"regime": "geometry"}, True),
+        ({"regime": "pairs", "worth": 20.0, "n_linked": 100}, True),
+        (
+            {"regime": "pairs", "worth": 0.0, "n_linked": 100},
+            False,
+        ),  # left-out pairs found links worth nothing
+        ({"regime": "pairs", "worth": 20.0, "n_linked": 0}, False),  # worth of landmarks that pairs placed
+    ],
+)
+def test_what_an_estimate_rests_on(prepared_multiome, info, beyond):
+    assert EstimatedCorrespondence(from_names(prepared_multiome), info=info).beyond_pairs is beyond
 
 
 def test_the_leak_of_the_reference_lets_held_out_cells_into_the_components(

@@ -44,6 +44,12 @@ class EstimatedCorrespondence:
     check: Correspondence | None = None
     info: dict = field(default_factory=dict)
 
+    @property
+    def beyond_pairs(self) -> bool:
+        """Whether it rests on more than known pairs: on links these find of worth, or on no pairs at all."""
+        by_links = self.info.get("n_linked", 0) >= linked_features.FEWEST and self.info.get("worth", 0) > 0
+        return self.info.get("regime") != "pairs" or by_links
+
     def align(self, row_names, col_names) -> EstimatedCorrespondence:
         """The same for other cells or another order; see `Correspondence.align`."""
         check = None if self.check is None else self.check.align(row_names, col_names)

@@ -105,8 +105,9 @@ class JAMIE:
         if estimated is True:
             estimated = estimate_prepared(prepared, f, seed=self.seed)
         smaller, known = min(a.n_obs for a in mdata.mod.values()), f.align(*names)
-        # where F~ is trusted, what is learned does not rest on the known pairs alone
-        matched = estimated and estimated.trusted and self.options.estimated != "never"
+        # where F~ is trusted and says more than the known pairs, what is learned does not rest on these alone
+        usable = estimated and estimated.trusted and self.options.estimated != "never"
+        matched = usable and estimated.beyond_pairs
         n_components = self.options.components(smaller, None if matched else len(known.best_pairs()))
         self.projections = {
             m: Projection.fit(seen.mod[m].X, self.states[m]["sd"], n_components) for m in self.modalities

@@ -30,7 +30,8 @@ class Options:
     n_components
         Principal components each modality is reduced to before its encoder (None: as many as every method
         gets: 30, or 100 where both modalities have 2,000 training cells or more; where some pairs are known,
-        one for six of them at most, but not below 10, unless an estimated correspondence is trusted).
+        one for six of them at most, but not below 10, unless an estimated correspondence is trusted that
+        rests on more than these pairs).
     canonical_ridge
         The encoders see their input along the canonical axes of the known pairs, each scaled by its
         correlation; this over the number of pairs is the ridge of that correlation. None: the components as
