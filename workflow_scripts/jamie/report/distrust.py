@@ -90,7 +90,7 @@ def _without_pairs(estimates: list[dict]) -> str:
     if all(e["used"] for e in estimates):
         return (
             f"No pair was known: {why}. That cells are matched better than at random is all this says; "
-            f"{DECIDING_PAIRS} known pairs would tell how well, FOSCTTM to about +- {DECIDING_ERROR:.2f}."
+            f"{DECIDING_PAIRS} known pairs would tell how well, FOSCTTM to about ± {DECIDING_ERROR:.2f}."
         )
     return (
         f"**No pair was known, and nothing shows that the modalities were matched rightly** ({why}): do not "
