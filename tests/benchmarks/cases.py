@@ -85,11 +85,15 @@ def prepare(mdata, pairs, n_top: dict, *, held_out: float, known_pairs: float, s
     return prepared, choose_known(pairs, train[0], train[1], known_pairs, seed)
 
 
-def fit(prepared, known, options: dict, seed: int):
-    """JAMIE fitted as the rules estimate_correspondence and train_jamie do it, and the seconds of both."""
-    from jamie import JAMIE
+def fit(prepared, known, options: dict, seed: int, method: str = "jamie"):
+    """A method fitted as the rules do it, JAMIE with F~ estimated before, and the seconds of that."""
+    from jamie import JAMIE, registry
+    from jamie.methods import base
 
     start = time.perf_counter()
+    if method != "jamie":
+        model = registry.build(method, seed, options)
+        return model.fit(*base.training_part(prepared, known)), time.perf_counter() - start
     model = JAMIE(seed=seed, progress=False, **{"folds": 0} | options).fit(prepared, known, estimated=True)
     return model, time.perf_counter() - start
 

@@ -106,11 +106,8 @@ def test_groups_are_compared_by_measured_values_and_imputed_ones(small_run):
     ("own", "others", "like_it"),
     [
         ("transductive_50", ["paired_50"], "paired_50"),
-        (
-            "transductive_100",
-            ["bridge", "new_batch", "paired_100"],
-            "paired_100",
-        ),  # others show or hold out others
+        # bridge shows other pairs, new_batch holds out other cells
+        ("transductive_100", ["bridge", "new_batch", "paired_100"], "paired_100"),
     ],
 )
 def test_a_scenario_that_holds_nothing_out_is_trusted_as_far_as_one_that_does(tmp_path, own, others, like_it):

@@ -175,11 +175,10 @@ def test_example_is_a_valid_overlay(path):
     overlay = yaml.safe_load(path.read_text())
     checked = config.check(merged(overlay))
     three = ("seeds", "pairing_sweep", "ablation", "benchmark", "tuned", "cis_regulation", "wrong_pairs")
-    seeds = 5 if path.stem in ("unpaired", "few_pairs") else 3 if path.stem in three else 1
+    seeds = 5 if path.stem == "unpaired" else 3 if path.stem in three else 1
     assert checked["run"]["seeds"] == list(range(seeds))
     with_datasets = ("own_data", "cis_regulation", "wrong_pairs", "whole_genome", "hundred_thousand")
-    more = {"many_datasets": {"datasets_table"}, "unpaired": {"datasets", "methods"}}
-    more |= {name: {"methods"} for name in ("ablation", "few_pairs")}
+    more = {"ablation": {"methods"}, "many_datasets": {"datasets_table"}, "unpaired": {"datasets", "methods"}}
     more |= {name: {"datasets"} for name in with_datasets}
     assert set(overlay) == {"run"} | more.get(path.stem, set())
 

@@ -64,13 +64,19 @@ def why(record: dict) -> str:
 
 
 def alike(reasons: Iterable[str]) -> list[str]:
-    """Reasons, those that differ by the log alone as one with the first of these."""
-    logs: dict[str, list[str]] = {}
+    """Reasons, those that differ by the log or by numbers alone, as of seeds, as one: the first of these."""
+    kinds: dict[str, dict[str, list[str]]] = {}
     for reason in dict.fromkeys(reasons):
         said, _, path = reason.partition(LOG)
-        logs.setdefault(said, []).extend([path] if path else [])
-    more = {said: f" and {len(paths) - 1} more" if len(paths) > 1 else "" for said, paths in logs.items()}
-    return [f"{said}{LOG}{paths[0]}{more[said]}" if paths else said for said, paths in logs.items()]
+        kind = kinds.setdefault(re.sub(r"-?\d[\d,.]*", "0", said), {})
+        kind.setdefault(said, []).extend([path] if path else [])
+    found = []
+    for kind in kinds.values():
+        first, paths = next(iter(kind)), [path for of in kind.values() for path in of]
+        others = f" (and {len(kind) - 1} more with other numbers)" if len(kind) > 1 else ""
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        found.append(f"{first}{others}{LOG}{paths[0]}{more}" if paths else f"{first}{others}")
+    return found
 
 
 def without_logs(text: str) -> str:

@@ -47,3 +47,14 @@ def test_reasons_that_differ_by_the_log_alone_are_one():
     found = unmade.alike(reasons)
     assert found == ["x; log: 0.log and 2 more", "y; log: 3.log", "no pairs"]
     assert unmade.without_logs("; ".join(found)) == "x; y; no pairs"
+
+
+def test_reasons_of_seeds_that_differ_by_numbers_alone_are_one():
+    reasons = ["kappa 0.03; 6.0% of 1,000", "kappa -0.01; 83.4% of 1,000", "3 pairs", "4 pairs", "no pairs"]
+    assert unmade.alike(reasons) == [
+        "kappa 0.03; 6.0% of 1,000 (and 1 more with other numbers)",
+        "3 pairs (and 1 more with other numbers)",
+        "no pairs",
+    ]
+    failed = [f"seed {i}: x{unmade.LOG}{i}.log" for i in range(3)]
+    assert unmade.alike(failed) == ["seed 0: x (and 2 more with other numbers); log: 0.log and 2 more"]

@@ -79,7 +79,7 @@ def test_without_enough_pairs_the_estimates_own_evidence_decides(small_options, 
     f_estimated.info["reason"] = "linked features agree"
     said = fit(small_options, sparse.csr_matrix((110, 95), dtype=np.float32), f_estimated)
     assert said["used"] == used and said["confidence"] == confidence
-    assert said["reason"].endswith("by other evidence (confidence 0.70): linked features agree")
+    assert said["reason"].endswith("other evidence decides (confidence 0.70): linked features agree")
 
 
 @pytest.mark.parametrize(("option", "used"), [("always", True), ("never", False)])

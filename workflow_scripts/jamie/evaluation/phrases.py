@@ -147,7 +147,7 @@ def number(n: int, noun: str) -> str:
 
 def mean_sd(values: pd.Series) -> str:
     mean = round(values.mean(), 3) + 0.0  # never "-0.000"
-    return f"{mean:.3f}" + (f" ± {values.std():.3f}" if len(values) > 1 else "")
+    return f"{mean:z.3f}" + (f" ± {values.std():.3f}" if len(values) > 1 else "")
 
 
 def score_name(metric: str, modality: str) -> str:

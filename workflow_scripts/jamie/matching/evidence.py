@@ -61,7 +61,7 @@ class OfLinks:
     def in_words(self) -> str:
         return (
             f"{self.n:,} linked features were left out in turn: over matched cells they correlate by "
-            f"{self.r:.3f} with their partners, and by {self.r_random:.3f} ± {self.sd_random:.3f} with "
+            f"{self.r:z.3f} with their partners, and by {self.r_random:z.3f} ± {self.sd_random:.3f} with "
             "others drawn at random"
         )
 

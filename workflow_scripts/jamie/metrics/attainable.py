@@ -152,7 +152,9 @@ def pearson_over_attainable(features) -> tuple[float, int]:
     """
     both = features[["pearson", "pearson_attainable"]].astype(float).dropna()
     if len(both) < MIN_FEATURES:
-        raise NotApplicable(f"attainable r is known of {len(both)} features, fewer than {MIN_FEATURES}")
+        raise NotApplicable(
+            f"attainable r is known of {len(both)} feature{'s' * (len(both) != 1)}, fewer than {MIN_FEATURES}"
+        )
     if both["pearson_attainable"].mean() < LEAST_MEAN:
         raise NotApplicable(f"the mean attainable r is below {LEAST_MEAN}: too little to be divided by")
     return float(both["pearson"].mean() / both["pearson_attainable"].mean()), len(both)

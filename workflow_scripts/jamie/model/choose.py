@@ -55,10 +55,8 @@ def _decide(
     pairs = left_out_pairs(f, seed)
     if estimated.check is None or not len(pairs):
         evidence = estimated.info.get("reason", "the estimate's own checks decide")
-        return estimated.trusted, {
-            "reason": f"too few known pairs to decide, so by other evidence (confidence "
-            f"{estimated.confidence:.2f}): {evidence}"
-        }
+        why = "too few known pairs to decide, so other evidence does" if f.nnz else "other evidence decides"
+        return estimated.trusted, {"reason": f"{why} (confidence {estimated.confidence:.2f}): {evidence}"}
     with_it, without = _trials(x, f, options, estimated, pairs, seed)
     gain, error = float((without - with_it).mean()), float(stats.sem(without - with_it))
     said = {"foscttm_with": float(with_it.mean()), "foscttm_without": float(without.mean())}

@@ -147,7 +147,7 @@ def _difference(own: pd.Series) -> tuple[str, str]:
     if not np.isfinite(own["difference"]):
         return "n/a", style.GREY
     color = {"better": BETTER_COLOR, "worse": WORSE_COLOR}.get(own["verdict"], style.GREY)
-    return f"{own['difference']:+.3f}".replace("-", "\N{MINUS SIGN}"), color
+    return f"{own['difference']:+z.3f}".replace("-", "\N{MINUS SIGN}"), color
 
 
 def headline(table: pd.DataFrame, variants: list[str]) -> str:
@@ -166,7 +166,7 @@ def in_words(table: pd.DataFrame, variants: list[str], cells: str) -> str:
     """The caption: every score of the reference, and what each variant is told to change."""
     reference = table[table["method"] == variants[0]]
     scores = [
-        f"{score_name(row.metric, row.modality)} {row.mean:.3f}"
+        f"{score_name(row.metric, row.modality)} {row.mean:z.3f}"
         + (f" ± {row.sd:.3f}" if row.n_seeds > 1 else "")
         for row in reference.itertuples(index=False)
     ]
@@ -175,7 +175,7 @@ def in_words(table: pd.DataFrame, variants: list[str], cells: str) -> str:
     for method in variants[1:]:
         told = table[(table["method"] == method) & (table["verdict"] != "")]
         changes = [
-            f"{score_name(row.metric, row.modality)} {row.difference:+.3f} ({row.verdict})"
+            f"{score_name(row.metric, row.modality)} {row.difference:+z.3f} ({row.verdict})"
             for row in told.itertuples(index=False)
         ]
         said.append(f"{label(method)}: {', '.join(changes) or 'no difference that can be told'}")

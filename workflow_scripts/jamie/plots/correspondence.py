@@ -132,7 +132,7 @@ def _draw_links(ax: Axes, links: dict) -> None:
     ax.set(ylim=(0, 1), yticks=[0, 0.5, 1])
     ax.set_xlabel("correlation over matched cells of a linked feature that was left out")
     ax.set_ylabel("share of features\nbelow")
-    words = f"mean {links['r']:.3f}, at random {links['r_random']:.3f} ± {links['sd_random']:.3f}"
+    words = f"mean {links['r']:z.3f}, at random {links['r_random']:z.3f} ± {links['sd_random']:.3f}"
     ax.set_title(f"Evidence: {links['n']:,} linked features, left out in turn ({words})")
     ax.legend(loc="lower right")
 

@@ -90,7 +90,7 @@ def _lines(values: pd.DataFrame) -> list[list[tuple[str, str]]]:
 
 def _feature_title(rows: pd.DataFrame, modality: str, name: str) -> str:
     r = rows["r"].dropna() if "r" in rows else ()
-    return f"{name}, {roles.label(modality)}" + (f"\nr = {r.iloc[0]:.2f}" if len(r) else "")
+    return f"{name}, {roles.label(modality)}" + (f"\nr = {r.iloc[0]:z.2f}" if len(r) else "")
 
 
 def _draw_feature(ax: Axes, rows: pd.DataFrame, groups: list[str], colors: dict[str, str]) -> None:
@@ -198,7 +198,7 @@ def _draw_curves(ax: Axes, similarity: pd.Series, sd: pd.Series, methods: list[s
         } | ({"marker": ""} if control and len(ranked) > 1 else {})
         ax.plot(np.linspace(0, 1, len(ranked)), ranked, markevery=0.15, **line)
         spread = f" ± {sd[method]:.3f}" if np.isfinite(sd[method]) else ""
-        handles.append(Line2D([], [], label=f"{means[method]:.3f}{spread}  {roles.label(method)}", **line))
+        handles.append(Line2D([], [], label=f"{means[method]:z.3f}{spread}  {roles.label(method)}", **line))
     ax.set_xlabel(f"features, best first (fraction of {similarity.groupby('method').size().max():,})")
     ax.set_xlim(0, 1)
     style.clean(ax, grid="y")

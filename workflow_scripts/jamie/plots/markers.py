@@ -43,7 +43,7 @@ def _words_of(rows: pd.DataFrame, modality: str) -> str:
     absent = first.loc[first["mean_difference"] < 0, "cell_type"]
     words = (
         f"{roles.label(modality)}: of {len(first)} cell types, {best['cell_type']} has the strongest single "
-        f"feature, {best['label']} (mean attribution {best['attribution']:.2f})."
+        f"feature, {best['label']} (mean attribution {best['attribution']:z.2f})."
     )
     if len(absent):
         verb = "is" if len(absent) == 1 else "are"
@@ -53,7 +53,7 @@ def _words_of(rows: pd.DataFrame, modality: str) -> str:
         worst = known.loc[known["knockout_lta"].idxmin()]
         words += (
             f" Of {len(known)} features replaced by their mean, one at a time, {worst['label']} changes "
-            f"label transfer accuracy most: by {worst['knockout_lta']:+.3f}."
+            f"label transfer accuracy most: by {worst['knockout_lta']:+z.3f}."
             if worst["knockout_lta"] < 0
             else f" None of {len(known)} features, each replaced by its mean, lowers label transfer accuracy."
         )

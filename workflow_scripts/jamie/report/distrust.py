@@ -236,5 +236,5 @@ def _what_is_missing(part: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
     found += [f"With scores of some seeds only: {'; '.join(partly)}."] if partly else []
     reasons = set(rows.loc[rows["status"] == c.NOT_APPLICABLE, "reason"].dropna())
     if reasons := sorted(reasons - {"method does not embed", "method does not impute", NO_BATCHES}):
-        found.append("Some scores do not apply: " + as_it_is("; ".join(reasons)) + ".")
+        found.append("Some scores do not apply: " + as_it_is("; ".join(unmade.alike(reasons))) + ".")
     return found

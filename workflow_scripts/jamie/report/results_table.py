@@ -157,14 +157,14 @@ def _block(dataset: str, scenario: dict, part: pd.DataFrame, missing: dict[str, 
 
 def _column(scores: pd.DataFrame, better: str, ratio: float) -> dict[str, str]:
     """What stands in a score's column, by method. ``scores``: a row per seed, a column per method."""
-    means, sds = scores.mean() + 0.0, scores.std()  # never "-0.000"
+    means, sds = scores.mean(), scores.std()
     level, cells = paired.level_with_best(scores, better, ratio), {}
     for method in [m for m in scores if not roles.is_control(m)]:
         text = f"{means[method]:z.3f}" + (f" ± {sds[method]:.3f}" if np.isfinite(sds[method]) else "")
         cells[method] = f"**{text}**" if method in level else text
     floors = means[means.index.str.startswith("floor")]
-    references = [f"{floors.min() if better == 'lower' else floors.max():.3f}"] if len(floors) else ["-"]
-    references.append(f"{means['ceiling']:.3f}" if "ceiling" in means else "-")
+    references = [f"{floors.min() if better == 'lower' else floors.max():z.3f}"] if len(floors) else ["-"]
+    references.append(f"{means['ceiling']:z.3f}" if "ceiling" in means else "-")
     controls = any(roles.is_control(m) for m in scores)
     return cells | ({REFERENCES: ", ".join(references)} if controls else {})
 
